@@ -1,0 +1,58 @@
+// net/loop: one libuv loop and its clock.
+// Thread: the thread that calls run(); stop() and the rest too, except where a type says so.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+struct uv_loop_s;
+
+namespace godwit::net {
+
+enum class NetError : std::uint8_t {
+  address_invalid,   // not HOST:PORT with a numeric host
+  address_in_use,
+  permission,
+  no_descriptors,    // EMFILE, ENFILE
+  refused,           // nobody listens there
+  reset,             // the peer went away
+  closed,            // end of stream
+  timed_out,
+  other,
+};
+[[nodiscard]] std::string describe(NetError error);
+
+class Loop {
+ public:
+  Loop();
+  // Precondition: every handle on it has been destroyed. Runs the close callbacks that are due.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  void run();       // until stop()
+  void run_once();  // waits for one round of events
+  void poll();      // one round without waiting
+  void stop();      // ends run() after this round
+
+  // Called once at the end of each round, before the loop waits again: where frames collected in
+  // this round become one write per connection, and operations one batch.
+  void on_round_end(std::function<void()> callback);
+
+  [[nodiscard]] std::chrono::steady_clock::time_point now() const;  // cached per round
+
+  [[nodiscard]] uv_loop_s& raw() { return *loop_; }
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+  uv_loop_s* loop_;
+};
+
+// Raises the soft limit of descriptors to the hard one; returns the limit in force.
+std::uint64_t raise_descriptor_limit();
+
+}  // namespace godwit::net

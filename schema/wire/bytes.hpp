@@ -1,0 +1,46 @@
+// wire/bytes: integers at fixed byte orders, and appending to byte strings.
+// The protocol is little-endian, but for the length of a record (Noise's own custom).
+#pragma once
+
+#include <bit>
+#include <concepts>
+#include <cstring>
+
+#include "schema/wire/types.hpp"
+
+namespace godwit::wire {
+
+static_assert(std::endian::native == std::endian::little,
+              "load_le and append_le copy; a big-endian machine needs a byte swap here");
+
+// Precondition: `from` holds at least sizeof(Int) bytes.
+template <std::unsigned_integral Int>
+[[nodiscard]] Int load_le(ByteView from) {
+  Int value;
+  std::memcpy(&value, from.data(), sizeof value);
+  return value;
+}
+
+template <std::unsigned_integral Int>
+void store_le(std::uint8_t* to, Int value) {
+  std::memcpy(to, &value, sizeof value);
+}
+
+template <std::unsigned_integral Int>
+void append_le(Bytes& to, Int value) {
+  const auto* raw = reinterpret_cast<const std::uint8_t*>(&value);
+  to.insert(to.end(), raw, raw + sizeof value);
+}
+
+inline void append(Bytes& to, ByteView from) { to.insert(to.end(), from.begin(), from.end()); }
+
+[[nodiscard]] inline std::uint16_t load_u16_be(ByteView from) {
+  return static_cast<std::uint16_t>((from[0] << 8) | from[1]);
+}
+
+inline void store_u16_be(std::uint8_t* to, std::uint16_t value) {
+  to[0] = static_cast<std::uint8_t>(value >> 8);
+  to[1] = static_cast<std::uint8_t>(value);
+}
+
+}  // namespace godwit::wire

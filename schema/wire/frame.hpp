@@ -1,0 +1,47 @@
+// wire/frame: cuts the decrypted byte stream into length-prefixed frames.
+// Owns:    one unfinished frame, at most the limit set; nothing while a frame boundary is reached.
+// Refuses: to decrypt, parse FlatBuffers or touch a socket.
+// Thread:  one reader per connection; not shared.
+// Trust:   input is hostile; the size is checked before a byte is kept.
+// Spec:    schema/README.md, "Framing".
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <tl/expected.hpp>
+
+#include "schema/wire/limits.hpp"
+#include "schema/wire/types.hpp"
+
+namespace godwit::wire {
+
+enum class FrameError : std::uint8_t {
+  too_large,  // the size is over the limit in force
+  too_small,  // the size is under any FlatBuffer's
+};
+
+class FrameAssembler {
+ public:
+  // Called once per frame with its body, at an 8-byte aligned address, valid during the call.
+  // Returning false stops the assembler: the rest of the input is dropped (the connection ends).
+  using OnFrame = std::function<bool(ByteView body)>;
+
+  // Before login the limit is 4 KiB, later kFrameSizeMax.
+  void set_size_max(std::size_t bytes) { size_max_ = bytes; }
+
+  // Takes any cut of the stream. An error is final: the peer broke the protocol.
+  [[nodiscard]] tl::expected<void, FrameError> feed(ByteView bytes, const OnFrame& on_frame);
+
+  // Bytes held for an unfinished frame.
+  [[nodiscard]] std::size_t buffered() const;
+
+ private:
+  std::size_t size_max_ = kFrameSizeMaxBeforeLogin;
+  std::vector<std::uint64_t> storage_;  // u64 for its alignment; capacity is freed when idle
+  std::size_t filled_ = 0;              // bytes of the frame (header included) in storage_
+  std::array<std::uint8_t, kFrameHeaderSize> header_{};
+  std::size_t header_filled_ = 0;
+  std::size_t body_size_ = 0;
+};
+
+}  // namespace godwit::wire
