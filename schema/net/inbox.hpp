@@ -5,6 +5,7 @@
 // the poster parks the value and stops reading from the connection it came from.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -35,7 +36,8 @@ class Waker {
 template <class Value>
 class Inbox {
  public:
-  // `on_values` gets at least one value, in the order of posting, on the loop's thread.
+  // `on_values` gets at least one value, in the order of posting, on the loop's thread. It may
+  // post, and may take the vector's contents; it must not destroy the inbox.
   Inbox(Loop& loop, std::size_t capacity, std::function<void(std::vector<Value>&)> on_values)
       : capacity_(capacity), on_values_(std::move(on_values)), waker_(loop, [this] { drain(); }) {}
 

@@ -1,1 +1,149 @@
 #include "schema/net/loop.hpp"
+
+#include <sys/resource.h>
+
+#include <cassert>
+#include <csignal>
+#include <utility>
+
+#include "schema/net/handle.hpp"
+
+namespace godwit::net {
+
+namespace {
+
+// A close callback may destroy an owner of further handles, which then close one round later.
+// Deeper nesting than this is a handle that nobody destroyed.
+constexpr int kCloseRoundsMax = 64;
+
+// libuv writes with writev(), which raises SIGPIPE when the peer is gone. A peer must not be able
+// to end the process; the program's own handler, if it has one, stays.
+void ignore_broken_pipes() {
+  struct sigaction action {};
+  if (sigaction(SIGPIPE, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) return;
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, nullptr);
+}
+
+}  // namespace
+
+struct Loop::State {
+  uv_loop_t loop;
+  // libuv runs timers, then prepare handles, then waits: so this is the last moment of a round.
+  // It also keeps the loop alive, which makes run() last until stop().
+  uv_prepare_t round_end;
+  std::function<void()> on_round_end;
+  ReadBuffer read_buffer;
+
+  void end_round() const {
+    if (on_round_end) on_round_end();
+  }
+};
+
+Loop::Loop() : state_(new State), loop_(&state_->loop) {
+  ignore_broken_pipes();
+  [[maybe_unused]] const int result = uv_loop_init(loop_);
+  assert(result == 0 && "a process without descriptors for its loop can do nothing");
+  loop_->data = &state_->read_buffer;
+  uv_prepare_init(loop_, &state_->round_end);
+  state_->round_end.data = state_.get();
+  uv_prepare_start(&state_->round_end, [](uv_prepare_t* handle) {
+    static_cast<const State*>(handle->data)->end_round();
+  });
+}
+
+Loop::~Loop() {
+  uv_close(reinterpret_cast<uv_handle_t*>(&state_->round_end), nullptr);
+  int result = uv_loop_close(loop_);
+  for (int round = 0; result == UV_EBUSY && round < kCloseRoundsMax; ++round) {
+    uv_run(loop_, UV_RUN_NOWAIT);
+    result = uv_loop_close(loop_);
+  }
+  assert(result == 0 && "a handle outlived its loop");
+}
+
+// Each of the three ends with end_round(), because the callbacks of its last round ran after the
+// prepare handle did.
+void Loop::run() {
+  uv_run(loop_, UV_RUN_DEFAULT);
+  state_->end_round();
+}
+
+void Loop::run_once() {
+  uv_run(loop_, UV_RUN_ONCE);
+  state_->end_round();
+}
+
+void Loop::poll() {
+  uv_run(loop_, UV_RUN_NOWAIT);
+  state_->end_round();
+}
+
+void Loop::stop() { uv_stop(loop_); }
+
+void Loop::on_round_end(std::function<void()> callback) {
+  state_->on_round_end = std::move(callback);
+}
+
+std::chrono::steady_clock::time_point Loop::now() const {
+  // Both count CLOCK_MONOTONIC from the same epoch.
+  return std::chrono::steady_clock::time_point(std::chrono::milliseconds(uv_now(loop_)));
+}
+
+std::size_t Loop::open_handles() const {
+  std::size_t count = 0;
+  uv_walk(
+      loop_,
+      [](uv_handle_t* handle, void* counter) {
+        if (uv_is_closing(handle) == 0) ++*static_cast<std::size_t*>(counter);
+      },
+      &count);
+  return count - 1;  // without round_end
+}
+
+std::uint64_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  rlimit raised = limit;
+  raised.rlim_cur = raised.rlim_max;
+  return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+}
+
+std::string describe(NetError error) {
+  switch (error) {
+    case NetError::address_invalid: return "not an address that can be used here";
+    case NetError::address_in_use: return "the address is in use";
+    case NetError::permission: return "permission denied";
+    case NetError::no_descriptors: return "out of file descriptors";
+    case NetError::refused: return "nobody listens there";
+    case NetError::reset: return "the peer went away";
+    case NetError::closed: return "the peer closed the connection";
+    case NetError::timed_out: return "timed out";
+    case NetError::other: return "network failure";
+  }
+  return "network failure";
+}
+
+NetError to_net_error(int status) {
+  switch (status) {
+    case UV_EADDRNOTAVAIL:
+    case UV_EAFNOSUPPORT:
+    case UV_EINVAL:
+    case UV_ENAMETOOLONG: return NetError::address_invalid;
+    case UV_EADDRINUSE: return NetError::address_in_use;
+    case UV_EACCES:
+    case UV_EPERM: return NetError::permission;
+    case UV_EMFILE:
+    case UV_ENFILE: return NetError::no_descriptors;
+    case UV_ECONNREFUSED: return NetError::refused;
+    case UV_ECONNRESET:
+    case UV_ECONNABORTED:
+    case UV_ENOTCONN:
+    case UV_EPIPE: return NetError::reset;
+    case UV_EOF: return NetError::closed;
+    case UV_ETIMEDOUT: return NetError::timed_out;
+    default: return NetError::other;
+  }
+}
+
+}  // namespace godwit::net

@@ -1,8 +1,13 @@
 // net/loop: one libuv loop and its clock.
+//
+// Making one sets SIGPIPE to be ignored unless the program has a handler for it: a peer that goes
+// away is an error of that stream, not the end of the process.
+// Owns:   the read buffer that all streams of the loop share.
 // Thread: the thread that calls run(); stop() and the rest too, except where a type says so.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,7 +18,7 @@ struct uv_loop_s;
 namespace godwit::net {
 
 enum class NetError : std::uint8_t {
-  address_invalid,   // not HOST:PORT with a numeric host
+  address_invalid,   // not HOST:PORT with a numeric host, or not an address of this machine
   address_in_use,
   permission,
   no_descriptors,    // EMFILE, ENFILE
@@ -38,11 +43,15 @@ class Loop {
   void poll();      // one round without waiting
   void stop();      // ends run() after this round
 
-  // Called once at the end of each round, before the loop waits again: where frames collected in
-  // this round become one write per connection, and operations one batch.
+  // Called at the end of each round, before the loop waits again and before run() and its sisters
+  // return: where frames collected in this round become one write per connection, and operations
+  // one batch. May be called with nothing new. One for a loop: the newest, not set from within.
   void on_round_end(std::function<void()> callback);
 
   [[nodiscard]] std::chrono::steady_clock::time_point now() const;  // cached per round
+
+  // How many timers, streams and so on are not destroyed: none may be left for the destructor.
+  [[nodiscard]] std::size_t open_handles() const;
 
   [[nodiscard]] uv_loop_s& raw() { return *loop_; }
 

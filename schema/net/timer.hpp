@@ -12,7 +12,8 @@ class Timer {
   Timer(Timer&&) noexcept;
   Timer& operator=(Timer&&) noexcept;
 
-  // `repeat` zero: once. Starting a running timer sets it anew. It may destroy itself in on_fire.
+  // Counted from loop.now(); a delay below zero is zero. `repeat` zero: once. Starting a running
+  // timer sets it anew. It may destroy itself in on_fire.
   void start(std::chrono::milliseconds delay, std::chrono::milliseconds repeat = {});
   void stop();
   [[nodiscard]] bool active() const;

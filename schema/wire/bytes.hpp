@@ -43,4 +43,15 @@ inline void store_u16_be(std::uint8_t* to, std::uint16_t value) {
   to[1] = static_cast<std::uint8_t>(value);
 }
 
+[[nodiscard]] inline std::string to_hex(ByteView bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(bytes.size() * 2);
+  for (const std::uint8_t byte : bytes) {
+    text.push_back(kDigits[byte >> 4]);
+    text.push_back(kDigits[byte & 15]);
+  }
+  return text;
+}
+
 }  // namespace godwit::wire

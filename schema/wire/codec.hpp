@@ -4,7 +4,13 @@
 // Thread:  parse_* are pure; an Encoder has one owner.
 // Trust:   every byte is hostile. The verifier runs first, with kVerifierTablesMax and
 //          kVerifierDepthMax, over 8-byte aligned storage; then every count, size, enum, union
-//          member, name and order is checked, so that what comes out needs no second look.
+//          member and order is checked, so that what comes out needs no second look. Of a name
+//          only the length is: what a name may hold, fold_name() says. Signatures are identity's.
+// Filling: a FlatBuffer does not tell its length. What is checked is that the last byte the
+//          verifier looked at, rounded up to 4, ends the frame: nothing can trail behind. Bytes
+//          between the parts that no offset leads to cannot be seen; they are never read. For
+//          the same reason a field that this version does not know may be refused, so a newer
+//          one is sent only to a peer that has said that it speaks that version.
 // Spec:    schema/README.md, "Frames"; the .fbs files.
 #pragma once
 
@@ -19,8 +25,11 @@ enum class CodecError : std::uint8_t {
   unaligned,      // the caller's storage is not 8-byte aligned
   malformed,      // the FlatBuffers verifier refuses it, or it does not fill the frame
   unknown_body,   // a union member that this version does not know
-  out_of_bounds,  // a count, size, index or order that the protocol forbids
+  out_of_bounds,  // a count, size, index, enum or order that the protocol forbids
 };
+
+inline constexpr std::size_t kFrameAlignment = 8;
+inline constexpr std::size_t kRawNameSizeMax = 64;  // bytes; so that fold_name() can be the judge
 
 // `body`: one frame without its header, 8-byte aligned. Views in the result point into it.
 [[nodiscard]] tl::expected<Request, CodecError> parse_request(ByteView body);

@@ -33,15 +33,23 @@ class FrameAssembler {
   [[nodiscard]] tl::expected<void, FrameError> feed(ByteView bytes, const OnFrame& on_frame);
 
   // Bytes held for an unfinished frame.
-  [[nodiscard]] std::size_t buffered() const;
+  [[nodiscard]] std::size_t buffered() const { return header_filled_ + filled_; }
+  // Bytes of memory held beyond the assembler's own size.
+  [[nodiscard]] std::size_t memory() const { return storage_.capacity() * sizeof storage_[0]; }
 
  private:
+  [[nodiscard]] bool take_header(ByteView& bytes);
+  [[nodiscard]] tl::expected<void, FrameError> check_size() const;
+  void keep(ByteView part);
+  [[nodiscard]] bool deliver(ByteView body, const OnFrame& on_frame);
+  [[nodiscard]] bool deliver_kept(const OnFrame& on_frame);
+
   std::size_t size_max_ = kFrameSizeMaxBeforeLogin;
   std::vector<std::uint64_t> storage_;  // u64 for its alignment; capacity is freed when idle
-  std::size_t filled_ = 0;              // bytes of the frame (header included) in storage_
+  std::size_t filled_ = 0;              // bytes of the body in storage_
   std::array<std::uint8_t, kFrameHeaderSize> header_{};
-  std::size_t header_filled_ = 0;
-  std::size_t body_size_ = 0;
+  std::uint8_t header_filled_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace godwit::wire

@@ -144,6 +144,7 @@ struct Welcome {
   std::uint32_t one_time_keys_left = 0;
   ErrorCode name = ErrorCode::ok;
   Limits limits;
+  bool replaced = false;  // this login ended another live session of this device
 };
 
 struct Done {};

@@ -1,0 +1,30 @@
+#include "relay/handlers/handlers.hpp"
+
+namespace godwit::relay::handlers {
+
+using wire::ErrorCode;
+
+void handle_put_devices(Context& context, Session& session, std::uint32_t request,
+                        const wire::PutDevices& content) {
+  const auto wait = context.take_lookup(session);  // several verifications a request
+  if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
+  const auto list = wire::verify_device_list(content.list);
+  if (!list) return context.refuse(session, request, code_of(list.error()));
+  if (list->user != session.user) return context.refuse(session, request, ErrorCode::unauthorized);
+  if (list->devices.size() > context.config().devices_max) {
+    return context.refuse(session, request, ErrorCode::too_large);
+  }
+  auto put = std::make_unique<slot::PutUser>();
+  put->list = wire::SignedList::copy_of(content.list);
+  put->parsed = *list;
+  put->expected = content.expected;
+  put->device = session.device;
+  context.call(session, session.slot, std::move(put),
+               [&context, request](Session& live, slot::Answer& answer) {
+                 const ErrorCode code = code_of(answer);
+                 if (code != ErrorCode::ok) return context.refuse(live, request, code);
+                 context.reply(live, request, wire::Done{});
+               });
+}
+
+}  // namespace godwit::relay::handlers

@@ -1,0 +1,52 @@
+// The keys' signatures are checked against the identity key in the list that the relay holds.
+#include "relay/handlers/handlers.hpp"
+
+namespace godwit::relay::handlers {
+
+using wire::ErrorCode;
+
+namespace {
+
+ErrorCode verify(const Session& session, const slot::PutKeys& keys, const wire::SignedList& list) {
+  const auto parsed = wire::parse_device_list(list.body);
+  if (!parsed) return ErrorCode::internal;
+  const wire::DeviceRecord* device = parsed->find(session.device);
+  if (device == nullptr) return ErrorCode::removed;
+  using wire::SignedKeyKind;
+  if (keys.seal_key && !wire::verify_signed_key(SignedKeyKind::seal, session.user,
+                                                device->identity, *keys.seal_key)) {
+    return ErrorCode::unauthorized;
+  }
+  if (keys.signed_prekey && !wire::verify_signed_key(SignedKeyKind::prekey, session.user,
+                                                     device->identity, *keys.signed_prekey)) {
+    return ErrorCode::unauthorized;
+  }
+  return ErrorCode::ok;
+}
+
+}  // namespace
+
+void handle_put_keys(Context& context, Session& session, std::uint32_t request,
+                     const wire::PutKeys& content) {
+  const auto wait = context.take_lookup(session);
+  if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
+  slot::PutKeys keys{session.user, session.device, content.seal_key, content.signed_prekey,
+                     content.one_time};
+  context.call(session, session.slot, slot::GetUser{session.user},
+               [&context, request, keys](Session& live, slot::Answer& answer) {
+                 const auto* found = std::get_if<slot::FoundUser>(&answer);
+                 const ErrorCode code =
+                     found == nullptr ? code_of(answer) : verify(live, keys, *found->list);
+                 if (code != ErrorCode::ok) return context.refuse(live, request, code);
+                 context.call(live, live.slot, keys,
+                              [&context, request](Session& done, slot::Answer& put) {
+                                const ErrorCode refusal = code_of(put);
+                                if (refusal != ErrorCode::ok) {
+                                  return context.refuse(done, request, refusal);
+                                }
+                                context.reply(done, request, wire::Done{});
+                              });
+               });
+}
+
+}  // namespace godwit::relay::handlers

@@ -1,0 +1,55 @@
+// relay/limits: every queue and loop of the relay has its bound here. What an operator may change
+// is in config.hpp, with these as defaults; the protocol's own bounds are in schema/wire/limits.hpp.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace godwit::relay {
+
+using namespace std::chrono_literals;
+
+// --- Slots ---------------------------------------------------------------------------------------
+inline constexpr std::uint16_t kSlots = 4'096;
+
+// --- Delivery and staging ------------------------------------------------------------------------
+inline constexpr std::chrono::microseconds kHoldMin = 2ms;   // a pushed envelope waits this long
+inline constexpr std::chrono::microseconds kHoldMax = 20ms;  // and never longer, before the disk
+inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per loop, then `busy`
+inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop, after the queue
+inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
+
+// --- What a refusal advises ------------------------------------------------------------------------
+inline constexpr std::chrono::milliseconds kRetryMailboxFull = 60s;
+inline constexpr std::chrono::milliseconds kRetryStoreFull = 5s;
+inline constexpr std::chrono::milliseconds kRetryBusy = 200ms;
+inline constexpr std::chrono::milliseconds kRetryUnknownDevice = 60s;
+
+// --- Between loops -------------------------------------------------------------------------------
+inline constexpr std::size_t kInboxMax = 65'536;  // messages; a full one parks the connection
+
+// --- Connections ---------------------------------------------------------------------------------
+inline constexpr std::chrono::seconds kHandshakeDeadline = 10s;  // until Noise is done
+inline constexpr std::chrono::seconds kLoginDeadline = 10s;      // until Welcome, from then on
+inline constexpr std::chrono::seconds kIdleDeadline = 120s;      // silence of a live session
+inline constexpr std::size_t kWriteQueuePauseBytes = 256 * 1024;     // reading stops above
+inline constexpr std::size_t kWriteQueueCloseBytes = 4 * 1024 * 1024;  // the connection ends above
+inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than submits
+inline constexpr std::size_t kAcksInFlightMax = 1'024;  // per session
+
+// --- Prekeys -------------------------------------------------------------------------------------
+inline constexpr std::uint32_t kOneTimeKeysMax = 200;    // kept per device
+inline constexpr std::uint32_t kOneTimeKeysLow = 20;     // KeysLow is sent at and below
+inline constexpr double kPrekeyFetchesPerSecond = 1.0;   // per requesting device
+inline constexpr double kPrekeyFetchesBurst = 100;
+inline constexpr double kPrekeyPopsPerSecond = 0.2;      // per target user; then signed prekey only
+inline constexpr double kPrekeyPopsBurst = 150;
+inline constexpr double kLookupsPerSecond = 5;           // per requesting device
+inline constexpr double kLookupsBurst = 200;
+
+// --- In memory, bounded by eviction ----------------------------------------------------------------
+inline constexpr std::size_t kDirectoryCacheMax = 65'536;  // users per loop
+inline constexpr std::size_t kRateBucketsMax = 65'536;     // addresses or devices per table
+
+}  // namespace godwit::relay

@@ -1,0 +1,100 @@
+#include "relay/net/connection.hpp"
+
+namespace godwit::relay::net {
+
+Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
+                       const wire::KeyPair& relay_key, Steady opened)
+    : owner_(owner),
+      stream_(std::move(stream)),
+      channel_(wire::Channel::responder(relay_key)),
+      opened_(opened) {
+  stream_.start({
+      .on_read = [this](wire::ByteView bytes) { on_read(bytes); },
+      .on_closed = [this](godwit::net::NetError) { end("closed_by_peer"); },
+      .on_drained =
+          [this] {
+            paused_by_queue_ = false;
+            apply_pause();
+          },
+  });
+}
+
+void Connection::on_read(wire::ByteView bytes) {
+  if (state_ != State::open) return;
+  const auto received = channel_.receive(bytes, [this](wire::ByteView body) {
+    establish();
+    owner_.on_frame(*this, body);
+    return state_ == State::open;
+  });
+  if (state_ == State::ended) return;
+  if (channel_.has_output()) owner_.on_output(*this);
+  if (received) return establish();
+  switch (received.error()) {
+    case wire::ChannelError::bad_handshake:
+      return end("bad_handshake");
+    case wire::ChannelError::bad_record:
+      return end("bad_record");
+    case wire::ChannelError::frame_too_large:
+    case wire::ChannelError::frame_too_small:
+      return end("bad_frame_size");
+    case wire::ChannelError::stopped:
+      return;  // finish() was called from on_frame
+  }
+}
+
+void Connection::establish() {
+  if (established_ || !channel_.established()) return;
+  established_ = true;
+  owner_.on_established(*this, *channel_.peer());
+}
+
+void Connection::send(wire::ByteView frame_body) {
+  if (state_ != State::open) return;
+  channel_.send(frame_body);
+  owner_.on_output(*this);
+}
+
+void Connection::flush() {
+  if (state_ == State::ended || !channel_.has_output()) return;
+  wire::Bytes out;
+  channel_.flush(out);
+  stream_.write(std::move(out));
+  const std::size_t queued = stream_.queued_bytes();
+  if (queued > kWriteQueueCloseBytes) return end("write_queue_full");
+  paused_by_queue_ = queued > kWriteQueuePauseBytes;
+  apply_pause();
+}
+
+void Connection::pause(bool paused) {
+  paused_by_owner_ = paused;
+  apply_pause();
+}
+
+void Connection::apply_pause() {
+  const bool read = state_ != State::open || (!paused_by_owner_ && !paused_by_queue_);
+  if (read == reading_) return;
+  reading_ = read;
+  if (read) {
+    stream_.resume();
+  } else {
+    stream_.pause();
+  }
+}
+
+void Connection::finish(Steady now) {
+  if (state_ != State::open) return;
+  flush();
+  if (state_ == State::ended) return;
+  state_ = State::finishing;
+  finished_ = now;
+  apply_pause();  // the end of the peer must be seen
+  stream_.shutdown();
+}
+
+void Connection::end(std::string_view reason) {
+  if (state_ == State::ended) return;
+  state_ = State::ended;
+  owner_.on_ended(*this, reason);
+}
+
+}  // namespace godwit::relay::net

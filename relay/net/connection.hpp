@@ -1,0 +1,80 @@
+// net/connection: one TCP connection: socket bytes -> Noise records -> frames, and back.
+//
+// Happy path: the first bytes are the handshake; when it is complete the owner is told the peer's
+// key; each frame goes to the owner. Frames to send gather in the channel and leave as one write
+// at the end of the loop's round.
+// Failure: a record that does not authenticate, a frame over the limit, an end of stream or an
+// overfull write queue: the owner is told once, and nothing more comes from this connection.
+//
+// Owns:    the stream and the channel.
+// Refuses: to know what a frame means.
+// Thread:  the loop's.
+#pragma once
+
+#include <string_view>
+
+#include "relay/limits.hpp"
+#include "relay/time.hpp"
+#include "schema/net/stream.hpp"
+#include "schema/wire/channel.hpp"
+
+namespace godwit::relay::net {
+
+class Connection;
+
+class ConnectionOwner {
+ public:
+  virtual ~ConnectionOwner() = default;
+  virtual void on_established(Connection& connection, const wire::Key& peer) = 0;
+  virtual void on_frame(Connection& connection, wire::ByteView body) = 0;
+  // `reason` is a literal for the log. The owner destroys the connection later, not in here.
+  virtual void on_ended(Connection& connection, std::string_view reason) = 0;
+  // Has something to flush at the end of this round.
+  virtual void on_output(Connection& connection) = 0;
+};
+
+class Connection {
+ public:
+  Connection(ConnectionOwner& owner, godwit::net::Stream stream, const wire::KeyPair& relay_key,
+             Steady opened);
+  Connection(const Connection&) = delete;  // callbacks point here
+  Connection& operator=(const Connection&) = delete;
+
+  void send(wire::ByteView frame_body);
+  void flush();
+  void pause(bool paused);
+  void lift_frame_limit() { channel_.frames().set_size_max(wire::kFrameSizeMax); }
+  // What was sent leaves, then FIN; on_ended comes when the peer has seen it. No more frames.
+  void finish(Steady now);
+
+  [[nodiscard]] bool established() const { return established_; }
+  [[nodiscard]] bool finishing() const { return state_ != State::open; }
+  [[nodiscard]] Steady opened() const { return opened_; }
+  [[nodiscard]] Steady finished() const { return finished_; }  // when finish() was called
+  [[nodiscard]] const std::string& peer_address() const { return stream_.peer_address(); }
+
+  std::uint64_t id = 0;       // the owner's mark
+  std::uint64_t session = 0;  // the owner's; 0: none
+  bool output_due = false;    // the owner's: it stands in the list of those to flush
+
+ private:
+  enum class State : std::uint8_t { open, finishing, ended };
+
+  void on_read(wire::ByteView bytes);
+  void end(std::string_view reason);
+  void apply_pause();
+  void establish();
+
+  ConnectionOwner& owner_;
+  godwit::net::Stream stream_;
+  wire::Channel channel_;
+  Steady opened_;
+  Steady finished_{};
+  State state_ = State::open;
+  bool established_ = false;
+  bool paused_by_owner_ = false;  // an operation of this session is parked
+  bool paused_by_queue_ = false;  // the peer does not read what we write
+  bool reading_ = true;
+};
+
+}  // namespace godwit::relay::net

@@ -1,0 +1,59 @@
+// ops/figures: what `status` shows. Each loop keeps its own counters; the server adds them up.
+// Thread: a Counters belongs to one loop, which alone writes it; anyone may read the atomics.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace godwit::relay::ops {
+
+// A counter with one writer: no locked instruction on the hot path.
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) { value_.store(get() + n, std::memory_order_relaxed); }
+  void subtract(std::uint64_t n = 1) { value_.store(get() - n, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct Counters {
+  Counter sessions;          // now: logged in
+  Counter users;             // now: records in the directory
+  Counter devices;           // now: devices in their lists
+  Counter queued_envelopes;  // now: not yet acknowledged, staged ones included
+  Counter queued_bytes;
+  Counter accepted_total;    // outcomes `ok` given to senders, duplicates not counted
+  Counter delivered_total;   // pushes, repeated ones included
+  Counter acked_total;       // envelopes acknowledged by their device
+  Counter elided_total;      // acknowledged before they reached the disk
+  Counter refused_total;     // refusals of every kind, outcomes included
+  Counter expired_total;
+  Counter duplicates_total;  // submits answered from the queue or the window
+  Counter handshakes_total;
+  Counter logins_total;
+  Counter closed_by_relay_total;  // protocol errors, deadlines, overfull write queues
+};
+
+// The sum over loops, the store's figures, and the process: the fields of `status --json`.
+struct Figures {
+  std::string version;
+  std::uint64_t connections = 0;
+  std::uint64_t sessions = 0, users = 0, devices = 0;
+  std::uint64_t queued_envelopes = 0, queued_bytes = 0;
+  std::uint64_t accepted_total = 0, delivered_total = 0, acked_total = 0, elided_total = 0;
+  std::uint64_t stored_total = 0, refused_total = 0, expired_total = 0, quarantined_total = 0;
+  std::uint64_t duplicates_total = 0, handshakes_total = 0, logins_total = 0;
+  std::uint64_t closed_by_relay_total = 0;
+  std::uint64_t commits_total = 0;
+  std::uint64_t store_bytes = 0, store_used_bytes = 0, store_reclaimable_bytes = 0;
+  bool store_full = false;
+  std::uint64_t store_generation = 0;
+  std::string store_id;  // 32 hex
+  std::uint64_t uptime_s = 0;
+  std::uint64_t resident_bytes = 0;
+};
+
+}  // namespace godwit::relay::ops

@@ -1,0 +1,29 @@
+#include "relay/ops/signals.hpp"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <utility>
+
+namespace godwit::relay::ops {
+
+Signals::Signals(net::Loop& loop, std::function<void()> on_stop, std::function<void()> exit_now)
+    : on_stop_(std::move(on_stop)),
+      exit_now_(std::move(exit_now)),
+      terminate_(loop, SIGTERM, [this] { stop_once(); }),
+      interrupt_(loop, SIGINT, [this] {
+        if (std::exchange(interrupted_, true)) return exit_now_();
+        stop_once();
+      }) {}
+
+void Signals::exit_interrupted() {
+  constexpr int kInterruptedStatus = 128 + SIGINT;  // as a shell reports it
+  _exit(kInterruptedStatus);
+}
+
+void Signals::stop_once() {
+  // Taken out first: the callback may end what this object belongs to.
+  if (const auto on_stop = std::exchange(on_stop_, nullptr)) on_stop();
+}
+
+}  // namespace godwit::relay::ops

@@ -1,0 +1,35 @@
+// ops/signals: what the daemon does when the system or the operator wants it to end.
+//
+// The first SIGTERM or SIGINT asks for a clean stop. A second SIGINT (an impatient Ctrl-C) ends the
+// process at once: nothing accepted is lost by that, since accepted means committed.
+// SIGPIPE is not among them: net/loop has it ignored, a peer that leaves is an error of its write.
+// Thread: the loop's.
+#pragma once
+
+#include <functional>
+
+#include "schema/net/signal.hpp"
+
+namespace godwit::relay::ops {
+
+class Signals {
+ public:
+  // `on_stop` is called once. `exit_now` ends the process; tests put something milder there.
+  Signals(net::Loop& loop, std::function<void()> on_stop,
+          std::function<void()> exit_now = exit_interrupted);
+  // The signal callbacks point here.
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+ private:
+  [[noreturn]] static void exit_interrupted();
+  void stop_once();
+
+  std::function<void()> on_stop_;
+  std::function<void()> exit_now_;
+  bool interrupted_ = false;
+  net::Signal terminate_;
+  net::Signal interrupt_;
+};
+
+}  // namespace godwit::relay::ops

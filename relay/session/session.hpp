@@ -1,0 +1,54 @@
+// session/session: one device's conversation with the relay, after the handshake.
+//
+//   greeting --Login/Register--> attaching --Welcome--> live --> closing
+// From greeting and attaching only Login, Register and Ping are answered; anything else ends it.
+//
+// Owns:    what is asked and not yet answered.
+// Thread:  the loop that owns the connection.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+
+#include "relay/policy/rate.hpp"
+#include "relay/slot/operation.hpp"
+
+namespace godwit::relay::session {
+
+using SessionId = std::uint64_t;  // unique in its loop, never reused
+
+struct Session;
+using Continuation = std::function<void(Session&, slot::Answer&)>;
+
+// A submit whose recipients do not all have their outcome yet.
+struct PendingSubmit {
+  std::uint32_t request = 0;
+  std::uint32_t left = 0;  // outcomes to come; 0: this place is free
+  std::vector<wire::Outcome> outcomes;
+  std::vector<std::shared_ptr<const wire::SignedList>> lists;
+};
+
+enum class State : std::uint8_t { greeting, attaching, live, closing };
+
+struct Session {
+  SessionId id = 0;
+  State state = State::greeting;
+  bool unlimited = false;  // its address is in unlimited_from
+  bool paused = false;     // not read, until a parked operation has found room
+  std::uint16_t slot = 0;  // of its user
+  std::string address;     // numeric, for the registration rate
+  wire::Key transport;     // proven by the handshake
+  std::uint16_t version = 0;
+  wire::UserId user;
+  wire::DeviceId device;
+  Steady last_heard{};
+  Steady established{};
+
+  std::vector<PendingSubmit> submits;
+  std::vector<std::uint32_t> free_submits;  // places in `submits`
+  std::unordered_map<std::uint32_t, Continuation> calls;
+  std::uint32_t next_call = 0;
+};
+
+}  // namespace godwit::relay::session

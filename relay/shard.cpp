@@ -1,0 +1,345 @@
+#include "relay/shard.hpp"
+
+#include <cassert>
+
+#include "relay/session/dispatch.hpp"
+#include "relay/slot/slot_of.hpp"
+
+namespace godwit::relay {
+
+using session::Session;
+using session::SessionId;
+using session::State;
+using wire::ErrorCode;
+
+namespace {
+
+slot::EngineLimits engine_limits(const Config& config) {
+  return {{config.window_envelopes, config.window_bytes},
+          config.mailbox_envelopes_max,
+          config.mailbox_bytes_max};
+}
+
+std::uint32_t ms(std::chrono::milliseconds value) {
+  return static_cast<std::uint32_t>(value.count());
+}
+
+}  // namespace
+
+Shard::Shard(const ShardOptions& options, Host& host, slot::Records& records,
+             policy::AddressAdmission& admission, ops::Counters& counters)
+    : options_(options),
+      host_(host),
+      admission_(admission),
+      counters_(counters),
+      engine_(records, counters, engine_limits(*options.config), options.tag_key),
+      parked_(options.loops),
+      submit_rates_({static_cast<double>(options.config->submits_per_s),
+                     static_cast<double>(options.config->submits_burst)}),
+      lookup_rates_({kLookupsPerSecond, kLookupsBurst}),
+      prekey_rates_({kPrekeyFetchesPerSecond, kPrekeyFetchesBurst}) {}
+
+// ---- What comes in --------------------------------------------------------------------------------
+
+SessionId Shard::on_established(const wire::Key& transport, std::string address, bool unlimited,
+                                Now now) {
+  const SessionId id = next_session_++;
+  Session& session = sessions_[id];
+  session.id = id;
+  session.transport = transport;
+  session.address = std::move(address);
+  session.unlimited = unlimited;
+  session.last_heard = now.steady;
+  session.established = now.steady;
+  counters_.handshakes_total.add();
+  return id;
+}
+
+void Shard::on_frame(SessionId id, wire::ByteView body, Now now) {
+  now_ = now;
+  if (Session* session = find(id)) session::dispatch(*this, *session, body);
+  drain();
+}
+
+void Shard::on_closed(SessionId id, Now now) {
+  now_ = now;
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  detach(found->second);
+  sessions_.erase(found);
+  drain();
+}
+
+void Shard::on_message(Message& message, Now now) {
+  now_ = now;
+  if (auto* ask = std::get_if<Ask>(&message)) {
+    engine_.apply(ask->origin, ask->operation, now_, effects_);
+  } else if (auto* answer = std::get_if<slot::AnswerTo>(&message)) {
+    take(*answer);
+  } else if (auto* push = std::get_if<slot::Push>(&message)) {
+    take(*push);
+  } else if (auto* notice = std::get_if<slot::Notice>(&message)) {
+    take(*notice);
+  }
+  drain();
+}
+
+void Shard::on_committed(std::unique_ptr<store::Batch> batch, Now now) {
+  now_ = now;
+  engine_.committed(std::move(batch), now_, effects_);
+  drain();
+}
+
+void Shard::on_round_end(Now now) {
+  now_ = now;
+  retry_parked();
+  while (auto batch = engine_.flush(now_)) {
+    if (!batch->empty()) {
+      host_.commit(std::move(batch));
+      break;
+    }
+    // Answers that waited for the batch before: nothing to write, nothing to wait for.
+    engine_.committed(std::move(batch), now_, effects_);
+    drain();
+  }
+  if (const auto due = engine_.next_due()) host_.wake_at(*due);
+}
+
+void Shard::on_tick(Now now) {
+  now_ = now;
+  for (auto& [id, session] : sessions_) {
+    if (session.state == State::closing) continue;
+    const bool live = session.state == State::live;
+    const bool silent = now_.steady - session.last_heard > kIdleDeadline;
+    const bool late = !live && now_.steady - session.established > kLoginDeadline;
+    const bool old = now_.steady - session.established > wire::kConnectionAgeMax + 1h;
+    if (silent || late || old) end(session, ErrorCode::timeout);
+  }
+  engine_.sweep(now_, effects_);
+  drain();
+}
+
+void Shard::on_shutdown(Now now) {
+  now_ = now;
+  for (auto& [id, session] : sessions_) {
+    if (session.state != State::closing) end(session, ErrorCode::busy);
+  }
+  drain();
+}
+
+// ---- From the engine to sessions --------------------------------------------------------------------
+
+void Shard::drain() {
+  // By index: what is taken may make the engine say more.
+  for (std::size_t i = 0; i < effects_.size(); ++i) {
+    slot::Effect effect = std::move(effects_[i]);
+    std::visit(
+        [this](auto& one) {
+          std::uint32_t loop = 0;
+          if constexpr (std::is_same_v<std::decay_t<decltype(one)>, slot::AnswerTo>) {
+            loop = one.origin.loop;
+          } else {
+            loop = one.loop;
+          }
+          if (loop == options_.loop) return take(one);
+          host_.post_always(loop, Message(std::move(one)));
+        },
+        effect);
+  }
+  effects_.clear();
+  bury_ended();
+}
+
+void Shard::take(slot::AnswerTo& answer) {
+  Session* session = find(answer.origin.session);
+  if (session == nullptr || session->state == State::closing) return;
+  switch (answer.origin.kind) {
+    case slot::Origin::Kind::submit:
+      return take_outcome(*session, answer.origin.mark, std::get<slot::Enqueued>(answer.answer));
+    case slot::Origin::Kind::ack: {
+      const auto& done = std::get<slot::Simple>(answer.answer);
+      if (done.code == ErrorCode::ok) return reply(*session, answer.origin.mark, wire::Done{});
+      return refuse(*session, answer.origin.mark, done.code, {});
+    }
+    case slot::Origin::Kind::call: {
+      const auto found = session->calls.find(answer.origin.mark);
+      assert(found != session->calls.end());
+      const session::Continuation then = std::move(found->second);
+      session->calls.erase(found);
+      return then(*session, answer.answer);
+    }
+  }
+}
+
+void Shard::take_outcome(Session& session, std::uint32_t submit, slot::Enqueued& outcome) {
+  session::PendingSubmit& pending = session.submits[submit];
+  assert(pending.left > 0);
+  wire::Outcome& place = pending.outcomes[outcome.recipient];
+  place.code = outcome.code;
+  place.retry_after_ms = outcome.retry_after_ms;
+  if (outcome.code != ErrorCode::ok) counters_.refused_total.add();
+  if (outcome.newer && pending.lists.size() < wire::kListsPerReplyMax) {
+    place.list = static_cast<std::uint16_t>(pending.lists.size());
+    pending.lists.push_back(std::move(outcome.newer));
+  }
+  if (--pending.left > 0) return;
+
+  wire::Submitted submitted;
+  submitted.outcomes = std::move(pending.outcomes);
+  for (const auto& list : pending.lists) submitted.lists.push_back(list->view());
+  reply(session, pending.request, std::move(submitted));
+  pending.lists.clear();
+  session.free_submits.push_back(submit);
+}
+
+void Shard::take(slot::Push& push) {
+  const Session* session = find(push.session);
+  if (session == nullptr || session->state == State::closing) return;
+  const wire::RelayFrame frame{0, wire::Deliver{push.number, push.body->bytes}};
+  host_.send(push.session, encoder_.encode(frame));
+}
+
+void Shard::take(slot::Notice& notice) {
+  Session* session = find(notice.session);
+  if (session == nullptr || session->state == State::closing) return;
+  if (const auto* closing = std::get_if<wire::Closing>(&notice.what)) {
+    return end(*session, closing->code);
+  }
+  wire::RelayFrame frame;
+  std::visit([&](const auto& what) { frame.body = what; }, notice.what);
+  host_.send(notice.session, encoder_.encode(frame));
+}
+
+// ---- From handlers to slots --------------------------------------------------------------------------
+
+void Shard::call(Session& session, std::uint16_t slot, slot::Operation operation,
+                 session::Continuation then) {
+  const std::uint32_t mark = session.next_call++;
+  session.calls.emplace(mark, std::move(then));
+  route(&session, slot,
+        {{session.id, options_.loop, mark, slot::Origin::Kind::call}, std::move(operation)});
+}
+
+void Shard::enqueue(Session& session, std::uint32_t submit, slot::Enqueue operation) {
+  const std::uint16_t slot = slot::slot_of(operation.user);
+  route(&session, slot,
+        {{session.id, options_.loop, submit, slot::Origin::Kind::submit}, std::move(operation)});
+}
+
+void Shard::ack(Session& session, std::uint32_t request, slot::Ack operation) {
+  route(&session, session.slot,
+        {{session.id, options_.loop, request, slot::Origin::Kind::ack}, std::move(operation)});
+}
+
+void Shard::route(Session* session, std::uint16_t slot, Ask ask) {
+  const std::uint32_t loop = slot::loop_of(slot, options_.loops);
+  if (loop == options_.loop) {
+    return engine_.apply(ask.origin, ask.operation, now_, effects_);
+  }
+  Message message(std::move(ask));
+  if (parked_[loop].empty() && host_.post(loop, message)) return;
+  // That shard is behind. The operation waits here, in its order, and this connection is not read
+  // until it has gone: so what waits is bounded by what one read brings.
+  SessionId id = 0;
+  if (session != nullptr) {
+    id = session->id;
+    if (!session->paused) host_.pause(id, true);
+    session->paused = true;
+  }
+  parked_[loop].push_back({id, std::move(message)});
+}
+
+void Shard::retry_parked() {
+  for (std::uint32_t loop = 0; loop < options_.loops; ++loop) {
+    auto& waiting = parked_[loop];
+    while (!waiting.empty() && host_.post(loop, waiting.front().message)) {
+      Session* session = find(waiting.front().session);
+      waiting.pop_front();
+      if (session == nullptr || !session->paused) continue;
+      session->paused = false;
+      host_.pause(session->id, false);
+    }
+    if (!waiting.empty()) host_.wake_at(now_.steady + 1ms);
+  }
+}
+
+// ---- From handlers to the device ---------------------------------------------------------------------
+
+void Shard::reply(Session& session, std::uint32_t request, ReplyBody body) {
+  host_.send(session.id, encoder_.encode(wire::RelayFrame{request, std::move(body)}));
+}
+
+void Shard::refuse(Session& session, std::uint32_t request, ErrorCode code,
+                   std::chrono::milliseconds retry_after) {
+  counters_.refused_total.add();
+  reply(session, request, wire::Refused{code, ms(retry_after)});
+}
+
+void Shard::end(Session& session, ErrorCode code) {
+  if (session.state == State::closing) return;
+  counters_.closed_by_relay_total.add();
+  const std::uint32_t retry_after_ms = code == ErrorCode::busy ? ms(kRetryBusy) : 0;
+  host_.send(session.id, encoder_.encode(wire::RelayFrame{0, wire::Closing{code, retry_after_ms}}));
+  host_.close(session.id);
+  detach(session);
+  session.state = State::closing;
+  ended_.push_back(session.id);
+}
+
+void Shard::detach(const Session& session) {
+  if (session.state != State::live && session.state != State::attaching) return;
+  // The same way as the Attach went, so it arrives after it.
+  route(nullptr, session.slot,
+        {{session.id, options_.loop, 0, slot::Origin::Kind::call}, slot::Detach{session.device}});
+}
+
+void Shard::bury_ended() {
+  for (const SessionId id : ended_) sessions_.erase(id);
+  ended_.clear();
+}
+
+void Shard::welcome(Session& session, std::uint32_t request, const slot::AttachedAs& attached,
+                    ErrorCode name) {
+  const Host::StoreIdentity store = host_.store_identity();
+  wire::Welcome welcome;
+  welcome.version = std::min(session.version, wire::kProtocolVersion);
+  welcome.store_id = store.id;
+  welcome.store_generation = store.generation;
+  welcome.relay_time_ms = now_.wall_ms;
+  welcome.list = attached.list;
+  welcome.one_time_keys_left = attached.one_time_keys_left;
+  welcome.name = name;
+  welcome.replaced = attached.replaced;
+  welcome.limits = config().wire_limits();
+  host_.lift_frame_limit(session.id);
+  reply(session, request, welcome);
+}
+
+// Unique for ever: the boot counter rises with each start, and each loop counts for itself.
+std::uint64_t Shard::next_body_id() {
+  return (std::uint64_t{host_.store_identity().boot} << 40) |
+         (std::uint64_t{options_.loop} << 32) | ++bodies_made_;
+}
+
+std::chrono::milliseconds Shard::take_registration(const Session& session) {
+  return session.unlimited ? 0ms : admission_.take_registration(session.address, now_.steady);
+}
+
+std::chrono::milliseconds Shard::take_submit(const Session& session) {
+  return session.unlimited ? 0ms : submit_rates_.take(session.device, now_.steady);
+}
+
+std::chrono::milliseconds Shard::take_lookup(const Session& session) {
+  return session.unlimited ? 0ms : lookup_rates_.take(session.device, now_.steady);
+}
+
+std::chrono::milliseconds Shard::take_prekeys(const Session& session) {
+  return session.unlimited ? 0ms : prekey_rates_.take(session.device, now_.steady);
+}
+
+Session* Shard::find(SessionId session) {
+  const auto found = sessions_.find(session);
+  return found == sessions_.end() ? nullptr : &found->second;
+}
+
+}  // namespace godwit::relay

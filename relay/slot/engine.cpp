@@ -1,0 +1,310 @@
+#include "relay/slot/engine.hpp"
+
+#include <cassert>
+
+#include "relay/slot/slot_of.hpp"
+
+namespace godwit::relay::slot {
+namespace {
+
+using wire::ErrorCode;
+
+std::uint32_t ms(std::chrono::milliseconds value) {
+  return static_cast<std::uint32_t>(value.count());
+}
+
+}  // namespace
+
+Engine::Engine(Records& records, ops::Counters& counters, const EngineLimits& limits,
+               const wire::SipKey& tag_key)
+    : records_(records),
+      counters_(counters),
+      limits_(limits),
+      mailboxes_(tag_key),
+      deliver_(mailboxes_, stage_, records, limits.window),
+      journal_(records),
+      directory_(journal_),
+      prekeys_(journal_),
+      prekey_pops_({kPrekeyPopsPerSecond, kPrekeyPopsBurst}) {}
+
+void Engine::restore(const wire::DeviceId& device, std::uint16_t slot,
+                     const wire::RequestId& request, std::uint64_t position, std::uint32_t size,
+                     std::uint32_t expires) {
+  Node node;
+  node.place = position;
+  node.tag = mailboxes_.tag_of(device, request);
+  node.size = size;
+  node.expires = expires;
+  mailboxes_.push_back(mailboxes_.at(device, slot), node);
+  counters_.queued_envelopes.add();
+  counters_.queued_bytes.add(size);
+}
+
+void Engine::apply(const Origin& origin, Operation& operation, Now now, Effects& effects) {
+  std::visit([&](auto& one) { on(origin, one, now, effects); }, operation);
+}
+
+// ---- Enqueue ------------------------------------------------------------------------------------
+
+void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effects) {
+  const std::uint64_t tag = mailboxes_.tag_of(operation.device, operation.request_id);
+  if (answer_duplicate(origin, operation, tag, effects)) return;
+  const std::uint16_t slot = slot_of(operation.user);
+  Enqueued refusal = admit(operation);
+  if (refusal.code != ErrorCode::ok) {
+    effects.push_back(AnswerTo{origin, std::move(refusal)});
+    return;
+  }
+  Mailbox& mailbox = mailboxes_.at(operation.device, slot);
+  Node node;
+  node.tag = tag;
+  node.size = static_cast<std::uint32_t>(operation.body->bytes.size());
+  node.expires = operation.expires;
+  counters_.queued_envelopes.add();
+  counters_.queued_bytes.add(node.size);
+
+  delivery::Staged staged;
+  staged.slot = slot;
+  staged.expires = operation.expires;
+  staged.device = operation.device;
+  staged.request_id = operation.request_id;
+  staged.body = std::move(operation.body);
+  staged.waiters.push_back({origin, operation.recipient});
+  const delivery::StagedIndex index = stage_.add(std::move(staged));
+  node.place = Node::kStagedBit | index;
+  const NodeIndex at = mailboxes_.push_back(mailbox, node);
+  stage_.at(index).node = at;
+
+  if (!mailbox.attachment) {
+    stage_.hold(index, now.steady);
+    return;
+  }
+  deliver_.appended(mailbox, at);
+  pump(mailbox, now, effects);
+  // The newest envelope was pushed when the cursor has run through.
+  delivery::Attachment& attachment = *mailbox.attachment;
+  const bool pushed = attachment.cursor == kNoNode;
+  const Steady until = pushed ? now.steady + delivery::hold_of(attachment) : now.steady;
+  // Never before an older one of the same mailbox: the order on disk is the order of delivery.
+  attachment.held_until = std::max(attachment.held_until, until);
+  stage_.hold(index, attachment.held_until);
+}
+
+bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation, std::uint64_t tag,
+                              Effects& effects) {
+  const NodeIndex queued = mailboxes_.find_tag(tag, [&](NodeIndex at) {
+    const Node& node = mailboxes_.node(at);
+    // The tag is a hash; the record is the truth.
+    if (node.stored()) return records_.request_at(node.place) == operation.request_id;
+    const delivery::Staged& staged = stage_.at(node.staged_index());
+    return staged.device == operation.device && staged.request_id == operation.request_id;
+  });
+  if (queued != kNoNode && !mailboxes_.node(queued).stored()) {
+    counters_.duplicates_total.add();
+    stage_.at(mailboxes_.node(queued).staged_index())
+        .waiters.push_back({origin, operation.recipient});
+    return true;
+  }
+  if (queued == kNoNode && !recent_.contains({operation.device, operation.request_id})) {
+    return false;
+  }
+  counters_.duplicates_total.add();
+  effects.push_back(AnswerTo{origin, Enqueued{operation.recipient, ErrorCode::ok, 0, {}}});
+  return true;
+}
+
+Enqueued Engine::admit(const Enqueue& operation) {
+  Enqueued refusal;
+  refusal.recipient = operation.recipient;
+  const auto refuse = [&](ErrorCode code, std::chrono::milliseconds retry_after) {
+    refusal.code = code;
+    refusal.retry_after_ms = ms(retry_after);
+    return refusal;
+  };
+  const Directory::Known* user = directory_.known(operation.user);
+  if (user == nullptr) return refuse(ErrorCode::unknown_device, kRetryUnknownDevice);
+  if (operation.list < user->version) {
+    const std::optional<UserRecord> record = directory_.load(operation.user);
+    if (record) refusal.newer = std::make_shared<const wire::SignedList>(record->list);
+    return refuse(ErrorCode::stale_list, {});
+  }
+  if (user->find(operation.device) == nullptr) {
+    return refuse(ErrorCode::unknown_device, kRetryUnknownDevice);
+  }
+  if (const Mailbox* mailbox = mailboxes_.find(operation.device)) {
+    if (mailbox->count >= limits_.mailbox_envelopes_max ||
+        mailbox->bytes + operation.body->bytes.size() > limits_.mailbox_bytes_max) {
+      return refuse(ErrorCode::mailbox_full, kRetryMailboxFull);
+    }
+  }
+  if (records_.full()) return refuse(ErrorCode::store_full, kRetryStoreFull);
+  if (stage_.bytes() > kStagedBytesMax) return refuse(ErrorCode::busy, kRetryBusy);
+  return refusal;
+}
+
+// ---- Delivery and acks --------------------------------------------------------------------------
+
+void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
+  do {
+    const std::size_t before = effects.size();
+    dead_.clear();
+    deliver_.pump(mailbox, now, effects, dead_);
+    for (std::size_t i = before; i < effects.size(); ++i) {
+      if (std::holds_alternative<Push>(effects[i])) counters_.delivered_total.add();
+    }
+    for (const NodeIndex at : dead_) {
+      const Node& node = mailboxes_.node(at);
+      if (node.expires <= now.wall_s()) {
+        counters_.expired_total.add();
+      } else {
+        journal_.quarantine(node.place);  // its bytes are kept for the operator, then it is gone
+      }
+      drop(mailbox, at, ErrorCode::ok, effects);
+    }
+  } while (!dead_.empty());  // what was passed over made room in the window
+}
+
+void Engine::on(const Origin& origin, Ack& operation, Now now, Effects& effects) {
+  Mailbox* mailbox = mailboxes_.find(operation.device);
+  if (mailbox == nullptr || !mailbox->attachment ||
+      mailbox->attachment->session != origin.session || mailbox->attachment->loop != origin.loop) {
+    effects.push_back(AnswerTo{origin, Simple{ErrorCode::out_of_state, 0}});
+    return;
+  }
+  done_.clear();
+  if (!deliver_.acknowledge(*mailbox->attachment, operation.upto, operation.numbers, now, done_)) {
+    effects.push_back(AnswerTo{origin, Simple{ErrorCode::bad_request, 0}});
+    return;
+  }
+  Durable durable = Durable::already;
+  for (const delivery::InFlight& one : done_) {
+    counters_.acked_total.add();
+    remember(operation.device, one.request);
+    durable = std::max(durable, drop(*mailbox, one.node, ErrorCode::ok, effects));
+  }
+  pump(*mailbox, now, effects);
+  AnswerTo reply{origin, Simple{}};
+  if (durable == Durable::already) effects.push_back(std::move(reply));
+  if (durable == Durable::after_commit) journal_.after_commit(std::move(reply));
+  if (durable == Durable::after_next_commit) journal_.after_next_commit(std::move(reply));
+}
+
+Engine::Durable Engine::drop(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& effects) {
+  const Node node = mailboxes_.node(at);
+  mailboxes_.erase(mailbox, at);
+  counters_.queued_envelopes.subtract();
+  counters_.queued_bytes.subtract(node.size);
+  if (node.stored()) {
+    journal_.remove(node.place);
+    return Durable::after_commit;
+  }
+  delivery::Staged& staged = stage_.at(node.staged_index());
+  answer_waiters(staged, {0, code, 0, {}}, effects);
+  if (staged.state == delivery::Staged::State::held) {
+    if (code == ErrorCode::ok) counters_.elided_total.add();
+    stage_.free(node.staged_index());
+    return Durable::already;
+  }
+  // It is on its way to the log; when it is there, committed() removes it again.
+  staged.state = delivery::Staged::State::orphaned;
+  return Durable::after_next_commit;
+}
+
+void Engine::answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects) {
+  bool first = true;
+  for (const delivery::Waiter& waiter : staged.waiters) {
+    if (outcome.code == ErrorCode::ok && first) counters_.accepted_total.add();
+    first = false;
+    Enqueued answer = outcome;
+    answer.recipient = waiter.recipient;
+    effects.push_back(AnswerTo{waiter.origin, std::move(answer)});
+  }
+  staged.waiters.clear();
+}
+
+void Engine::remember(const wire::DeviceId& device, const wire::RequestId& request) {
+  if (!recent_.insert({device, request}).second) return;
+  recent_order_.push_back({device, request});
+  if (recent_order_.size() > kRecentRequestsMax) {
+    recent_.erase(recent_order_.front());
+    recent_order_.pop_front();
+  }
+}
+
+// ---- Commits ------------------------------------------------------------------------------------
+
+std::unique_ptr<store::Batch> Engine::flush(Now now) {
+  if (journal_.under_way()) return nullptr;
+  due_.clear();
+  stage_.take_due(now.steady, due_);
+  for (const delivery::StagedIndex index : due_) {
+    const delivery::Staged& staged = stage_.at(index);
+    store::Append append;
+    append.slot = staged.slot;
+    append.device = staged.device;
+    append.request_id = staged.request_id;
+    append.expires = staged.expires;
+    append.body = staged.body;
+    append.owner = index;
+    journal_.append(std::move(append));
+  }
+  if (journal_.empty()) return nullptr;
+  return journal_.take();
+}
+
+void Engine::committed(std::unique_ptr<store::Batch> batch, Now now, Effects& effects) {
+  journal_.committed(effects);
+  for (const store::Append& append : batch->appends) {
+    delivery::Staged& staged = stage_.at(append.owner);
+    const bool stored = append.position != 0;
+    if (staged.state == delivery::Staged::State::orphaned) {
+      if (stored) journal_.remove(append.position);
+    } else if (stored) {
+      mailboxes_.node(staged.node).place = append.position;
+      answer_waiters(staged, {}, effects);
+    } else {
+      Mailbox& mailbox = *mailboxes_.find(staged.device);
+      deliver_.erased(mailbox, staged.node);
+      drop(mailbox, staged.node, ErrorCode::store_full, effects);
+      if (mailbox.attachment) pump(mailbox, now, effects);
+      mailboxes_.release_if_idle(mailbox);
+    }
+    stage_.free(append.owner);
+  }
+}
+
+// ---- Expiry -------------------------------------------------------------------------------------
+
+void Engine::sweep(Now now, Effects& effects) {
+  mailboxes_.visit_some(kSweepNodesPerTick,
+                        [&](Mailbox& mailbox) { expire(mailbox, now, effects); });
+}
+
+void Engine::expire(Mailbox& mailbox, Now now, Effects& effects) {
+  bool any = false;
+  for (NodeIndex at = mailbox.head; at != kNoNode;) {
+    const NodeIndex next = mailboxes_.node(at).next;
+    if (mailboxes_.node(at).expires <= now.wall_s()) {
+      any = true;
+      counters_.expired_total.add();
+      deliver_.erased(mailbox, at);
+      drop(mailbox, at, ErrorCode::ok, effects);
+    }
+    at = next;
+  }
+  if (any && mailbox.attachment) pump(mailbox, now, effects);
+  mailboxes_.release_if_idle(mailbox);
+}
+
+std::pair<std::uint64_t, std::uint64_t> Engine::recount() const {
+  std::pair<std::uint64_t, std::uint64_t> sum{0, 0};
+  mailboxes_.visit_all([&](const Mailbox& mailbox) {
+    for (NodeIndex at = mailbox.head; at != kNoNode; at = mailboxes_.node(at).next) {
+      sum.first += 1;
+      sum.second += mailboxes_.node(at).size;
+    }
+  });
+  return sum;
+}
+
+}  // namespace godwit::relay::slot

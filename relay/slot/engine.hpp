@@ -1,0 +1,125 @@
+// slot/engine: the slots of one loop: operations and time in; records to write, answers, pushes and
+// notices out. Pure: it knows no socket, clock, thread or LMDB handle.
+//
+// The life of an envelope here:
+//   enqueue  -> refused, or a duplicate, or staged (and pushed, when the device is attached)
+//   ack      -> while staged: elided, its senders are answered, nothing is written
+//            -> later: its log record is removed by the next batch
+//   flush    -> holds that ended go into the batch; one batch is under way at a time
+//   committed-> its senders are answered; from now on the log has it
+//   sweep    -> expired: dropped, counted
+//
+// Owns:    mailboxes, stage, journal, directory and prekeys of its slots.
+// Thread:  the loop's.
+#pragma once
+
+#include <deque>
+#include <unordered_set>
+
+#include "relay/delivery/deliver.hpp"
+#include "relay/ops/figures.hpp"
+#include "relay/policy/rate.hpp"
+#include "relay/slot/directory.hpp"
+#include "relay/slot/prekeys.hpp"
+
+namespace godwit::relay::slot {
+
+struct EngineLimits {
+  delivery::Window window;
+  std::uint32_t mailbox_envelopes_max = 100'000;
+  std::uint64_t mailbox_bytes_max = 256ull << 20;
+};
+
+class Engine {
+ public:
+  // `tag_key`: random, once a process. `counters` outlive the engine.
+  Engine(Records& records, ops::Counters& counters, const EngineLimits& limits,
+         const wire::SipKey& tag_key);
+
+  // What recovery found in the log, in log order, before the first operation.
+  void restore(const wire::DeviceId& device, std::uint16_t slot, const wire::RequestId& request,
+               std::uint64_t position, std::uint32_t size, std::uint32_t expires);
+
+  // Effects are appended in the order in which they must leave.
+  void apply(const Origin& origin, Operation& operation, Now now, Effects& effects);
+
+  // The batch to commit; nothing when one is under way or nothing is due.
+  [[nodiscard]] std::unique_ptr<store::Batch> flush(Now now);
+  void committed(std::unique_ptr<store::Batch> batch, Now now, Effects& effects);
+
+  // When flush() will next have something that it does not have now.
+  [[nodiscard]] std::optional<Steady> next_due() { return stage_.next_due(); }
+
+  // Everything taken in is durable or was refused.
+  [[nodiscard]] bool idle() const {
+    return stage_.bytes() == 0 && !journal_.under_way() && journal_.empty();
+  }
+
+  // Drops expired envelopes, a bounded piece at a time.
+  void sweep(Now now, Effects& effects);
+
+  // A recount of what the counters say: (envelopes, bytes) over all mailboxes.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> recount() const;
+
+ private:
+  struct Recent {
+    wire::DeviceId device;
+    wire::RequestId request;
+    bool operator==(const Recent&) const = default;
+  };
+  struct RecentHash {
+    std::size_t operator()(const Recent& recent) const {
+      return wire::IdHash{}(recent.device) ^ wire::IdHash{}(recent.request);
+    }
+  };
+
+  void on(const Origin& origin, Enqueue& operation, Now now, Effects& effects);
+  void on(const Origin& origin, Ack& operation, Now now, Effects& effects);
+  void on(const Origin& origin, Attach& operation, Now now, Effects& effects);
+  void on(const Origin& origin, Detach& operation, Now now, Effects& effects);
+  void on(const Origin& origin, std::unique_ptr<PutUser>& operation, Now now, Effects& effects);
+  void on(const Origin& origin, PutKeys& operation, Now now, Effects& effects);
+  void on(const Origin& origin, GetUser& operation, Now now, Effects& effects);
+  void on(const Origin& origin, GetPrekeys& operation, Now now, Effects& effects);
+  void on(const Origin& origin, ClaimName& operation, Now now, Effects& effects);
+  void on(const Origin& origin, ReleaseName& operation, Now now, Effects& effects);
+  void on(const Origin& origin, ResolveName& operation, Now now, Effects& effects);
+  void on(const Origin& origin, SetUserName& operation, Now now, Effects& effects);
+
+  // Why this envelope is not taken; ok when it is. Fills `newer` for a stale list.
+  [[nodiscard]] Enqueued admit(const Enqueue& operation);
+  // True when the request was seen: it is answered, or joins the one that is staged.
+  bool answer_duplicate(const Origin& origin, const Enqueue& operation, std::uint64_t tag,
+                        Effects& effects);
+  void pump(Mailbox& mailbox, Now now, Effects& effects);
+  // When the answer to an ack may leave.
+  enum class Durable : std::uint8_t { already, after_commit, after_next_commit };
+  // Takes a node out of its mailbox and its envelope off the disk; its waiters get `code`. Unless
+  // it was acknowledged, the delivery is told first (deliver_.erased).
+  Durable drop(Mailbox& mailbox, NodeIndex node, wire::ErrorCode code, Effects& effects);
+  void expire(Mailbox& mailbox, Now now, Effects& effects);
+  void detach(Mailbox& mailbox);
+  void purge(const wire::UserId& user, const wire::DeviceId& device, Effects& effects);
+  void answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects);
+  void remember(const wire::DeviceId& device, const wire::RequestId& request);
+  // Sends the answer now, or with the commit that it depends on.
+  void answer(const Origin& origin, Answer answer, bool wait_for_commit, Effects& effects);
+
+  Records& records_;
+  ops::Counters& counters_;
+  EngineLimits limits_;
+  Mailboxes mailboxes_;
+  delivery::Stage stage_;
+  delivery::Deliver deliver_;
+  Journal journal_;
+  Directory directory_;
+  Prekeys prekeys_;
+  policy::RateTable<wire::UserId, wire::IdHash> prekey_pops_;
+  std::unordered_set<Recent, RecentHash> recent_;
+  std::deque<Recent> recent_order_;
+  std::vector<delivery::InFlight> done_;    // scratch
+  std::vector<NodeIndex> dead_;             // scratch
+  std::vector<delivery::StagedIndex> due_;  // scratch
+};
+
+}  // namespace godwit::relay::slot

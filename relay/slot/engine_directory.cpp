@@ -1,0 +1,178 @@
+// The slot operations that are about who exists and who is attached, and not about envelopes.
+#include <cassert>
+
+#include "relay/slot/engine.hpp"
+#include "relay/slot/slot_of.hpp"
+
+namespace godwit::relay::slot {
+
+using wire::ErrorCode;
+
+void Engine::answer(const Origin& origin, Answer answer, bool wait_for_commit, Effects& effects) {
+  AnswerTo reply{origin, std::move(answer)};
+  if (wait_for_commit) {
+    journal_.after_commit(std::move(reply));
+  } else {
+    effects.push_back(std::move(reply));
+  }
+}
+
+void Engine::on(const Origin& origin, Attach& operation, Now now, Effects& effects) {
+  const Directory::Known* user = directory_.known(operation.user);
+  const Directory::Device* device = user == nullptr ? nullptr : user->find(operation.device);
+  if (device == nullptr) {
+    return answer(origin, Simple{ErrorCode::unknown_device, 0}, false, effects);
+  }
+  if (device->transport != operation.transport) {
+    return answer(origin, Simple{ErrorCode::unauthorized, 0}, false, effects);
+  }
+  AttachedAs attached;
+  attached.list = user->version;
+  attached.one_time_keys_left = prekeys_.one_time_left(operation.user, operation.device);
+
+  Mailbox& mailbox = mailboxes_.at(operation.device, slot_of(operation.user));
+  if (mailbox.attachment) {  // half-dead, or a clone: the newcomer wins, and both are told
+    attached.replaced = true;
+    effects.push_back(Notice{mailbox.attachment->loop, mailbox.attachment->session,
+                             wire::Closing{ErrorCode::replaced, 0}});
+    detach(mailbox);
+  }
+  deliver_.attach(mailbox, origin.loop, origin.session);
+  counters_.sessions.add();
+  counters_.logins_total.add();
+  answer(origin, attached, false, effects);
+  pump(mailbox, now, effects);
+}
+
+void Engine::on(const Origin& origin, Detach& operation, Now, Effects&) {
+  Mailbox* mailbox = mailboxes_.find(operation.device);
+  if (mailbox == nullptr || !mailbox->attachment) return;
+  if (mailbox->attachment->session != origin.session || mailbox->attachment->loop != origin.loop) {
+    return;  // replaced meanwhile
+  }
+  detach(*mailbox);
+  mailboxes_.release_if_idle(*mailbox);
+}
+
+void Engine::detach(Mailbox& mailbox) {
+  mailbox.attachment.reset();
+  counters_.sessions.subtract();
+  // Nobody will ack what is held: it goes to the disk now, in its order.
+  NodeIndex first = mailbox.tail;
+  if (first == kNoNode) return;
+  while (mailboxes_.node(first).prev != kNoNode &&
+         !mailboxes_.node(mailboxes_.node(first).prev).stored()) {
+    first = mailboxes_.node(first).prev;
+  }
+  for (NodeIndex at = first; at != kNoNode; at = mailboxes_.node(at).next) {
+    const Node& node = mailboxes_.node(at);
+    if (node.stored()) continue;
+    if (stage_.at(node.staged_index()).state == delivery::Staged::State::held) {
+      stage_.hold(node.staged_index(), Steady{});
+    }
+  }
+}
+
+void Engine::on(const Origin& origin, std::unique_ptr<PutUser>& operation, Now,
+                Effects& effects) {
+  const wire::UserId user = operation->parsed.user;
+  const Directory::Put put = directory_.put(*operation);
+  if (put.code != ErrorCode::ok) return answer(origin, Simple{put.code, 0}, false, effects);
+  if (operation->keys) {
+    const bool taken = prekeys_.put(user, operation->device, operation->keys->seal_key,
+                                    operation->keys->signed_prekey, {});
+    assert(taken);
+    (void)taken;
+  }
+  if (put.new_user) counters_.users.add();
+  counters_.devices.add(put.added.size());
+  counters_.devices.subtract(put.removed.size());
+  for (const wire::DeviceId& device : put.removed) purge(user, device, effects);
+  answer(origin, Simple{}, true, effects);
+}
+
+// A device that left the list: its mail, its keys and its session go.
+void Engine::purge(const wire::UserId& user, const wire::DeviceId& device, Effects& effects) {
+  prekeys_.remove(user, device);
+  Mailbox* mailbox = mailboxes_.find(device);
+  if (mailbox == nullptr) return;
+  if (mailbox->attachment) {
+    effects.push_back(Notice{mailbox->attachment->loop, mailbox->attachment->session,
+                             wire::Closing{ErrorCode::removed, 0}});
+    detach(*mailbox);
+  }
+  while (mailbox->head != kNoNode) {
+    drop(*mailbox, mailbox->head, ErrorCode::unknown_device, effects);
+  }
+  mailboxes_.release_if_idle(*mailbox);
+}
+
+void Engine::on(const Origin& origin, PutKeys& operation, Now, Effects& effects) {
+  const bool taken = prekeys_.put(operation.user, operation.device, operation.seal_key,
+                                  operation.signed_prekey, operation.one_time);
+  answer(origin, Simple{taken ? ErrorCode::ok : ErrorCode::too_large, 0}, taken, effects);
+}
+
+void Engine::on(const Origin& origin, GetUser& operation, Now, Effects& effects) {
+  std::optional<UserRecord> record = directory_.load(operation.user);
+  if (!record) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
+  answer(origin, FoundUser{std::make_shared<const wire::SignedList>(std::move(record->list))},
+         directory_.pending(operation.user), effects);
+}
+
+void Engine::on(const Origin& origin, GetPrekeys& operation, Now now, Effects& effects) {
+  std::optional<UserRecord> record = directory_.load(operation.user);
+  const Directory::Known* known = directory_.known(operation.user);
+  if (!record || known == nullptr) {
+    return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
+  }
+  FoundPrekeys found{std::make_shared<const wire::SignedList>(std::move(record->list)), {}};
+  bool handed_out = false;
+  for (const Directory::Device& device : known->devices) {
+    const auto& wanted = operation.devices;
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), device.id) == wanted.end()) {
+      continue;
+    }
+    // Past the rate only the signed prekey is given: one attacker cannot use up the others' keys.
+    const bool with_one_time = prekey_pops_.take(operation.user, now.steady).count() == 0;
+    auto bundle = prekeys_.bundle(operation.user, device.id, with_one_time);
+    if (!bundle) continue;
+    if (bundle->one_time) {
+      handed_out = true;
+      const std::uint32_t left = prekeys_.one_time_left(operation.user, device.id);
+      const Mailbox* mailbox = mailboxes_.find(device.id);
+      if ((left == kOneTimeKeysLow || left == 0) && mailbox != nullptr && mailbox->attachment) {
+        effects.push_back(Notice{mailbox->attachment->loop, mailbox->attachment->session,
+                                 wire::KeysLow{left}});
+      }
+    }
+    found.bundles.push_back(std::move(*bundle));
+  }
+  answer(origin, std::move(found), handed_out || directory_.pending(operation.user), effects);
+}
+
+void Engine::on(const Origin& origin, ClaimName& operation, Now, Effects& effects) {
+  const ErrorCode code = directory_.claim_name(operation);
+  answer(origin, Simple{code, 0}, directory_.name_pending(operation.name), effects);
+}
+
+void Engine::on(const Origin& origin, ReleaseName& operation, Now, Effects& effects) {
+  directory_.release_name(operation);
+  answer(origin, Simple{}, directory_.name_pending(operation.name), effects);
+}
+
+void Engine::on(const Origin& origin, ResolveName& operation, Now, Effects& effects) {
+  const auto user = directory_.resolve_name(operation.name);
+  if (!user) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
+  answer(origin, FoundName{*user}, directory_.name_pending(operation.name), effects);
+}
+
+void Engine::on(const Origin& origin, SetUserName& operation, Now, Effects& effects) {
+  const auto previous = directory_.set_user_name(operation);
+  if (!previous) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
+  PreviousName answer_value;
+  if (!previous->empty()) answer_value.name = *previous;
+  answer(origin, std::move(answer_value), directory_.pending(operation.user), effects);
+}
+
+}  // namespace godwit::relay::slot

@@ -1,0 +1,98 @@
+// slot/mailbox: the queues of all devices of one loop, in memory: which envelopes wait for whom,
+// in which order, and which request ids are among them. The envelopes themselves are in the log,
+// or staged.
+//
+// Owns:    40 bytes for each queued envelope, 4 to 8 for its place in the request index, and a
+//          Mailbox for each device that has mail or a session.
+// Refuses: to touch the log, decide on a quota, or know a socket.
+// Thread:  the loop's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "relay/delivery/attachment.hpp"
+#include "schema/wire/hash.hpp"
+
+namespace godwit::relay::slot {
+
+using delivery::kNoNode;
+using delivery::NodeIndex;
+
+struct Node {
+  static constexpr std::uint64_t kStagedBit = std::uint64_t{1} << 63;
+
+  std::uint64_t place = 0;     // position in the log, or kStagedBit | index in the stage
+  std::uint64_t tag = 0;       // of (device, request id)
+  std::uint32_t size = 0;      // bytes of the envelope
+  std::uint32_t expires = 0;   // seconds since 1970
+  NodeIndex next = kNoNode;    // in the order of delivery
+  NodeIndex prev = kNoNode;
+  NodeIndex chain = kNoNode;   // in the request index
+
+  [[nodiscard]] bool stored() const { return (place & kStagedBit) == 0; }
+  [[nodiscard]] std::uint32_t staged_index() const { return static_cast<std::uint32_t>(place); }
+};
+
+struct Mailbox {
+  wire::DeviceId device;
+  std::uint16_t slot = 0;
+  NodeIndex head = kNoNode;
+  NodeIndex tail = kNoNode;
+  std::uint32_t count = 0;
+  std::uint64_t bytes = 0;
+  std::unique_ptr<delivery::Attachment> attachment;  // the device's live session, when it has one
+};
+
+class Mailboxes {
+ public:
+  explicit Mailboxes(const wire::SipKey& tag_key) : tag_key_(tag_key) {}
+
+  [[nodiscard]] Mailbox* find(const wire::DeviceId& device);
+  [[nodiscard]] Mailbox& at(const wire::DeviceId& device, std::uint16_t slot);  // makes one
+  // Frees the mailbox of a device that has neither mail nor a session.
+  void release_if_idle(Mailbox& mailbox);
+
+  [[nodiscard]] std::uint64_t tag_of(const wire::DeviceId& device,
+                                     const wire::RequestId& request) const;
+
+  NodeIndex push_back(Mailbox& mailbox, const Node& values);
+  void erase(Mailbox& mailbox, NodeIndex index);
+
+  // The first node with this tag for which `is_it` holds; kNoNode when there is none.
+  [[nodiscard]] NodeIndex find_tag(std::uint64_t tag,
+                                   const std::function<bool(NodeIndex)>& is_it) const;
+
+  [[nodiscard]] Node& node(NodeIndex index) {
+    return chunks_[index / kChunkNodes][index % kChunkNodes];
+  }
+  [[nodiscard]] const Node& node(NodeIndex index) const {
+    return chunks_[index / kChunkNodes][index % kChunkNodes];
+  }
+
+  // Visits mailboxes, about `nodes_max` nodes' worth, from where the last call stopped.
+  void visit_some(std::size_t nodes_max, const std::function<void(Mailbox&)>& visit);
+  void visit_all(const std::function<void(const Mailbox&)>& visit) const;
+
+  [[nodiscard]] std::size_t queued() const { return used_; }
+
+ private:
+  // Nodes lie in chunks, so that growing never copies a queue nor doubles its memory.
+  static constexpr std::size_t kChunkNodes = 4'096;
+
+  NodeIndex take_node();
+  void grow_index();
+  [[nodiscard]] std::size_t bucket_of(std::uint64_t tag) const { return tag & (heads_.size() - 1); }
+
+  wire::SipKey tag_key_;
+  std::unordered_map<wire::DeviceId, Mailbox, wire::IdHash> mailboxes_;
+  std::vector<std::unique_ptr<Node[]>> chunks_;
+  NodeIndex free_ = kNoNode;  // chained through `next`
+  std::size_t used_ = 0;
+  std::vector<NodeIndex> heads_ = std::vector<NodeIndex>(1'024, kNoNode);
+  std::size_t visit_bucket_ = 0;
+};
+
+}  // namespace godwit::relay::slot

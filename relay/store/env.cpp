@@ -1,0 +1,185 @@
+// Happy path: create the directory, open the environment, check that the file is whole, free dead
+// readers; the caller then opens the tables in its first transaction.
+// Failure: each step says what was tried and what the system answered.
+#include "relay/store/env.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+
+namespace godwit::relay::store {
+namespace {
+
+// LMDB's number for the table of free pages: key = the transaction that freed them, value = a
+// count and so many page numbers.
+constexpr MDB_dbi kFreeTable = 0;
+constexpr std::uint64_t kMetaPages = 2;
+// Pages freed by the last commit are not reused by the next; one more for a reader under way.
+constexpr std::uint64_t kYoungCommits = 3;
+
+StoreError error_of(int code) {
+  switch (code) {
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+    case MDB_NOTFOUND: return StoreError::not_a_store;
+    case MDB_MAP_FULL:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return StoreError::no_space;
+    case EACCES:
+    case EPERM:
+    case EROFS: return StoreError::permission;
+    case EBUSY:
+    case EAGAIN: return StoreError::in_use;
+    default: return StoreError::io;
+  }
+}
+
+Failure failure(int code, const std::string& tried) {
+  return Failure{error_of(code), tried + ": " + mdb_strerror(code)};
+}
+
+// A new file's name is durable only when its directory is.
+int sync_directory(const std::filesystem::path& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  const int rc = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  return rc;
+}
+
+std::uint64_t pages_of(const MDB_stat& stat) {
+  return stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+}
+
+}  // namespace
+
+Failure to_failure(const LmdbError& error) { return failure(error.code, error.operation); }
+
+tl::expected<std::unique_ptr<Env>, Failure> Env::open(const Options& options) {
+  const std::string where = options.directory.string();
+  std::error_code code;
+  std::filesystem::create_directories(options.directory, code);
+  if (code) return tl::unexpected(failure(code.value(), "create " + where));
+
+  std::unique_ptr<Env> env(new Env());
+  MDB_env* raw = nullptr;
+  if (int rc = mdb_env_create(&raw); rc != 0) return tl::unexpected(failure(rc, "create"));
+  env->env_.reset(raw);
+  // None of these can fail before the environment is open, but for a size of zero.
+  int rc = mdb_env_set_mapsize(raw, options.size_max);
+  if (rc == 0) rc = mdb_env_set_maxdbs(raw, static_cast<MDB_dbi>(kTableIdCount));
+  if (rc == 0) rc = mdb_env_set_maxreaders(raw, options.loops + kSpareReaders);
+  // NOTLS: a reader belongs to its object, not to its thread. No flag that weakens a commit.
+  if (rc == 0) rc = mdb_env_open(raw, options.directory.c_str(), MDB_NOTLS, 0600);
+  if (rc != 0) return tl::unexpected(failure(rc, "open the store in " + where));
+  if (rc = sync_directory(options.directory); rc != 0) {
+    return tl::unexpected(failure(rc, "sync " + where));
+  }
+
+  MDB_stat stat{};
+  MDB_envinfo info{};
+  struct stat file {};
+  mdb_env_stat(raw, &stat);
+  mdb_env_info(raw, &info);
+  mdb_env_get_fd(raw, &env->descriptor_);
+  if (::fstat(env->descriptor_, &file) != 0) return tl::unexpected(failure(errno, "stat data.mdb"));
+  env->page_size_ = stat.ms_psize;
+  env->map_pages_ = info.me_mapsize / stat.ms_psize;
+  env->file_pages_ = static_cast<std::uint64_t>(file.st_size) / stat.ms_psize;
+  if (env->file_pages_ < env->end_page()) {
+    // Reading past the end of a mapped file would kill the process.
+    return tl::unexpected(Failure{StoreError::not_a_store, where + "/data.mdb is cut short"});
+  }
+  // A copied file may have holes; writing into one takes room as growing does.
+  rc = ::posix_fallocate(env->descriptor_, 0, file.st_size);
+  if (rc != 0) return tl::unexpected(failure(rc, "allocate the holes of " + where + "/data.mdb"));
+  env->check_readers();
+  return env;
+}
+
+Env::~Env() = default;
+
+tl::expected<void, Failure> Env::open_tables(WriteTxn& txn) {
+  if (int rc = mdb_dbi_open(txn.raw(), nullptr, 0, &main_); rc != 0) {
+    return tl::unexpected(failure(rc, "open the main table"));
+  }
+  MDB_stat stat{};
+  mdb_stat(txn.raw(), main_, &stat);
+  const unsigned create = stat.ms_entries == 0 ? MDB_CREATE : 0;
+  tables_.clear();
+  for (const TableSpec& spec : kTables) {
+    MDB_dbi dbi = 0;
+    const unsigned flags = create | (spec.integer_key ? MDB_INTEGERKEY : 0u);
+    if (int rc = mdb_dbi_open(txn.raw(), spec.name, flags, &dbi); rc != 0) {
+      return tl::unexpected(failure(rc, std::string("open the table ") + spec.name));
+    }
+    tables_.emplace_back(spec.id, dbi);
+  }
+  return {};
+}
+
+std::uint64_t Env::end_page() const {
+  MDB_envinfo info{};
+  mdb_env_info(env_.get(), &info);
+  return info.me_last_pgno + 1;
+}
+
+int Env::reserve_file(std::uint64_t pages) {
+  pages = std::min(pages, map_pages_);
+  if (pages <= file_pages_) return 0;
+  int rc = 0;
+  do {
+    rc = ::posix_fallocate(descriptor_, static_cast<off_t>(file_pages_ * page_size_),
+                           static_cast<off_t>((pages - file_pages_) * page_size_));
+  } while (rc == EINTR);
+  if (rc == 0) file_pages_ = pages;
+  return rc;
+}
+
+Result<Survey> Env::survey(const ReadTxn& txn) const {
+  Survey out;
+  out.end = end_page();
+  out.used = kMetaPages;
+  for (const MDB_dbi dbi : {kFreeTable, main_}) {
+    MDB_stat stat{};
+    if (int rc = mdb_stat(txn.raw(), dbi, &stat); rc != 0) {
+      return tl::unexpected(LmdbError{rc, "measure the free pages"});
+    }
+    out.used += pages_of(stat);
+  }
+  for (const RawTable& table : tables_) {
+    const auto stat = table.stat(txn);
+    if (!stat) return tl::unexpected(stat.error());
+    out.used += pages_of(*stat);
+    if (table.id() == TableId::log) out.log = *stat;
+    if (table.id() == TableId::bodies) out.bodies = *stat;
+    if (table.id() == TableId::body_refs) out.body_refs = *stat;
+  }
+  return out;
+}
+
+Result<std::uint64_t> Env::reusable_pages(const ReadTxn& txn, std::uint64_t enough) const {
+  const std::uint64_t newest = mdb_txn_id(txn.raw());
+  std::uint64_t free = 0;
+  // Not in `tables_`: it is LMDB's, and only read.
+  const RawTable free_table(TableId::meta, kFreeTable);
+  const auto scanned = free_table.scan(txn, {}, [&](wire::ByteView key, wire::ByteView value) {
+    if (u64_of(key) + kYoungCommits > newest) return false;
+    free += u64_of(value);
+    return free < enough;
+  });
+  if (!scanned) return tl::unexpected(scanned.error());
+  return free;
+}
+
+void Env::check_readers() const {
+  int dead = 0;
+  mdb_reader_check(env_.get(), &dead);
+}
+
+}  // namespace godwit::relay::store

@@ -1,0 +1,163 @@
+#include "relay/store/space.hpp"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "relay/store/records.hpp"
+#include "schema/wire/limits.hpp"
+
+namespace godwit::relay::store {
+namespace {
+
+constexpr std::uint64_t kPageHeader = 16;
+constexpr std::uint64_t kNodeOverhead = 8 + 2;  // node header and its pointer
+// The way from the root to a leaf in every table, the main table and the table of free pages.
+constexpr std::uint64_t kBasePages = 96;
+constexpr std::uint64_t kPutPages = 4;         // leaf, the sibling of a split, their parents
+constexpr std::uint64_t kBodyChangePages = 6;  // the same in `bodies` and `body_refs`
+
+bool is_no_room(int code) { return code == ENOSPC || code == EDQUOT || code == EFBIG; }
+
+std::uint64_t tree_pages(const MDB_stat& stat) { return stat.ms_branch_pages + stat.ms_leaf_pages; }
+
+}  // namespace
+
+Space::Space(Env& env, const Options& options)
+    : env_(env),
+      // A reserve above a tenth of the map would leave a small store no room for anything else.
+      reserve_(std::min(options.reserve / env.page_size(), env.map_pages() / 10)),
+      grow_step_(std::max<std::uint64_t>(options.grow_step / env.page_size(), 1)) {
+  survey_.end = env.end_page();
+}
+
+Result<void> Space::look() {
+  auto txn = ReadTxn::begin(env_.raw());
+  if (!txn) return tl::unexpected(txn.error());
+  const auto survey = env_.survey(*txn);
+  if (!survey) return tl::unexpected(survey.error());
+  survey_ = *survey;
+  return {};
+}
+
+Cost Space::base_cost() const { return {kBasePages, 4}; }
+
+// LMDB keeps at least two nodes on a page; a longer value gets pages of its own, in a row.
+Cost Space::value_cost(std::uint64_t key_size, std::uint64_t value_size) const {
+  const std::uint64_t page = env_.page_size();
+  if (kNodeOverhead + key_size + value_size <= (page - kPageHeader) / 2 - 2) return {};
+  return {0, (kPageHeader + value_size + page - 1) / page};
+}
+
+Cost Space::cost_of_puts(const Batch& batch) const {
+  Cost cost;
+  for (const Put& put : batch.puts) {
+    cost.singles += kPutPages;
+    if (put.value) cost += value_cost(put.key.size(), kChecksumSize + put.value->size());
+  }
+  return cost;
+}
+
+Cost Space::cost_of_quarantines(std::size_t count) const {
+  // The record moves to another table, and its body's count changes.
+  return {count * (2 * kPutPages + kBodyChangePages),
+          count * (wire::kEnvelopeSizeMax / env_.page_size() + 2)};
+}
+
+Cost Space::cost_of_appends(const Batch& batch) const {
+  Cost cost;
+  std::uint64_t leaf_bytes = 0;
+  const Body* previous = nullptr;
+  for (const Append& append : batch.appends) {
+    const bool shared = append.body->shared_id != 0;
+    const std::uint64_t value = kChecksumSize + append.body->bytes.size();
+    const Cost own = shared ? Cost{} : value_cost(8, kLogHeaderSize + value);
+    cost += own;
+    const std::uint64_t in_leaf = own.runs != 0 || shared ? 8 : append.body->bytes.size();
+    leaf_bytes += kNodeOverhead + 8 + kChecksumSize + kLogHeaderSize + in_leaf;
+    // The recipients of one submit stand together; a body met again costs too much here, no harm.
+    if (shared && append.body.get() != previous) {
+      cost.singles += kBodyChangePages;
+      cost += value_cost(8, value);
+    }
+    previous = append.body.get();
+  }
+  // Up to half of a page stays empty when the next record does not fit.
+  cost.singles += 2 * (leaf_bytes / (env_.page_size() - kPageHeader) + 1);
+  return cost;
+}
+
+Cost Space::cost_of_removes(std::span<const std::uint64_t> positions) const {
+  if (positions.empty()) return {};
+  // Neighbours share a leaf. Gaps in the log make a leaf span more positions than counted here.
+  const std::uint64_t per_leaf = std::max<std::uint64_t>(
+      survey_.log.ms_entries / std::max<std::uint64_t>(survey_.log.ms_leaf_pages, 1), 1);
+  std::uint64_t leaves = 0;
+  std::uint64_t previous = ~std::uint64_t{0};
+  for (const std::uint64_t position : positions) {
+    leaves += position / per_leaf != previous;
+    previous = position / per_leaf;
+  }
+  Cost cost;
+  // A leaf that empties is merged with its neighbour. No table is copied more than whole.
+  cost.singles = std::min(2 * leaves + 2, tree_pages(survey_.log)) +
+                 std::min(kBodyChangePages * positions.size(),
+                          tree_pages(survey_.bodies) + tree_pages(survey_.body_refs));
+  // The list of freed pages is one value: 8 bytes for each, those of long values included.
+  const std::uint64_t freed = cost.singles + survey_.log.ms_overflow_pages * positions.size() /
+                                                 std::max<std::uint64_t>(survey_.log.ms_entries, 1);
+  cost.runs = 2 * freed * 8 / env_.page_size();
+  return cost;
+}
+
+Result<bool> Space::admits_appends(const Cost& cost) {
+  Result<bool> fits = fits_map(cost);
+  if (*fits) fits = fits_disk(cost, reserve_);
+  if (fits && !*fits) refused_ = cost;
+  return fits;
+}
+
+Result<bool> Space::admits_from_reserve(const Cost& cost) { return fits_disk(cost, 0); }
+
+void Space::map_was_full() { closed_until_ = std::chrono::steady_clock::now() + kRetryInterval; }
+
+Result<bool> Space::has_room_again() {
+  if (std::chrono::steady_clock::now() < closed_until_) return false;
+  // A batch that could never fit must not keep the others out: a tenth of the map is enough.
+  const std::uint64_t refused_max = env_.map_pages() / 10;
+  Cost cost = base_cost();
+  cost.singles = std::max(cost.singles, std::min(refused_.singles, refused_max));
+  cost.runs = std::max(cost.runs, std::min(refused_.runs, refused_max));
+  cost.singles += std::min(grow_step_, env_.map_pages() / 50);
+  if (!fits_map(cost)) return false;
+  return fits_disk(cost, reserve_);
+}
+
+bool Space::fits_map(const Cost& cost) const {
+  return survey_.used + cost.singles + cost.runs <= env_.map_pages() * kMapPercentMax / 100;
+}
+
+Result<bool> Space::fits_disk(const Cost& cost, std::uint64_t keep) {
+  const std::uint64_t need = survey_.end + keep + cost.singles + cost.runs;
+  // A file as long as the map cannot run into the disk's end: LMDB answers MAP_FULL before.
+  const auto holds = [&](std::uint64_t pages) {
+    return std::min(pages, env_.map_pages()) <= env_.file_pages();
+  };
+  if (holds(need)) return true;
+
+  if (const auto now = std::chrono::steady_clock::now(); now >= ask_disk_at_) {
+    const std::uint64_t ahead = (need / grow_step_ + 1) * grow_step_;
+    int rc = env_.reserve_file(ahead);
+    if (is_no_room(rc)) rc = env_.reserve_file(need);
+    if (rc == 0) return true;
+    if (!is_no_room(rc)) return tl::unexpected(LmdbError{rc, "grow data.mdb"});
+    ask_disk_at_ = now + kRetryInterval;
+  }
+
+  auto txn = ReadTxn::begin(env_.raw());
+  if (!txn) return tl::unexpected(txn.error());
+  const auto reusable = env_.reusable_pages(*txn, cost.singles);
+  if (!reusable) return tl::unexpected(reusable.error());
+  return holds(need - std::min(*reusable, cost.singles));
+}
+
+}  // namespace godwit::relay::store

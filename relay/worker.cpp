@@ -1,0 +1,247 @@
+#include "relay/worker.hpp"
+
+#include <unistd.h>
+
+#include <cassert>
+
+namespace godwit::relay {
+
+using session::SessionId;
+
+// The store as the slot engine sees it.
+class Worker::StoreRecords final : public slot::Records {
+ public:
+  StoreRecords(const store::Store& store, std::unique_ptr<store::Reader> reader)
+      : store_(store), reader_(std::move(reader)) {}
+
+  Found get(store::Table table, wire::ByteView key, wire::Bytes& value) override {
+    return found(reader_->get(table, key, value));
+  }
+  void envelopes(std::span<const std::uint64_t> positions,
+                 const std::function<void(std::size_t, Found, const wire::RequestId&,
+                                          wire::ByteView)>& on_one) override {
+    reader_->envelopes(positions, [&](std::size_t index, store::Reader::Found one,
+                                      const store::Reader::Envelope& envelope) {
+      on_one(index, found(one), envelope.request_id, envelope.bytes);
+    });
+  }
+  std::optional<wire::RequestId> request_at(std::uint64_t position) override {
+    return reader_->request_at(position);
+  }
+  [[nodiscard]] bool full() const override { return store_.full(); }
+
+ private:
+  static Found found(store::Reader::Found from) {
+    switch (from) {
+      case store::Reader::Found::yes:
+        return Found::yes;
+      case store::Reader::Found::no:
+        return Found::no;
+      case store::Reader::Found::damaged:
+        break;
+    }
+    return Found::damaged;
+  }
+
+  const store::Store& store_;
+  std::unique_ptr<store::Reader> reader_;
+};
+
+tl::expected<std::unique_ptr<Worker>, store::Failure> Worker::create(std::uint32_t index,
+                                                                     std::uint32_t loops,
+                                                                     Shared& shared) {
+  auto reader = store::Reader::open(shared.store);
+  if (!reader) return tl::unexpected(reader.error());
+  return std::unique_ptr<Worker>(new Worker(index, loops, shared, std::move(*reader)));
+}
+
+Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared,
+               std::unique_ptr<store::Reader> reader)
+    : index_(index),
+      shared_(shared),
+      records_(std::make_unique<StoreRecords>(shared.store, std::move(reader))),
+      shard_(std::make_unique<Shard>(ShardOptions{index, loops, &shared.config, shared.tag_key},
+                                     *this, *records_, shared.admission, counters_)),
+      messages_(loop_, kInboxMax,
+                [this](std::vector<Message>& messages) {
+                  for (Message& message : messages) shard_->on_message(message, now());
+                }),
+      commits_(loop_, kInboxMax,
+               [this](std::vector<std::unique_ptr<store::Batch>>& batches) {
+                 for (auto& batch : batches) shard_->on_committed(std::move(batch), now());
+               }),
+      accepted_(loop_, kInboxMax,
+                [this](std::vector<int>& descriptors) {
+                  for (const int descriptor : descriptors) on_accepted(descriptor);
+                }),
+      stop_requested_(loop_, [this] { begin_stop(); }),
+      tick_(loop_, [this] { on_tick(); }),
+      wake_(loop_, [this] { waking_at_.reset(); }) {  // on_round_end does the rest
+  loop_.on_round_end([this] { on_round_end(); });
+  tick_.start(1s, 1s);
+}
+
+Worker::~Worker() = default;
+
+void Worker::run() { loop_.run(); }
+
+Now Worker::now() {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return {std::chrono::steady_clock::now(),
+          static_cast<std::uint64_t>(
+              std::chrono::duration_cast<std::chrono::milliseconds>(wall).count())};
+}
+
+// ---- From other threads -----------------------------------------------------------------------------
+
+void Worker::adopt(int descriptor) { accepted_.post_always(descriptor); }
+
+void Worker::committed(std::unique_ptr<store::Batch> batch) {
+  commits_.post_always(std::move(batch));
+}
+
+void Worker::stop() { stop_requested_.wake(); }
+
+// ---- Connections ------------------------------------------------------------------------------------
+
+void Worker::on_accepted(int descriptor) {
+  auto stream = godwit::net::Stream::adopt(loop_, descriptor);
+  if (!stream || stopping_since_) {
+    --shared_.connections;
+    if (!stream) return;
+    stream->reset();
+    return;
+  }
+  const std::uint64_t id = next_connection_++;
+  auto connection =
+      std::make_unique<net::Connection>(*this, std::move(*stream), shared_.key, now().steady);
+  connection->id = id;
+  connections_.emplace(id, std::move(connection));
+}
+
+void Worker::on_established(net::Connection& connection, const wire::Key& peer) {
+  const std::string& address = connection.peer_address();
+  connection.session = shard_->on_established(peer, address, shared_.admission.unlimited(address),
+                                              now());
+  by_session_.emplace(connection.session, &connection);
+}
+
+void Worker::on_frame(net::Connection& connection, wire::ByteView body) {
+  shard_->on_frame(connection.session, body, now());
+}
+
+void Worker::on_ended(net::Connection& connection, std::string_view reason) {
+  if (!connection.established()) {
+    shared_.log.debug("handshake_failed", {{"reason", reason}});
+  } else if (reason != "closed_by_peer") {
+    shared_.log.info("connection_ended", {{"reason", reason}});
+  }
+  if (connection.session != 0 && by_session_.erase(connection.session) > 0) {
+    shard_->on_closed(connection.session, now());
+  }
+  ended_.push_back(connection.id);
+}
+
+void Worker::on_output(net::Connection& connection) {
+  if (connection.output_due) return;
+  connection.output_due = true;
+  output_due_.push_back(connection.id);
+}
+
+net::Connection* Worker::find(SessionId session) {
+  const auto found = by_session_.find(session);
+  return found == by_session_.end() ? nullptr : found->second;
+}
+
+// ---- Host -------------------------------------------------------------------------------------------
+
+void Worker::send(SessionId session, wire::ByteView frame_body) {
+  if (net::Connection* connection = find(session)) connection->send(frame_body);
+}
+
+void Worker::lift_frame_limit(SessionId session) {
+  if (net::Connection* connection = find(session)) connection->lift_frame_limit();
+}
+
+void Worker::close(SessionId session) {
+  net::Connection* connection = find(session);
+  if (connection == nullptr) return;
+  by_session_.erase(session);  // the shard has let go of it
+  connection->finish(now().steady);
+}
+
+void Worker::pause(SessionId session, bool paused) {
+  if (net::Connection* connection = find(session)) connection->pause(paused);
+}
+
+bool Worker::post(std::uint32_t loop, Message& message) {
+  return shared_.worker(loop).messages_.post(message);
+}
+
+void Worker::post_always(std::uint32_t loop, Message message) {
+  shared_.worker(loop).messages_.post_always(std::move(message));
+}
+
+void Worker::commit(std::unique_ptr<store::Batch> batch) {
+  shared_.commit(index_, std::move(batch));
+}
+
+void Worker::wake_at(Steady when) {
+  if (waking_at_ && *waking_at_ <= when) return;
+  waking_at_ = when;
+  const auto delay = std::chrono::ceil<std::chrono::milliseconds>(when - now().steady);
+  wake_.start(std::max(delay, std::chrono::milliseconds(1)));
+}
+
+Host::StoreIdentity Worker::store_identity() const {
+  const store::Identity identity = shared_.store.identity();
+  return {identity.id, identity.generation, identity.boot};
+}
+
+// ---- Time -------------------------------------------------------------------------------------------
+
+void Worker::on_round_end() {
+  shard_->on_round_end(now());
+  // By index: flushing may end a connection, and that may make others due.
+  for (std::size_t i = 0; i < output_due_.size(); ++i) {
+    const auto found = connections_.find(output_due_[i]);
+    if (found == connections_.end()) continue;
+    found->second->output_due = false;
+    found->second->flush();
+  }
+  output_due_.clear();
+  for (const std::uint64_t id : ended_) {
+    if (connections_.erase(id) > 0) --shared_.connections;
+  }
+  ended_.clear();
+  if (stopping_since_ && idle()) loop_.stop();
+}
+
+void Worker::on_tick() {
+  const Now current = now();
+  for (auto& [id, connection] : connections_) {
+    const auto age = current.steady - connection->opened();
+    const bool late = !connection->established() && age > kHandshakeDeadline;
+    const bool stuck = connection->finishing() && current.steady > connection->finished() + 5s;
+    if (late) on_ended(*connection, "handshake_timeout");
+    if (stuck) on_ended(*connection, "close_timeout");
+  }
+  shard_->on_tick(current);
+}
+
+void Worker::begin_stop() {
+  if (stopping_since_) return;
+  stopping_since_ = now().steady;
+  shard_->on_shutdown(now());
+  for (auto& [id, connection] : connections_) {
+    if (!connection->established()) on_ended(*connection, "shutdown");
+  }
+}
+
+// Everything that was taken in is on the disk, and the peers had a moment to read their farewell.
+bool Worker::idle() const {
+  const bool waited_enough = now().steady - *stopping_since_ > 2s;
+  return shard_->idle() && (connections_.empty() || waited_enough);
+}
+
+}  // namespace godwit::relay

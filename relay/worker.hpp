@@ -1,0 +1,105 @@
+// worker: one loop: its connections, its shard, its inboxes. The world that a shard lives in when
+// it is not simulated.
+// Thread: the one that calls run(); the post_* functions from any thread.
+#pragma once
+
+#include <optional>
+
+#include "relay/net/connection.hpp"
+#include "relay/ops/log.hpp"
+#include "relay/shard.hpp"
+#include "relay/store/store.hpp"
+#include "schema/net/inbox.hpp"
+#include "schema/net/timer.hpp"
+
+namespace godwit::relay {
+
+// What the workers of one process share. Everything in it outlives them.
+struct Shared {
+  const Config& config;
+  const wire::KeyPair& key;
+  store::Store& store;
+  policy::AddressAdmission& admission;
+  ops::Log& log;
+  wire::SipKey tag_key{};
+  std::function<void(std::uint32_t loop, std::unique_ptr<store::Batch>)> commit;
+  std::function<class Worker&(std::uint32_t loop)> worker;
+  std::atomic<std::uint32_t> connections{0};  // of all loops, for the cap
+};
+
+class Worker final : public Host, public net::ConnectionOwner {
+ public:
+  [[nodiscard]] static tl::expected<std::unique_ptr<Worker>, store::Failure> create(
+      std::uint32_t index, std::uint32_t loops, Shared& shared);
+  ~Worker() override;
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void run();  // until stop() has done its work
+
+  // Any thread.
+  void adopt(int descriptor);  // an accepted connection
+  void committed(std::unique_ptr<store::Batch> batch);
+  void stop();  // ends the sessions, writes what is staged, then run() returns
+  [[nodiscard]] const ops::Counters& counters() const { return counters_; }
+
+  // This thread, or before run().
+  [[nodiscard]] godwit::net::Loop& loop() { return loop_; }
+  [[nodiscard]] slot::Engine& engine() { return shard_->engine(); }
+  [[nodiscard]] ops::Counters& own_counters() { return counters_; }
+
+ private:
+  class StoreRecords;
+
+  Worker(std::uint32_t index, std::uint32_t loops, Shared& shared,
+         std::unique_ptr<store::Reader> reader);
+
+  // ---- Host
+  void send(session::SessionId session, wire::ByteView frame_body) override;
+  void lift_frame_limit(session::SessionId session) override;
+  void close(session::SessionId session) override;
+  void pause(session::SessionId session, bool paused) override;
+  [[nodiscard]] bool post(std::uint32_t loop, Message& message) override;
+  void post_always(std::uint32_t loop, Message message) override;
+  void commit(std::unique_ptr<store::Batch> batch) override;
+  void wake_at(Steady when) override;
+  [[nodiscard]] StoreIdentity store_identity() const override;
+
+  // ---- ConnectionOwner
+  void on_established(net::Connection& connection, const wire::Key& peer) override;
+  void on_frame(net::Connection& connection, wire::ByteView body) override;
+  void on_ended(net::Connection& connection, std::string_view reason) override;
+  void on_output(net::Connection& connection) override;
+
+  void on_accepted(int descriptor);
+  void on_round_end();
+  void on_tick();
+  void begin_stop();
+  [[nodiscard]] bool idle() const;
+  [[nodiscard]] net::Connection* find(session::SessionId session);
+  [[nodiscard]] static Now now();
+
+  const std::uint32_t index_;
+  Shared& shared_;
+  ops::Counters counters_;
+  godwit::net::Loop loop_;
+  std::unique_ptr<StoreRecords> records_;
+  std::unique_ptr<Shard> shard_;
+
+  std::unordered_map<std::uint64_t, std::unique_ptr<net::Connection>> connections_;
+  std::unordered_map<session::SessionId, net::Connection*> by_session_;
+  std::uint64_t next_connection_ = 1;
+  std::vector<std::uint64_t> output_due_;  // to flush at the end of the round
+  std::vector<std::uint64_t> ended_;       // to destroy at the end of the round
+
+  godwit::net::Inbox<Message> messages_;
+  godwit::net::Inbox<std::unique_ptr<store::Batch>> commits_;
+  godwit::net::Inbox<int> accepted_;
+  godwit::net::Waker stop_requested_;
+  godwit::net::Timer tick_;
+  godwit::net::Timer wake_;
+  std::optional<Steady> waking_at_;
+  std::optional<Steady> stopping_since_;
+};
+
+}  // namespace godwit::relay

@@ -1,0 +1,85 @@
+// Each key comes from a stream of its own, named by its owner and its use, so that a device's keys
+// do not depend on how many other devices or one-time keys were made before.
+#include <cassert>
+
+#include "schema/wire/bytes.hpp"
+#include "tests/support/fixed_random.hpp"
+#include "tests/support/raw_device.hpp"
+
+namespace godwit::support {
+namespace {
+
+// Times are fixed, or the same seed would not give the same bytes. The end lies beyond any clock
+// that a test sets.
+constexpr crypto::Validity kValidity{.created = 1'700'000'000, .expires = 4'000'000'000};
+constexpr std::uint8_t kSuite = 1;
+
+test::FixedRandom stream_for(std::string_view use, std::uint64_t seed, std::uint32_t index) {
+  wire::Bytes name(use.begin(), use.end());
+  wire::append_le(name, seed);
+  wire::append_le(name, index);
+  return test::FixedRandom(std::move(name));
+}
+
+crypto::RootKey root_of(std::uint64_t seed) {
+  return crypto::RootKey(crypto::SigningKey::draw(stream_for("root", seed, 0)));
+}
+
+crypto::ListKey list_key_of(std::uint64_t seed) {
+  return crypto::ListKey(crypto::SigningKey::draw(stream_for("list", seed, 0)));
+}
+
+crypto::DeviceKeys device_of(std::uint64_t seed, std::uint32_t index) {
+  auto random = stream_for("device", seed, index);
+  return crypto::DeviceKeys::draw(std::ref(random));
+}
+
+crypto::SignedDevice signed_device_of(std::uint64_t seed, std::uint32_t index) {
+  return device_of(seed, index)
+      .sign_device(root_of(seed).user_id(), kValidity.created, {kSuite});
+}
+
+}  // namespace
+
+wire::SignedList next_list(std::uint64_t seed, const wire::SignedList& previous,
+                           std::span<const std::uint32_t> devices) {
+  std::vector<crypto::SignedDevice> entries;
+  for (const std::uint32_t index : devices) entries.push_back(signed_device_of(seed, index));
+  auto list = crypto::make_next_list(previous, list_key_of(seed), entries);
+  assert(list && "`previous` is a list of this seed, and no index stands twice");
+  return *std::move(list);
+}
+
+Account Account::from_seed(std::uint64_t seed, std::size_t one_time_keys) {
+  const std::array devices{signed_device_of(seed, 0)};
+  auto list = crypto::make_first_list(root_of(seed), list_key_of(seed), devices);
+  assert(list);
+  return of_device(seed, 0, *std::move(list), one_time_keys);
+}
+
+Account Account::of_device(std::uint64_t seed, std::uint32_t index, wire::SignedList list,
+                           std::size_t one_time_keys) {
+  const auto parsed = wire::parse_device_list(list.body);
+  assert(parsed);
+  const crypto::DeviceKeys keys = device_of(seed, index);
+  auto random = stream_for("prekeys", seed, index);
+  const auto sign = [&](wire::SignedKeyKind kind) {
+    const auto key = crypto::DhKey::draw(std::ref(random)).public_key();
+    return keys.sign_key(kind, parsed->user, 1, kValidity, key);
+  };
+  Account account;
+  account.user = parsed->user;
+  account.device = keys.device_id();
+  account.transport = keys.transport().pair();
+  account.version = parsed->version;
+  account.list = std::move(list);
+  account.seal_key = sign(wire::SignedKeyKind::seal);
+  account.signed_prekey = sign(wire::SignedKeyKind::prekey);
+  const auto count = static_cast<std::uint32_t>(one_time_keys);
+  for (const auto& pair : crypto::make_one_time_keys(std::ref(random), 1, count)) {
+    account.one_time.push_back(pair.public_half());
+  }
+  return account;
+}
+
+}  // namespace godwit::support

@@ -1,0 +1,287 @@
+// Happy path: `init` makes the directory -> the settings are written into its relay.toml -> `run`
+// is started with a pipe for its output -> it says `ready ADDRESS` -> the port that the system
+// chose is written into relay.toml, so that the next start has the same address.
+// Failure: a relay that ends before it is ready fails the test with its log. On a restart it is
+// tried again for a while: a socket of the test itself may have been given the port meanwhile.
+#include "tests/support/relay_process.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string_view>
+#include <thread>
+
+#include "relay/ops/admin.hpp"
+#include "schema/net/descriptor.hpp"
+
+namespace godwit::support {
+namespace {
+
+using std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr auto kReadyLimit = 30s;
+constexpr auto kRestartPatience = 5s;
+constexpr auto kRestartPause = 100ms;
+constexpr std::string_view kReady = "ready ";
+
+std::string content_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// The environment of this process with `changes` in it, as execve wants it.
+std::vector<std::string> environment_with(const std::map<std::string, std::string>& changes) {
+  std::vector<std::string> all;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (!changes.contains(text.substr(0, text.find('=')))) all.push_back(text);
+  }
+  for (const auto& [name, value] : changes) all.push_back(name + "=" + value);
+  return all;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (std::string& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// The line that begins with `ready `, without that word; empty when the output ends first.
+std::string read_ready(int output) {
+  const auto limit = steady_clock::now() + kReadyLimit;
+  std::string text;
+  while (true) {
+    const auto end = text.find('\n');
+    if (end != std::string::npos) {
+      if (text.starts_with(kReady)) return text.substr(kReady.size(), end - kReady.size());
+      text.erase(0, end + 1);
+      continue;
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(limit - steady_clock::now());
+    pollfd readable{output, POLLIN, 0};
+    if (left <= 0ms || ::poll(&readable, 1, static_cast<int>(left.count())) == 0) return {};
+    std::array<char, 512> part{};
+    const ssize_t size = ::read(output, part.data(), part.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return {};
+    text.append(part.data(), static_cast<std::size_t>(size));
+  }
+}
+
+// A line of /proc/PID/status, in bytes.
+std::uint64_t status_bytes(pid_t pid, std::string_view name) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with(name)) continue;
+    return std::stoull(line.substr(name.size())) * 1024;  // the kernel writes kB
+  }
+  FAIL("no " << name << " of process " << pid);
+  return 0;
+}
+
+}  // namespace
+
+// ---- TempDirectory --------------------------------------------------------------------------------
+
+TempDirectory::TempDirectory() {
+  auto name = (std::filesystem::temp_directory_path() / "godwit-test-XXXXXX").string();
+  REQUIRE(mkdtemp(name.data()) != nullptr);
+  path_ = name;
+}
+
+TempDirectory::~TempDirectory() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+// ---- Settings -------------------------------------------------------------------------------------
+
+std::string with_setting(const std::string& toml, const std::string& name,
+                         const std::string& value) {
+  const auto dot = name.find('.');
+  REQUIRE(dot != std::string::npos);
+  const std::string header = "[" + name.substr(0, dot) + "]";
+  const std::string key = name.substr(dot + 1);
+  const std::string setting = key + " = " + value;
+
+  std::vector<std::string> lines;
+  std::istringstream text(toml);
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  auto at = std::find(lines.begin(), lines.end(), header);
+  if (at == lines.end()) at = lines.insert(lines.end(), header);
+  const auto first = at + 1;
+  const auto is_it = [&](const std::string& line) { return line.starts_with(key + " ="); };
+  const auto end = std::find_if(first, lines.end(),
+                                [](const std::string& line) { return line.starts_with('['); });
+  if (const auto found = std::find_if(first, end, is_it); found != end) {
+    *found = setting;
+  } else {
+    lines.insert(first, setting);
+  }
+  std::string result;
+  for (const std::string& line : lines) result += line + "\n";
+  return result;
+}
+
+void RelayProcess::set(const std::string& name, const std::string& value) const {
+  const std::string text = with_setting(content_of(config()), name, value);
+  std::ofstream file(config(), std::ios::binary);
+  file << text;
+  REQUIRE(file.flush().good());
+}
+
+// ---- Start and end --------------------------------------------------------------------------------
+
+std::string RelayProcess::default_binary() {
+  const char* const given = std::getenv("GODWIT_RELAY");
+  return given != nullptr ? given : GODWIT_RELAY_BINARY;
+}
+
+RelayProcess::RelayProcess(Options options) : options_(std::move(options)) {
+  if (options_.binary.empty()) options_.binary = default_binary();
+  if (!std::filesystem::exists(config())) make_directory();
+  for (const auto& [name, value] : options_.settings) set(name, value);
+  start();
+}
+
+RelayProcess::~RelayProcess() { kill(); }
+
+void RelayProcess::make_directory() {
+  const net::Descriptor nowhere(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  std::vector<std::string> arguments{"init", options_.directory.string(), "--listen",
+                                     "127.0.0.1:0"};
+  pid_ = spawn(std::move(arguments), nowhere.get());
+  REQUIRE(wait() == 0);
+  keeps_port_ = !options_.settings.contains("network.listen");
+}
+
+// Everything is prepared before the fork: between fork and exec only what is safe in a signal
+// handler may be called.
+pid_t RelayProcess::spawn(std::vector<std::string> arguments, int standard_output) const {
+  arguments.insert(arguments.begin(), options_.binary);
+  auto environment = environment_with(options_.environment);
+  const auto argv = pointers_to(arguments);
+  const auto envp = pointers_to(environment);
+  net::Descriptor errors;
+  if (options_.quiet && std::filesystem::exists(options_.directory)) {
+    const auto file = options_.directory / "log";
+    errors = net::Descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  }
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child > 0) return child;
+  // A test that crashes takes its relay along; and so does one that crashed before this line.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);
+  ::dup2(standard_output, STDOUT_FILENO);
+  if (errors.is_open()) ::dup2(errors.get(), STDERR_FILENO);
+  ::execve(argv[0], argv.data(), envp.data());
+  ::_exit(127);
+}
+
+void RelayProcess::start() {
+  REQUIRE(pid_ == -1);
+  const bool again = !address_.host_port.empty();
+  const auto limit = steady_clock::now() + (again ? kRestartPatience : 0s);
+  while (!try_start()) {
+    REQUIRE_MESSAGE(steady_clock::now() < limit, "the relay did not start: " << log());
+    std::this_thread::sleep_for(kRestartPause);
+  }
+  if (keeps_port_) set("network.listen", "[\"" + address_.host_port + "\"]");
+}
+
+bool RelayProcess::try_start() {
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  const net::Descriptor read_end(ends[0]);
+  {
+    const net::Descriptor write_end(ends[1]);
+    pid_ = spawn({"run", options_.directory.string()}, write_end.get());
+  }
+  const std::string ready = read_ready(read_end.get());
+  const auto address = wire::parse_address(ready);
+  if (!address) {
+    kill();
+    return false;
+  }
+  address_ = *address;
+  return true;
+}
+
+std::string RelayProcess::log() const {
+  return options_.quiet ? content_of(options_.directory / "log") : "its errors are above";
+}
+
+bool RelayProcess::running() {
+  if (pid_ == -1) return false;
+  siginfo_t info{};
+  // The status stays for stop().
+  REQUIRE(::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0);
+  return info.si_pid == 0;
+}
+
+int RelayProcess::wait() {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void RelayProcess::kill() {
+  if (pid_ == -1) return;
+  ::kill(pid_, SIGKILL);
+  wait();
+}
+
+int RelayProcess::stop() {
+  REQUIRE(pid_ != -1);
+  ::kill(pid_, SIGTERM);
+  return wait();
+}
+
+// ---- What can be seen of it -----------------------------------------------------------------------
+
+relay::ops::Figures RelayProcess::status() const {
+  const auto figures = relay::ops::ask_status(options_.directory);
+  REQUIRE_MESSAGE(figures.has_value(), figures.error());
+  return *figures;
+}
+
+std::uint64_t RelayProcess::resident_bytes() const { return status_bytes(pid_, "VmRSS:"); }
+
+std::uint64_t RelayProcess::private_bytes() const { return status_bytes(pid_, "RssAnon:"); }
+
+std::size_t RelayProcess::descriptors() const {
+  const auto directory = "/proc/" + std::to_string(pid_) + "/fd";
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(directory),
+                                                std::filesystem::directory_iterator()));
+}
+
+double RelayProcess::cpu_seconds() const {
+  const auto stat = content_of("/proc/" + std::to_string(pid_) + "/stat");
+  // After the name, which may hold anything: state, then 10 fields, then utime and stime in ticks.
+  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+  std::string skipped;
+  for (int i = 0; i < 11; ++i) fields >> skipped;
+  std::uint64_t user = 0;
+  std::uint64_t system = 0;
+  fields >> user >> system;
+  REQUIRE(fields.good());
+  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace godwit::support

@@ -1,0 +1,84 @@
+// support/relay_process: the real daemon, in a directory of its own, started and ended by tests.
+// Thread: one owner.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "relay/ops/figures.hpp"
+#include "schema/wire/address.hpp"
+
+namespace godwit::support {
+
+// A directory under the system's temporary one; removed with everything in it.
+class TempDirectory {
+ public:
+  TempDirectory();
+  ~TempDirectory();
+  TempDirectory(const TempDirectory&) = delete;
+  TempDirectory& operator=(const TempDirectory&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// The text of a relay.toml in which `name` ("section.key") has this value; sections and keys that
+// are not there are added, and everything else stays.
+[[nodiscard]] std::string with_setting(const std::string& toml, const std::string& name,
+                                       const std::string& value);
+
+class RelayProcess {
+ public:
+  struct Options {
+    std::filesystem::path directory;          // made by `init` when it holds no relay
+    std::map<std::string, std::string> settings;  // "section.key" -> TOML value, set after init
+    std::string binary;                       // empty: GODWIT_RELAY, else the one of this build
+    std::map<std::string, std::string> environment;
+    bool quiet = true;                        // stderr goes to DIR/log, else through
+  };
+  // Starts it and waits for `ready`. Throws doctest's failure through REQUIRE when it does not come
+  // within 30 s.
+  explicit RelayProcess(Options options);
+  // GODWIT_RELAY, else the one of this build.
+  [[nodiscard]] static std::string default_binary();
+  ~RelayProcess();  // kills it when it still runs
+  RelayProcess(const RelayProcess&) = delete;
+  RelayProcess& operator=(const RelayProcess&) = delete;
+
+  [[nodiscard]] const wire::RelayAddress& address() const { return address_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] bool running();
+
+  void kill();                    // SIGKILL, and waits
+  int stop();                     // SIGTERM, waits, the exit status; 128 + N of a signal N
+  void start();                   // again, on the same port. Precondition: not running
+  [[nodiscard]] relay::ops::Figures status() const;
+
+  // Of the process, from /proc.
+  [[nodiscard]] std::uint64_t resident_bytes() const;
+  [[nodiscard]] std::uint64_t private_bytes() const;  // without the store's map
+  [[nodiscard]] std::size_t descriptors() const;
+  [[nodiscard]] double cpu_seconds() const;
+
+ private:
+  [[nodiscard]] std::filesystem::path config() const { return options_.directory / "relay.toml"; }
+  void make_directory();
+  void set(const std::string& name, const std::string& value) const;
+  [[nodiscard]] pid_t spawn(std::vector<std::string> arguments, int standard_output) const;
+  [[nodiscard]] bool try_start();
+  [[nodiscard]] std::string log() const;
+  int wait();
+
+  Options options_;
+  bool keeps_port_ = false;  // the port that the system chose is written down for the next start
+  wire::RelayAddress address_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace godwit::support

@@ -1,0 +1,231 @@
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "tests/unit/relay/store/store_fixture.hpp"
+
+using namespace godwit;
+using namespace godwit::relay::store;
+using namespace godwit::relay::store::testing;
+using relay::TemporaryDirectory;
+
+namespace {
+
+bool all_refused(const Batch& batch) {
+  return std::ranges::all_of(batch.appends, [](const Append& a) { return a.position == 0; });
+}
+
+// Appends until a batch is refused; the positions of those that were taken.
+std::vector<std::uint64_t> fill_up(WriterUnderTest& writer, std::size_t size) {
+  std::vector<std::uint64_t> taken;
+  for (std::uint64_t round = 0; round < 10'000; ++round) {
+    const Batch done = writer.commit(appends_of(round * 40, 40, size));
+    if (all_refused(done)) return taken;
+    for (const std::uint64_t position : positions_of(done)) {
+      REQUIRE(position != 0);  // a batch's appends are taken or refused together
+      taken.push_back(position);
+    }
+  }
+  FAIL("the store never became full");
+  return taken;
+}
+
+// Removes from the front, in batches, until the store says by itself that it is not full.
+std::size_t drain_until_open(WriterUnderTest& writer, const Store& store,
+                             std::span<const std::uint64_t> positions) {
+  std::size_t removed = 0;
+  while (store.full() && removed < positions.size()) {
+    const std::size_t now = std::min<std::size_t>(50, positions.size() - removed);
+    const auto slice = positions.subspan(removed, now);
+    writer.commit(Batch{{}, {}, {slice.begin(), slice.end()}, {}});
+    removed += now;
+  }
+  return removed;
+}
+
+// Empty batches go to and fro until the writer has asked the disk again, at most 20 s.
+bool becomes_open(WriterUnderTest& writer, const Store& store) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (store.full() && std::chrono::steady_clock::now() < deadline) writer.commit({});
+  return !store.full();
+}
+
+// A mount namespace of this process's own: nothing mounted in it outlives the process.
+class SmallDisk {
+ public:
+  SmallDisk(const std::filesystem::path& path, const char* size) : path_(path) {
+    static const bool private_mounts =
+        ::geteuid() == 0 && ::unshare(CLONE_NEWNS) == 0 &&
+        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    mounted_ = private_mounts && ::mount("tmpfs", path.c_str(), "tmpfs", 0, size) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  [[nodiscard]] bool mounted() const { return mounted_; }
+
+ private:
+  std::filesystem::path path_;
+  bool mounted_ = false;
+};
+
+Options tiny_options(const std::filesystem::path& directory) {
+  Options options = small_options(directory);
+  options.grow_step = 1 << 20;
+  options.reserve = 2 << 20;
+  return options;
+}
+
+// Takes what is left of the disk, page by page at the end.
+void take_all_room(const std::filesystem::path& file) {
+  std::ofstream stream(file, std::ios::binary);
+  const std::string page(4096, 'x');
+  while (stream.write(page.data(), 4096).flush().good()) {
+  }
+}
+
+}  // namespace
+
+TEST_SUITE("relay/store/full") {
+  TEST_CASE("a full map refuses appends, still removes, and opens again by itself") {
+    const TemporaryDirectory directory;
+    Options options = small_options(directory.path());
+    options.size_max = 4 << 20;
+    auto store = open_store(options);
+    WriterUnderTest writer(*store);
+    std::size_t size = 0;
+    SUBCASE("texts") { size = 700; }
+    SUBCASE("values longer than a page") { size = 9'000; }
+    for (int round = 0; round < 3; ++round) {
+      CAPTURE(round);
+      const auto taken = fill_up(writer, size);
+      CHECK(taken.size() > 50);
+      CHECK(store->full());
+      CHECK(store->figures().full);
+      CHECK(store->figures().used_bytes <= options.size_max * kMapPercentMax / 100);
+
+      // A refused batch is refused whole, but its removal and its put are not.
+      Batch mixed = appends_of(1, 3, size);
+      mixed.removes.push_back(taken[0]);
+      mixed.puts.push_back({Table::names, bytes_of("name"), bytes_of("value")});
+      auto reader = required(Reader::open(*store));
+      if (all_refused(writer.commit(std::move(mixed)))) {
+        CHECK_FALSE(reader->request_at(taken[0]).has_value());
+        wire::Bytes value;
+        CHECK(reader->get(Table::names, wire::as_bytes("name"), value) == Reader::Found::yes);
+      }
+
+      const std::size_t removed = drain_until_open(writer, *store, taken);
+      CHECK_FALSE(store->full());
+      CHECK(removed < taken.size());
+      CHECK_FALSE(all_refused(writer.commit(appends_of(1, 5, size))));
+      std::vector<std::uint64_t> all;
+      for (const Recovered& one : recover(*store)) all.push_back(one.position);
+      writer.commit(Batch{{}, {}, all, {}});
+      CHECK(recover(*store).empty());
+    }
+    CHECK(writer.failures().empty());
+    CHECK(std::filesystem::file_size(directory.path() / "data.mdb") <= options.size_max);
+  }
+
+  TEST_CASE("a full disk fails no commit: appends are refused until there is room again") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=16m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    std::size_t size = 0;
+    SUBCASE("texts") { size = 700; }
+    SUBCASE("values longer than a page") { size = 9'000; }
+    const Options options = tiny_options(directory.path() / "store");
+    auto store = open_store(options);
+    WriterUnderTest writer(*store);
+    writer.commit(appends_of(1, 100, size));
+    take_all_room(directory.path() / "ballast");
+
+    const auto taken = fill_up(writer, size);
+    CHECK(store->full());
+    // Every acknowledged envelope can be removed though the disk has no room at all.
+    for (std::size_t i = 0; i < taken.size(); i += 3) {
+      writer.commit(Batch{{}, {}, {taken[i]}, {}});
+    }
+    for (const Recovered& one : recover(*store)) {
+      writer.commit(Batch{{}, {}, {one.position}, {}});
+    }
+    CHECK(recover(*store).empty());
+    CHECK(writer.failures().empty());
+
+    std::filesystem::remove(directory.path() / "ballast");
+    CHECK(becomes_open(writer, *store));
+    CHECK_FALSE(all_refused(writer.commit(appends_of(1, 10, size))));
+    CHECK(writer.failures().empty());
+  }
+
+  TEST_CASE("texts that left a full disk make room for others, round after round") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=16m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    auto store = open_store(tiny_options(directory.path() / "store"));
+    WriterUnderTest writer(*store);
+    std::vector<std::size_t> taken_in_round;
+    for (int round = 0; round < 4; ++round) {
+      CAPTURE(round);
+      const auto taken = fill_up(writer, 700);
+      taken_in_round.push_back(taken.size());
+      CHECK(store->full());
+      CHECK(drain_until_open(writer, *store, taken) <= taken.size());
+      std::vector<std::uint64_t> rest;
+      for (const Recovered& one : recover(*store)) rest.push_back(one.position);
+      writer.commit(Batch{{}, {}, rest, {}});
+      CHECK_FALSE(store->full());
+    }
+    // The last round takes about as much as the first: no page is lost on the way.
+    CHECK(taken_in_round.back() > taken_in_round.front() / 2);
+    CHECK(writer.failures().empty());
+  }
+
+  TEST_CASE("a store on a full disk opens, so that it can be drained") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=16m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    const Options options = tiny_options(directory.path() / "store");
+    std::vector<std::uint64_t> taken;
+    {
+      auto store = open_store(options);
+      WriterUnderTest writer(*store);
+      taken = fill_up(writer, 700);
+      take_all_room(directory.path() / "ballast");
+    }
+    auto store = open_store(options);
+    CHECK(recover(*store).size() == taken.size());
+    CHECK(store->full());
+    WriterUnderTest writer(*store);
+    writer.commit(Batch{{}, {}, taken, {}});
+    CHECK(recover(*store).empty());
+    CHECK(writer.failures().empty());
+  }
+
+  TEST_CASE("a disk without room for the reserve is refused at the start") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=1m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    const auto store = Store::open(tiny_options(directory.path() / "store"));
+    REQUIRE_FALSE(store.has_value());
+    CHECK(store.error().error == StoreError::no_space);
+  }
+}
