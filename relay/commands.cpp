@@ -133,13 +133,12 @@ int init(const path& directory, const std::string& listen, std::ostream& out, st
   if (auto written = ops::write_atomically(file, config_text(config), kConfigMode); !written) {
     return fail(err, written.error());
   }
-  if (port_is_open(config)) {
-    err << "note: with port 0 the address is known when the relay runs; ask with: godwit-relay "
-           "address "
-        << directory.string() << '\n';
-    return kExitOk;
-  }
   out << address_text(config, *key) << '\n';
+  if (port_is_open(config)) {
+    err << "note: port 0 becomes a free port at each start; ask for the address in use with: "
+           "godwit-relay address "
+        << directory.string() << '\n';
+  }
   note_loopback(directory, config, err);
   return kExitOk;
 }

@@ -153,13 +153,13 @@ void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
       if (std::holds_alternative<Push>(effects[i])) counters_.delivered_total.add();
     }
     for (const NodeIndex at : dead_) {
-      const Node& node = mailboxes_.node(at);
-      if (node.expires <= now.wall_s()) {
+      if (mailboxes_.node(at).expires <= now.wall_s()) {
         counters_.expired_total.add();
+        drop(mailbox, at, ErrorCode::ok, effects);
       } else {
-        journal_.quarantine(node.place);  // its bytes are kept for the operator, then it is gone
+        journal_.quarantine(mailboxes_.node(at).place);  // the operator can look at its bytes
+        forget(mailbox, at);
       }
-      drop(mailbox, at, ErrorCode::ok, effects);
     }
   } while (!dead_.empty());  // what was passed over made room in the window
 }
@@ -189,11 +189,15 @@ void Engine::on(const Origin& origin, Ack& operation, Now now, Effects& effects)
   if (durable == Durable::after_next_commit) journal_.after_next_commit(std::move(reply));
 }
 
+void Engine::forget(Mailbox& mailbox, NodeIndex at) {
+  counters_.queued_envelopes.subtract();
+  counters_.queued_bytes.subtract(mailboxes_.node(at).size);
+  mailboxes_.erase(mailbox, at);
+}
+
 Engine::Durable Engine::drop(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& effects) {
   const Node node = mailboxes_.node(at);
-  mailboxes_.erase(mailbox, at);
-  counters_.queued_envelopes.subtract();
-  counters_.queued_bytes.subtract(node.size);
+  forget(mailbox, at);
   if (node.stored()) {
     journal_.remove(node.place);
     return Durable::after_commit;

@@ -94,6 +94,8 @@ class Engine {
   void pump(Mailbox& mailbox, Now now, Effects& effects);
   // When the answer to an ack may leave.
   enum class Durable : std::uint8_t { already, after_commit, after_next_commit };
+  // Takes a node out of its mailbox; what becomes of its envelope is the caller's business.
+  void forget(Mailbox& mailbox, NodeIndex node);
   // Takes a node out of its mailbox and its envelope off the disk; its waiters get `code`. Unless
   // it was acknowledged, the delivery is told first (deliver_.erased).
   Durable drop(Mailbox& mailbox, NodeIndex node, wire::ErrorCode code, Effects& effects);

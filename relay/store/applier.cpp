@@ -50,13 +50,14 @@ Result<void> Applier::append(Append& append) {
 Result<void> Applier::remove(std::span<const std::uint64_t> positions) {
   // The bodies are looked up after the scan: its cursor is the only one at work until it ends.
   std::unordered_map<std::uint64_t, std::uint64_t> released;
-  const auto done = env_.table(TableId::log).erase_each(
-      txn_, positions, [&](std::uint64_t position, ByteView raw) {
-        const auto record = parse_log(position, raw);
-        // Damaged, hence its body unknown; recovery finds the body when nothing names it any more.
-        if (!record) return damage_.note(TableId::log, U64Key(position).view());
-        if (record->shared_id != 0) ++released[record->shared_id];
-      });
+  const auto done = env_.table(TableId::log)
+                        .erase_each(txn_, positions, [&](std::uint64_t position, ByteView raw) {
+                          const auto record = parse_log(position, raw);
+                          // Damaged, hence its body unknown; recovery finds the body when nothing
+                          // names it any more.
+                          if (!record) return damage_.note(TableId::log, U64Key(position).view());
+                          if (record->shared_id != 0) ++released[record->shared_id];
+                        });
   if (!done) return done;
   for (const auto& [body_id, count] : released) {
     const auto known = count_of(body_id);

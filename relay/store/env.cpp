@@ -25,17 +25,22 @@ StoreError error_of(int code) {
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:
     case MDB_INCOMPATIBLE:
-    case MDB_NOTFOUND: return StoreError::not_a_store;
+    case MDB_NOTFOUND:
+      return StoreError::not_a_store;
     case MDB_MAP_FULL:
     case ENOSPC:
     case EDQUOT:
-    case EFBIG: return StoreError::no_space;
+    case EFBIG:
+      return StoreError::no_space;
     case EACCES:
     case EPERM:
-    case EROFS: return StoreError::permission;
+    case EROFS:
+      return StoreError::permission;
     case EBUSY:
-    case EAGAIN: return StoreError::in_use;
-    default: return StoreError::io;
+    case EAGAIN:
+      return StoreError::in_use;
+    default:
+      return StoreError::io;
   }
 }
 
@@ -58,7 +63,9 @@ std::uint64_t pages_of(const MDB_stat& stat) {
 
 }  // namespace
 
-Failure to_failure(const LmdbError& error) { return failure(error.code, error.operation); }
+Failure to_failure(const LmdbError& error) {
+  return failure(error.code, error.operation);
+}
 
 tl::expected<std::unique_ptr<Env>, Failure> Env::open(const Options& options) {
   const std::string where = options.directory.string();

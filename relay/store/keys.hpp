@@ -47,10 +47,14 @@ inline constexpr std::string_view kMetaKey = "store";
 
 [[nodiscard]] constexpr TableId table_id(Table table) {
   switch (table) {
-    case Table::users: return TableId::users;
-    case Table::device_keys: return TableId::device_keys;
-    case Table::one_time_keys: return TableId::one_time_keys;
-    case Table::names: return TableId::names;
+    case Table::users:
+      return TableId::users;
+    case Table::device_keys:
+      return TableId::device_keys;
+    case Table::one_time_keys:
+      return TableId::one_time_keys;
+    case Table::names:
+      return TableId::names;
   }
   return TableId::users;
 }

@@ -32,9 +32,9 @@ struct LogRecord {
   wire::DeviceId device;
   wire::RequestId request_id;
   std::uint32_t expires = 0;
-  std::uint32_t size = 0;        // of the envelope
-  std::uint64_t shared_id = 0;   // 0: the bytes are here
-  wire::ByteView bytes;          // empty when shared; lives as long as what was parsed
+  std::uint32_t size = 0;       // of the envelope
+  std::uint64_t shared_id = 0;  // 0: the bytes are here
+  wire::ByteView bytes;         // empty when shared; lives as long as what was parsed
 };
 
 // The payload behind a good checksum; nothing when the record is damaged.

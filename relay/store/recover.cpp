@@ -186,13 +186,15 @@ tl::expected<void, Failure> Recovery::commit(std::span<const Repair> repairs) {
 Result<void> Recovery::apply(WriteTxn& txn, const Repair& repair) {
   const RawTable& table = env_.table(repair.table);
   switch (repair.kind) {
-    case Repair::Kind::erase: return table.erase(txn, repair.key);
+    case Repair::Kind::erase:
+      return table.erase(txn, repair.key);
     case Repair::Kind::count: {
       wire::Bytes record;
       encode_count(u64_of(repair.key), repair.value, record);
       return table.put(txn, repair.key, record);
     }
-    case Repair::Kind::quarantine: break;
+    case Repair::Kind::quarantine:
+      break;
   }
   const auto raw = table.get(txn, repair.key);
   if (!raw) return tl::unexpected(raw.error());

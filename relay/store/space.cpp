@@ -16,9 +16,13 @@ constexpr std::uint64_t kBasePages = 96;
 constexpr std::uint64_t kPutPages = 4;         // leaf, the sibling of a split, their parents
 constexpr std::uint64_t kBodyChangePages = 6;  // the same in `bodies` and `body_refs`
 
-bool is_no_room(int code) { return code == ENOSPC || code == EDQUOT || code == EFBIG; }
+bool is_no_room(int code) {
+  return code == ENOSPC || code == EDQUOT || code == EFBIG;
+}
 
-std::uint64_t tree_pages(const MDB_stat& stat) { return stat.ms_branch_pages + stat.ms_leaf_pages; }
+std::uint64_t tree_pages(const MDB_stat& stat) {
+  return stat.ms_branch_pages + stat.ms_leaf_pages;
+}
 
 }  // namespace
 
@@ -39,7 +43,9 @@ Result<void> Space::look() {
   return {};
 }
 
-Cost Space::base_cost() const { return {kBasePages, 4}; }
+Cost Space::base_cost() const {
+  return {kBasePages, 4};
+}
 
 // LMDB keeps at least two nodes on a page; a longer value gets pages of its own, in a row.
 Cost Space::value_cost(std::uint64_t key_size, std::uint64_t value_size) const {
@@ -116,9 +122,13 @@ Result<bool> Space::admits_appends(const Cost& cost) {
   return fits;
 }
 
-Result<bool> Space::admits_from_reserve(const Cost& cost) { return fits_disk(cost, 0); }
+Result<bool> Space::admits_from_reserve(const Cost& cost) {
+  return fits_disk(cost, 0);
+}
 
-void Space::map_was_full() { closed_until_ = std::chrono::steady_clock::now() + kRetryInterval; }
+void Space::map_was_full() {
+  closed_until_ = std::chrono::steady_clock::now() + kRetryInterval;
+}
 
 Result<bool> Space::has_room_again() {
   if (std::chrono::steady_clock::now() < closed_until_) return false;

@@ -29,9 +29,9 @@ Checked make_room(Store::State& state, const Options& options) {
   const auto whole = state.space.admits_appends(cost);
   if (!whole) return tl::unexpected(to_failure(whole.error()));
   if (!*small || (fresh && !*whole)) {
-    return tl::unexpected(Failure{
-        StoreError::no_space, "no room for the reserve of " + std::to_string(options.reserve) +
-                                  " bytes in " + options.directory.string()});
+    return tl::unexpected(Failure{StoreError::no_space,
+                                  "no room for the reserve of " + std::to_string(options.reserve) +
+                                      " bytes in " + options.directory.string()});
   }
   return {};
 }
@@ -52,10 +52,10 @@ tl::expected<MetaRecord, Failure> load_meta(Store::State& state, WriteTxn& txn) 
   if (!*raw) return new_meta();
   if (auto meta = parse_meta(**raw)) {
     if (meta->version <= kDataVersion) return *meta;
-    return tl::unexpected(Failure{
-        StoreError::newer_version,
-        "the store has data version " + std::to_string(meta->version) + ", this program knows " +
-            std::to_string(kDataVersion) + ": start the version that wrote it, or a later one"});
+    return tl::unexpected(Failure{StoreError::newer_version,
+                                  "the store has data version " + std::to_string(meta->version) +
+                                      ", this program knows " + std::to_string(kDataVersion) +
+                                      ": start the version that wrote it, or a later one"});
   }
   state.damage.note(TableId::meta, key);
   if (auto moved = move_to_quarantine(*state.env, txn, TableId::meta, key, **raw); !moved) {
@@ -121,7 +121,9 @@ Figures Store::figures() const {
   return out;
 }
 
-bool Store::full() const { return state_->full; }
+bool Store::full() const {
+  return state_->full;
+}
 
 std::uint64_t Store::count(Table table) const {
   auto txn = ReadTxn::begin(state_->env->raw());

@@ -5,8 +5,9 @@
 //   bodies     shared body id u64  -> checksum | bytes
 //   body_refs  shared body id u64  -> checksum | count
 //   users, device_keys, one_time_keys, names (batch.hpp)  key -> checksum | value
-//   quarantine position u64        -> the damaged bytes as found (at most kQuarantineMax)
-//   meta       name                -> version, store id, generation, boot counter
+//   quarantine table u8 | key      -> the damaged record as found (at most kQuarantineMax)
+//   meta       "store"             -> checksum | version, store id, generation, boot counter, next
+//                                     log position
 // The log is append-only in key order, because key order decides the cost of a commit; which
 // device owns which position lives in memory and is rebuilt by recover().
 //
@@ -84,8 +85,8 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   // One sequential pass over the log, before the writer starts: calls `on_envelope` for each good
-  // record in delivery order, quarantines damaged ones, recounts body references and drops bodies
-  // without any. Run a second time it changes nothing.
+  // record in delivery order, quarantines damaged ones of every table (the generation rises once),
+  // recounts body references and drops bodies without any. Run a second time it changes nothing.
   [[nodiscard]] tl::expected<void, Failure> recover(
       const std::function<void(const Recovered&)>& on_envelope);
 

@@ -79,7 +79,7 @@ struct Writer::State {
 
   std::mutex mutex;
   std::condition_variable wake;
-  Group waiting;  // guarded by `mutex`; at most one batch per loop, by the loops' own rule
+  Group waiting;          // guarded by `mutex`; at most one batch per loop, by the loops' own rule
   bool stopping = false;  // guarded by `mutex`
 
   std::vector<std::uint64_t> removes;  // of the group under way, ascending
@@ -192,17 +192,16 @@ Result<bool> Writer::State::commit_from_reserve(Group& group) {
     for (Append& append : handed.batch->appends) append.position = 0;
   }
   const auto removed = in_slices(removes, kRemovesWhileFullMax, [&](Positions slice) {
-    return transact_when_it_fits(store.space.cost_of_removes(slice), [&](Applier& applier) {
-      return applier.remove(slice);
-    });
+    return transact_when_it_fits(store.space.cost_of_removes(slice),
+                                 [&](Applier& applier) { return applier.remove(slice); });
   });
   if (!removed || !*removed) return removed;
   for (const Handed& handed : group) {
     const Batch& batch = *handed.batch;
     if (!batch.puts.empty()) {
-      const auto done = transact_when_it_fits(store.space.cost_of_puts(batch), [&](Applier& applier) {
-        return apply_puts(applier, batch);
-      });
+      const auto done =
+          transact_when_it_fits(store.space.cost_of_puts(batch),
+                                [&](Applier& applier) { return apply_puts(applier, batch); });
       if (!done || !*done) return done;
     }
     const auto moved = in_slices(batch.quarantines, kRepairsPerCommitMax, [&](Positions slice) {
@@ -252,14 +251,14 @@ Writer::Writer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 tl::expected<std::unique_ptr<Writer>, Failure> Writer::start(Store& store, OnCommitted on_committed,
                                                              OnFatal on_fatal) {
-  auto state =
-      std::make_unique<State>(*store.state_, std::move(on_committed), std::move(on_fatal));
+  auto state = std::make_unique<State>(*store.state_, std::move(on_committed), std::move(on_fatal));
   State* const running = state.get();
   try {
     state->thread = std::thread([running] { running->run(); });
   } catch (const std::system_error& error) {
     // The one way in which std::thread says that the system has no thread to give.
-    return tl::unexpected(Failure{StoreError::io, std::string("start the writer: ") + error.what()});
+    return tl::unexpected(
+        Failure{StoreError::io, std::string("start the writer: ") + error.what()});
   }
   return std::unique_ptr<Writer>(new Writer(std::move(state)));
 }

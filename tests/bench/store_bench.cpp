@@ -92,7 +92,8 @@ void report(const char* what, std::size_t count, double elapsed, double cpu,
             std::uint64_t commits) {
   const auto n = static_cast<double>(count);
   std::printf("%-28s %10.0f /s   commit %6.2f ms   %6.2f CPU-s per million   (%zu in %.2f s)\n",
-              what, n / elapsed, 1e3 * elapsed / static_cast<double>(std::max<std::uint64_t>(commits, 1)),
+              what, n / elapsed,
+              1e3 * elapsed / static_cast<double>(std::max<std::uint64_t>(commits, 1)),
               cpu * 1e6 / n, count, elapsed);
 }
 
@@ -155,7 +156,9 @@ void remove_all(Store& store, Pump& pump, const Plan& plan,
   }
 }
 
-double mebibytes(std::uint64_t bytes) { return static_cast<double>(bytes) / (1024 * 1024); }
+double mebibytes(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / (1024 * 1024);
+}
 
 void measure_recovery(const Options& options, std::size_t records) {
   auto store = required(Store::open(options));
@@ -187,9 +190,10 @@ int main(int argc, char** argv) {
 
   utsname machine{};
   uname(&machine);
-  std::printf("%s %s, %u processors; %zu envelopes of %zu bytes, %zu a batch, %u batches under way\n",
-              machine.sysname, machine.release, std::thread::hardware_concurrency(), plan.records,
-              plan.size, plan.batch, kLoops);
+  std::printf(
+      "%s %s, %u processors; %zu envelopes of %zu bytes, %zu a batch, %u batches under way\n",
+      machine.sysname, machine.release, std::thread::hardware_concurrency(), plan.records,
+      plan.size, plan.batch, kLoops);
   Options options;
   options.directory = directory;
   options.loops = kLoops;
@@ -198,9 +202,9 @@ int main(int argc, char** argv) {
     auto store = required(Store::open(options));
     Pump pump(*store);
     positions = append_all(*store, pump, plan, "appends, fsynced");
-    std::printf("%-28s %10.1f bytes on disk per envelope\n", "",
-                static_cast<double>(store->figures().used_bytes) /
-                    static_cast<double>(plan.records));
+    std::printf(
+        "%-28s %10.1f bytes on disk per envelope\n", "",
+        static_cast<double>(store->figures().used_bytes) / static_cast<double>(plan.records));
   }
   measure_recovery(options, plan.records);
   {

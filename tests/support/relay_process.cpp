@@ -159,11 +159,15 @@ RelayProcess::RelayProcess(Options options) : options_(std::move(options)) {
 RelayProcess::~RelayProcess() { kill(); }
 
 void RelayProcess::make_directory() {
+  // Made here, so that there is a place for the log of `init` too.
+  std::filesystem::create_directories(options_.directory);
+  std::filesystem::permissions(options_.directory, std::filesystem::perms::owner_all);
   const net::Descriptor nowhere(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   std::vector<std::string> arguments{"init", options_.directory.string(), "--listen",
                                      "127.0.0.1:0"};
   pid_ = spawn(std::move(arguments), nowhere.get());
-  REQUIRE(wait() == 0);
+  const int status = wait();
+  REQUIRE_MESSAGE(status == 0, "the directory was not made: " << log());
   keeps_port_ = !options_.settings.contains("network.listen");
 }
 
@@ -175,7 +179,7 @@ pid_t RelayProcess::spawn(std::vector<std::string> arguments, int standard_outpu
   const auto argv = pointers_to(arguments);
   const auto envp = pointers_to(environment);
   net::Descriptor errors;
-  if (options_.quiet && std::filesystem::exists(options_.directory)) {
+  if (options_.quiet) {
     const auto file = options_.directory / "log";
     errors = net::Descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   }

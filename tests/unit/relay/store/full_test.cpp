@@ -99,8 +99,12 @@ TEST_SUITE("relay/store/full") {
     auto store = open_store(options);
     WriterUnderTest writer(*store);
     std::size_t size = 0;
-    SUBCASE("texts") { size = 700; }
-    SUBCASE("values longer than a page") { size = 9'000; }
+    SUBCASE("texts") {
+      size = 700;
+    }
+    SUBCASE("values longer than a page") {
+      size = 9'000;
+    }
     for (int round = 0; round < 3; ++round) {
       CAPTURE(round);
       const auto taken = fill_up(writer, size);
@@ -141,8 +145,12 @@ TEST_SUITE("relay/store/full") {
       return;
     }
     std::size_t size = 0;
-    SUBCASE("texts") { size = 700; }
-    SUBCASE("values longer than a page") { size = 9'000; }
+    SUBCASE("texts") {
+      size = 700;
+    }
+    SUBCASE("values longer than a page") {
+      size = 9'000;
+    }
     const Options options = tiny_options(directory.path() / "store");
     auto store = open_store(options);
     WriterUnderTest writer(*store);

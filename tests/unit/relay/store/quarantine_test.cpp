@@ -124,10 +124,18 @@ TEST_SUITE("relay/store/quarantine") {
     const Options options = small_options(directory.path());
     fill(options);
     Table table{};
-    SUBCASE("users") { table = Table::users; }
-    SUBCASE("device keys") { table = Table::device_keys; }
-    SUBCASE("one-time keys") { table = Table::one_time_keys; }
-    SUBCASE("names") { table = Table::names; }
+    SUBCASE("users") {
+      table = Table::users;
+    }
+    SUBCASE("device keys") {
+      table = Table::device_keys;
+    }
+    SUBCASE("one-time keys") {
+      table = Table::one_time_keys;
+    }
+    SUBCASE("names") {
+      table = Table::names;
+    }
     ClosedStore(options).flip(table_id(table), wire::as_bytes("bad"), 9);
     {
       auto store = open_store(options);
@@ -161,8 +169,7 @@ TEST_SUITE("relay/store/quarantine") {
       const U64Key from(3);
       const U64Key to(4);
       const Dump dump = closed.dump();
-      closed.put_raw(TableId::log, to.view(),
-                     dump.at("log").at(text_of(from.view())));
+      closed.put_raw(TableId::log, to.view(), dump.at("log").at(text_of(from.view())));
     }
     auto store = open_store(options);
     CHECK(look(*store, std::array<std::uint64_t, 2>{3, 4}) == std::vector{kYes, kDamaged});

@@ -22,11 +22,9 @@ TEST_SUITE("relay/store/reader") {
     const TemporaryDirectory directory;
     auto store = open_store(small_options(directory.path()));
     WriterUnderTest writer(*store);
-    writer.commit(puts_of(Table::one_time_keys, {{"a9", "other"},
-                                                 {"b3", "three"},
-                                                 {"b1", "one"},
-                                                 {"b2", "two"},
-                                                 {"c0", "other"}}));
+    writer.commit(
+        puts_of(Table::one_time_keys,
+                {{"a9", "other"}, {"b3", "three"}, {"b1", "one"}, {"b2", "two"}, {"c0", "other"}}));
     auto reader = required(Reader::open(*store));
     const auto scan = [&](std::string_view prefix, std::size_t limit) {
       std::string seen;

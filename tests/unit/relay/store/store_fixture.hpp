@@ -41,7 +41,8 @@ class WriterUnderTest {
  public:
   explicit WriterUnderTest(Store& store)
       : writer_(required(Writer::start(
-            store, [this](std::uint32_t loop, std::unique_ptr<Batch> batch) {
+            store,
+            [this](std::uint32_t loop, std::unique_ptr<Batch> batch) {
               const std::scoped_lock lock(mutex_);
               done_.emplace_back(loop, std::move(batch));
               changed_.notify_all();
@@ -96,7 +97,9 @@ Id id_of(std::uint64_t number) {
   return id;
 }
 
-inline wire::Bytes bytes_of(std::string_view text) { return {text.begin(), text.end()}; }
+inline wire::Bytes bytes_of(std::string_view text) {
+  return {text.begin(), text.end()};
+}
 
 // An envelope whose bytes follow from its number.
 inline wire::Bytes envelope_bytes(std::uint64_t number, std::size_t size) {
@@ -142,7 +145,9 @@ inline std::vector<Recovered> recover(Store& store) {
   return found;
 }
 
-inline std::string text_of(wire::ByteView bytes) { return {bytes.begin(), bytes.end()}; }
+inline std::string text_of(wire::ByteView bytes) {
+  return {bytes.begin(), bytes.end()};
+}
 
 // Table name -> key -> raw record.
 using Dump = std::map<std::string, std::map<std::string, wire::Bytes>>;
@@ -165,8 +170,8 @@ class ClosedStore {
     for (const TableSpec& spec : kTables) {
       if (spec.id == TableId::meta) continue;
       auto& table = out[spec.name];
-      const auto done = env_->table(spec.id).scan(
-          *txn, {}, [&](wire::ByteView key, wire::ByteView value) {
+      const auto done =
+          env_->table(spec.id).scan(*txn, {}, [&](wire::ByteView key, wire::ByteView value) {
             table[text_of(key)] = {value.begin(), value.end()};
             return true;
           });

@@ -54,7 +54,9 @@ struct Word {
   std::array<std::uint64_t, 4> removed{};
 };
 
-bool hear(int pipe_end, Word& word) { return ::read(pipe_end, &word, sizeof word) == sizeof word; }
+bool hear(int pipe_end, Word& word) {
+  return ::read(pipe_end, &word, sizeof word) == sizeof word;
+}
 
 void say(int pipe_end, const Word& word) {
   // Far below PIPE_BUF, hence whole or not at all.
@@ -224,7 +226,8 @@ TEST_SUITE("relay/store/writer") {
       auto store = open_store(options);
       auto reader = required(Reader::open(*store));
       std::size_t good = 0;
-      reader->envelopes(positions, [&](std::size_t, Reader::Found found, const Reader::Envelope& one) {
+      reader->envelopes(positions, [&](std::size_t, Reader::Found found,
+                                       const Reader::Envelope& one) {
         const wire::ByteView bytes = one.bytes;
         good += found == Reader::Found::yes && std::ranges::equal(bytes, envelope_bytes(7, 5'000));
       });
