@@ -94,7 +94,7 @@ const std::vector<Setting>& settings() {
       {"network", "loops", &Config::loops, "Threads that serve connections. 0: one per core.",
        Unit::none, 0, 256},
       {"network", "connections_max", &Config::connections_max,
-       "Connections at a time; those beyond wait in the listen queue.", Unit::none, 1, kMax32},
+       "Connections at a time; those beyond are closed at once.", Unit::none, 1, kMax32},
       {"network", "unlimited_from", &Config::unlimited_from,
        "Networks whose clients are under no rate limit.", Unit::none, 0, kListSizeMax,
        check_network},

@@ -55,10 +55,13 @@ void Connection::send(wire::ByteView frame_body) {
 }
 
 void Connection::flush() {
-  if (state_ == State::ended || !channel_.has_output()) return;
-  wire::Bytes out;
-  channel_.flush(out);
-  stream_.write(std::move(out));
+  if (state_ == State::ended) return;
+  if (channel_.has_output()) {
+    wire::Bytes out;
+    channel_.flush(out);
+    stream_.write(std::move(out));
+  }
+  if (state_ == State::finishing) return stream_.shutdown();
   const std::size_t queued = stream_.queued_bytes();
   if (queued > kWriteQueueCloseBytes) return end("write_queue_full");
   paused_by_queue_ = queued > kWriteQueuePauseBytes;
@@ -83,12 +86,10 @@ void Connection::apply_pause() {
 
 void Connection::finish(Steady now) {
   if (state_ != State::open) return;
-  flush();
-  if (state_ == State::ended) return;
   state_ = State::finishing;
   finished_ = now;
   apply_pause();  // the end of the peer must be seen
-  stream_.shutdown();
+  owner_.on_output(*this);  // not from here: this may be a call from within on_read()
 }
 
 void Connection::end(std::string_view reason) {

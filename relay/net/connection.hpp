@@ -44,7 +44,8 @@ class Connection {
   void flush();
   void pause(bool paused);
   void lift_frame_limit() { channel_.frames().set_size_max(wire::kFrameSizeMax); }
-  // What was sent leaves, then FIN; on_ended comes when the peer has seen it. No more frames.
+  // What was sent leaves with the next flush(), then FIN; on_ended comes when the peer has closed
+  // too. No more frames.
   void finish(Steady now);
 
   [[nodiscard]] bool established() const { return established_; }

@@ -48,7 +48,10 @@ class Engine {
   void committed(std::unique_ptr<store::Batch> batch, Now now, Effects& effects);
 
   // When flush() will next have something that it does not have now.
-  [[nodiscard]] std::optional<Steady> next_due() { return stage_.next_due(); }
+  [[nodiscard]] std::optional<Steady> next_due() {
+    if (journal_.under_way()) return std::nullopt;  // its return comes first
+    return stage_.next_due();
+  }
 
   // Everything taken in is durable or was refused.
   [[nodiscard]] bool idle() const {

@@ -24,7 +24,8 @@ inline constexpr std::size_t kTableCount = 4;
 // The bytes of one envelope. Immutable; several recipients of one submit share one Body, in memory
 // and on disk.
 struct Body {
-  std::uint64_t shared_id = 0;  // 0: one recipient, stored inside its log record; else unique for ever
+  // 0: one recipient, and the bytes lie inside its log record; else unique for ever.
+  std::uint64_t shared_id = 0;
   wire::Bytes bytes;
 };
 

@@ -25,7 +25,8 @@ Ran run(const std::string& command) {
 }
 
 TEST_SUITE("tests/integration/limits") {
-  TEST_CASE("a full mailbox is a refusal with a time to come back, until something is acknowledged") {
+  TEST_CASE(
+      "a full mailbox is a refusal with a time to come back, until something is acknowledged") {
     Story story(Settings{{"limits.mailbox_envelopes_max", "3"}});
     auto& anna = story.member(1);
     auto& berta = story.absent(2);
@@ -41,7 +42,7 @@ TEST_SUITE("tests/integration/limits") {
     CHECK(story.relay.status().queued_envelopes == 3);
 
     berta.acks = false;
-    berta.return_();
+    berta.come_back();
     REQUIRE(berta.ack(1).done);
     CHECK(anna.submit(berta.account(), 3, "3").accepted());
     berta.await_texts(4);
@@ -84,8 +85,8 @@ TEST_SUITE("tests/integration/limits") {
     CHECK(welcome->limits.window_envelopes == 7);
     CHECK(welcome->limits.devices_max == 2);
     CHECK(welcome->limits.frame_size_max == wire::kFrameSizeMax);
-    const auto list = support::next_list(1, anna.account().list,
-                                         std::array<std::uint32_t, 3>{0, 1, 2});
+    const auto list =
+        support::next_list(1, anna.account().list, std::array<std::uint32_t, 3>{0, 1, 2});
     CHECK(anna.ask(wire::PutDevices{list.view(), {1, 1}}).code == ErrorCode::too_large);
   }
 
@@ -141,9 +142,8 @@ TEST_SUITE("tests/integration/limits") {
       REQUIRE(anna.login().welcome);
       anna.raw().reset();
     }
-    story.await_status([](const auto& figures) {
-      return figures.connections == 0 && figures.sessions == 0;
-    });
+    story.await_status(
+        [](const auto& figures) { return figures.connections == 0 && figures.sessions == 0; });
     // The connections on which the status was asked may still be closing.
     CHECK(story.relay.descriptors() < before + kConnections / 2);
   }

@@ -1,6 +1,5 @@
 // Who is who on the real daemon: registration, names, device lists, prekeys, sessions.
 #include <array>
-#include <cstdio>
 #include <set>
 
 #include "schema/wire/x25519.hpp"
@@ -20,7 +19,7 @@ struct TwoDevices {
 
   TwoDevices() {
     REQUIRE(first.ask(wire::PutDevices{list.view(), {1, 1}}).done);
-    second.return_();
+    second.come_back();
   }
 };
 
@@ -119,7 +118,7 @@ TEST_SUITE("tests/integration/people") {
     CHECK(found.lists == std::vector<wire::Bytes>{other.account().list.body});
 
     story.restart();
-    anna.return_();
+    anna.come_back();
     CHECK(anna.ask(wire::GetUser{{}, "anna"}).lists == found.lists);
     CHECK(anna.ask(wire::SetName{"anna"}).code == ErrorCode::name_taken);
   }
@@ -175,9 +174,9 @@ TEST_SUITE("tests/integration/people") {
     const auto first = anna.ask(wire::GetPrekeys{berta.account().user, {}});
     REQUIRE(first.bundles.at(0).one_time);
     story.restart();
-    berta.return_();
+    berta.come_back();
     REQUIRE(berta.ask(wire::PutKeys{{}, {}, berta.account().one_time}).done);
-    anna.return_();
+    anna.come_back();
     std::set<std::uint32_t> ids{first.bundles[0].one_time->id};
     for (int i = 0; i < 3; ++i) {
       const auto next = anna.ask(wire::GetPrekeys{berta.account().user, {}});

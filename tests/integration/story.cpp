@@ -130,7 +130,7 @@ void Device::join() {
   story_.run_until([this] { return caught_up_after.has_value(); });
 }
 
-void Device::return_() {
+void Device::come_back() {
   connect();
   REQUIRE(login().welcome);
   story_.run_until([this] { return caught_up_after.has_value(); });

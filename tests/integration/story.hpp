@@ -79,8 +79,8 @@ class Device {
   Answer ack(std::uint32_t upto) { return ask(wire::Ack{upto, {}}); }
 
   // Connect and become live, the latter two with a check of the Welcome.
-  void join();    // registers
-  void return_(); // logs in and waits for CaughtUp
+  void join();       // registers
+  void come_back();  // logs in and waits for CaughtUp
 
  private:
   Answer await(const std::function<void(support::RawDevice::Reply)>& send);

@@ -35,8 +35,7 @@ crypto::DeviceKeys device_of(std::uint64_t seed, std::uint32_t index) {
 }
 
 crypto::SignedDevice signed_device_of(std::uint64_t seed, std::uint32_t index) {
-  return device_of(seed, index)
-      .sign_device(root_of(seed).user_id(), kValidity.created, {kSuite});
+  return device_of(seed, index).sign_device(root_of(seed).user_id(), kValidity.created, {kSuite});
 }
 
 }  // namespace

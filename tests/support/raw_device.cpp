@@ -50,11 +50,16 @@ class AskedTable {
 
 std::string describe(wire::ChannelError error) {
   switch (error) {
-    case wire::ChannelError::bad_handshake: return "the handshake failed";
-    case wire::ChannelError::bad_record: return "a record does not authenticate";
-    case wire::ChannelError::frame_too_large: return "a frame is too large";
-    case wire::ChannelError::frame_too_small: return "a frame is too small";
-    case wire::ChannelError::stopped: return "stopped";
+    case wire::ChannelError::bad_handshake:
+      return "the handshake failed";
+    case wire::ChannelError::bad_record:
+      return "a record does not authenticate";
+    case wire::ChannelError::frame_too_large:
+      return "a frame is too large";
+    case wire::ChannelError::frame_too_small:
+      return "a frame is too small";
+    case wire::ChannelError::stopped:
+      return "stopped";
   }
   return "the channel failed";
 }
@@ -74,7 +79,7 @@ struct RawDevice::Live {
   bool announced = false;                  // on_connected was called
 };
 
-// ---- RawDevice: the connection --------------------------------------------------------------------
+// ---- RawDevice: the connection ----------------------------------------------------------------
 
 RawDevice::RawDevice(Fleet& fleet, Account account) : fleet_(fleet), account_(std::move(account)) {}
 
@@ -87,8 +92,7 @@ RawDevice::~RawDevice() {
 
 void RawDevice::connect() {
   assert(!live_ && "one connection at a time");
-  live_ = std::make_unique<Live>(
-      wire::Channel::initiator(account_.transport, fleet_.relay_.key));
+  live_ = std::make_unique<Live>(wire::Channel::initiator(account_.transport, fleet_.relay_.key));
   auto stream = net::Stream::connect(
       fleet_.loop_, fleet_.relay_.host_port,
       [this](tl::expected<void, net::NetError> connected) {
@@ -128,7 +132,9 @@ void RawDevice::reset() {
   close("reset by this device");
 }
 
-bool RawDevice::connected() const { return live_ && live_->channel.established(); }
+bool RawDevice::connected() const {
+  return live_ && live_->channel.established();
+}
 
 void RawDevice::let_go() {
   live_->stream.reset();
@@ -140,7 +146,7 @@ void RawDevice::close(const std::string& reason) {
   if (callbacks_.on_closed) callbacks_.on_closed(*this, reason);
 }
 
-// ---- RawDevice: reading ---------------------------------------------------------------------------
+// ---- RawDevice: reading -----------------------------------------------------------------------
 
 void RawDevice::on_read(Live& live, wire::ByteView bytes) {
   const auto received = live.channel.receive(bytes, [this, &live](wire::ByteView body) {
@@ -184,7 +190,7 @@ void RawDevice::on_frame(Live& live, wire::ByteView body) {
   }
 }
 
-// ---- RawDevice: sending ---------------------------------------------------------------------------
+// ---- RawDevice: sending -----------------------------------------------------------------------
 
 std::uint32_t RawDevice::send(decltype(wire::Request::body) body, Reply on_reply) {
   wire::Request request{0, std::move(body)};
@@ -253,7 +259,7 @@ void RawDevice::flush() {
   live_->stream->write(std::move(out));
 }
 
-// ---- Fleet ----------------------------------------------------------------------------------------
+// ---- Fleet ------------------------------------------------------------------------------------
 
 Fleet::Fleet(wire::RelayAddress relay) : relay_(std::move(relay)) {
   wire::init_crypto();

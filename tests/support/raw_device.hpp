@@ -32,7 +32,7 @@ struct Account {
   wire::UserId user;
   wire::DeviceId device;
   wire::KeyPair transport;
-  wire::SignedList list;        // one device
+  wire::SignedList list;  // one device
   wire::ListVersion version;
   wire::SignedKey seal_key;
   wire::SignedKey signed_prekey;
@@ -77,8 +77,8 @@ class RawDevice {
 
   // Precondition: no connection, and none being made. What fails comes to on_closed.
   void connect();
-  void disconnect();                // FIN, after what is queued; on_closed follows
-  void reset();                     // RST; on_closed is called before it returns
+  void disconnect();                     // FIN, after what is queued; on_closed follows
+  void reset();                          // RST; on_closed is called before it returns
   [[nodiscard]] bool connected() const;  // the handshake is complete
 
   // Any request; the reply comes once, or never when the connection goes first. Before the

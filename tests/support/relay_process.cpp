@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <fstream>
@@ -93,7 +94,7 @@ std::uint64_t status_bytes(pid_t pid, std::string_view name) {
 
 }  // namespace
 
-// ---- TempDirectory --------------------------------------------------------------------------------
+// ---- TempDirectory ----------------------------------------------------------------------------
 
 TempDirectory::TempDirectory() {
   auto name = (std::filesystem::temp_directory_path() / "godwit-test-XXXXXX").string();
@@ -106,7 +107,7 @@ TempDirectory::~TempDirectory() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-// ---- Settings -------------------------------------------------------------------------------------
+// ---- Settings ---------------------------------------------------------------------------------
 
 std::string with_setting(const std::string& toml, const std::string& name,
                          const std::string& value) {
@@ -142,7 +143,7 @@ void RelayProcess::set(const std::string& name, const std::string& value) const 
   REQUIRE(file.flush().good());
 }
 
-// ---- Start and end --------------------------------------------------------------------------------
+// ---- Start and end ----------------------------------------------------------------------------
 
 std::string RelayProcess::default_binary() {
   const char* const given = std::getenv("GODWIT_RELAY");
@@ -156,7 +157,9 @@ RelayProcess::RelayProcess(Options options) : options_(std::move(options)) {
   start();
 }
 
-RelayProcess::~RelayProcess() { kill(); }
+RelayProcess::~RelayProcess() {
+  kill();
+}
 
 void RelayProcess::make_directory() {
   // Made here, so that there is a place for the log of `init` too.
@@ -257,7 +260,7 @@ int RelayProcess::stop() {
   return wait();
 }
 
-// ---- What can be seen of it -----------------------------------------------------------------------
+// ---- What can be seen of it -------------------------------------------------------------------
 
 relay::ops::Figures RelayProcess::status() const {
   const auto figures = relay::ops::ask_status(options_.directory);
@@ -265,9 +268,13 @@ relay::ops::Figures RelayProcess::status() const {
   return *figures;
 }
 
-std::uint64_t RelayProcess::resident_bytes() const { return status_bytes(pid_, "VmRSS:"); }
+std::uint64_t RelayProcess::resident_bytes() const {
+  return status_bytes(pid_, "VmRSS:");
+}
 
-std::uint64_t RelayProcess::private_bytes() const { return status_bytes(pid_, "RssAnon:"); }
+std::uint64_t RelayProcess::private_bytes() const {
+  return status_bytes(pid_, "RssAnon:");
+}
 
 std::size_t RelayProcess::descriptors() const {
   const auto directory = "/proc/" + std::to_string(pid_) + "/fd";

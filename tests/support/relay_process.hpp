@@ -36,11 +36,11 @@ class TempDirectory {
 class RelayProcess {
  public:
   struct Options {
-    std::filesystem::path directory;          // made by `init` when it holds no relay
+    std::filesystem::path directory;              // made by `init` when it holds no relay
     std::map<std::string, std::string> settings;  // "section.key" -> TOML value, set after init
-    std::string binary;                       // empty: GODWIT_RELAY, else the one of this build
+    std::string binary;                           // empty: GODWIT_RELAY, else the one of this build
     std::map<std::string, std::string> environment;
-    bool quiet = true;                        // stderr goes to DIR/log, else through
+    bool quiet = true;  // stderr goes to DIR/log, else through
   };
   // Starts it and waits for `ready`. Throws doctest's failure through REQUIRE when it does not come
   // within 30 s.
@@ -55,9 +55,9 @@ class RelayProcess {
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] bool running();
 
-  void kill();                    // SIGKILL, and waits
-  int stop();                     // SIGTERM, waits, the exit status; 128 + N of a signal N
-  void start();                   // again, on the same port. Precondition: not running
+  void kill();   // SIGKILL, and waits
+  int stop();    // SIGTERM, waits, the exit status; 128 + N of a signal N
+  void start();  // again, on the same port. Precondition: not running
   [[nodiscard]] relay::ops::Figures status() const;
 
   // Of the process, from /proc.

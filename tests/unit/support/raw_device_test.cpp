@@ -72,8 +72,8 @@ class FakeRelay {
 
  private:
   void accept(net::Stream stream) {
-    Peer& peer = peers.emplace_back(Peer{std::move(stream), wire::Channel::responder(key_), 0,
-                                         false, {}});
+    Peer& peer =
+        peers.emplace_back(Peer{std::move(stream), wire::Channel::responder(key_), 0, false, {}});
     peer.channel.frames().set_size_max(wire::kFrameSizeMax);
     peer.stream.start({
         .on_read = [this, &peer](wire::ByteView bytes) { on_read(peer, bytes); },
@@ -139,8 +139,7 @@ TEST_SUITE("tests/support/raw_device") {
     CHECK_FALSE(bench.device.connected());
     bench.connect();
     CHECK(bench.connected == 1);
-    CHECK(bench.relay.peers.front().channel.peer() ==
-          bench.device.account().transport.public_key);
+    CHECK(bench.relay.peers.front().channel.peer() == bench.device.account().transport.public_key);
     CHECK(bench.closed.empty());
   }
 
@@ -164,7 +163,8 @@ TEST_SUITE("tests/support/raw_device") {
       if (ids.size() < kCount) return;
       // The even ones backwards, then the odd ones: the table is swept in the middle of it.
       for (std::size_t i = kCount; i-- > 0;) {
-        if (i % 2 == 0) bench.relay.collect(peer, {ids[i], wire::Refused{wire::ErrorCode::busy, ids[i]}});
+        if (i % 2 == 0)
+          bench.relay.collect(peer, {ids[i], wire::Refused{wire::ErrorCode::busy, ids[i]}});
       }
       for (std::size_t i = 1; i < kCount; i += 2) {
         bench.relay.collect(peer, {ids[i], wire::Refused{wire::ErrorCode::busy, ids[i]}});
@@ -193,12 +193,14 @@ TEST_SUITE("tests/support/raw_device") {
     };
     bench.device.set_callbacks(calls);
     bench.relay.on_request = [&](FakeRelay::Peer& peer, const wire::Request& request) {
+      if (std::holds_alternative<wire::Login>(request.body)) return;  // stays open
       bench.relay.collect(peer, {request.id, wire::Done{}});
       bench.relay.collect(peer, {request.id, wire::Done{}});
       bench.relay.collect(peer, {request.id + 1'000, wire::Done{}});
       bench.relay.flush(peer);
     };
     bench.connect();
+    bench.device.login();
     const auto id = bench.device.send(wire::Ping{}, [&](const wire::RelayFrame&) { ++replies; });
     bench.run_until([&] { return events.size() == 2; });
     CHECK(replies == 1);
@@ -262,9 +264,13 @@ TEST_SUITE("tests/support/raw_device") {
     };
     bench.connect();
     bool accepted = false;
-    bench.device.submit(to, id, envelope, [&](const wire::RelayFrame& frame) {
-      accepted = std::get<wire::Submitted>(frame.body).outcomes.at(0).code == wire::ErrorCode::ok;
-    }, 9);
+    bench.device.submit(
+        to, id, envelope,
+        [&](const wire::RelayFrame& frame) {
+          accepted =
+              std::get<wire::Submitted>(frame.body).outcomes.at(0).code == wire::ErrorCode::ok;
+        },
+        9);
     bench.run_until([&] { return accepted; });
   }
 
@@ -406,17 +412,16 @@ TEST_SUITE("tests/support/raw_device") {
       calls.on_connected = [&](RawDevice& connected) {
         wire::RequestId id;
         std::memcpy(id.bytes.data(), &connected.mark, sizeof connected.mark);
-        connected.submit(to, id, id.view(), [&](const wire::RelayFrame&) {
-          answers += connected.mark;
-        });
+        connected.submit(to, id, id.view(),
+                         [&](const wire::RelayFrame&) { answers += connected.mark; });
       };
       device.mark = seed;
       device.set_callbacks(std::move(calls));
       device.connect();
     }
-    REQUIRE(fleet.run_until([&] { return relay.answered == kDevices &&
-                                         answers == kDevices * (kDevices - 1) / 2; },
-                            kPatience));
+    REQUIRE(fleet.run_until(
+        [&] { return relay.answered == kDevices && answers == kDevices * (kDevices - 1) / 2; },
+        kPatience));
     CHECK(closed == 0);
     CHECK(relay.peers.size() == kDevices);
   }

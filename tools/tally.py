@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Adds up what doctest programs printed, from the reports of `meson test` (testlog.json).
+
+    tally.py [--failed N] REPORT...
+
+Prints the whole output of each program that failed, then `N passed, N failed[, N skipped]`, in test
+cases. A program that failed without naming a failed test case (a crash, a time-out, a leak found at
+its end) counts as one. --failed adds what failed before any program ran. The exit status is 0 when
+something passed and nothing failed.
+"""
+
+import argparse
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+CASES = re.compile(
+    r"^\[doctest\] test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped",
+    re.MULTILINE,
+)
+# What a program says of inputs that are not on this machine: "vectors: checked 1, skipped 2".
+SKIPPED_INPUTS = re.compile(r"^\w+: checked \d+, skipped (\d+)$", re.MULTILINE)
+GOOD = {"OK", "SKIP", "EXPECTEDFAIL"}
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        text = f"{self.passed} passed, {self.failed} failed"
+        return text + (f", {self.skipped} skipped" if self.skipped else "")
+
+
+def tally_program(entry):
+    """What one program adds; `entry` is one line of the report."""
+    output = ESCAPES.sub("", entry.get("stdout") or "")
+    succeeded = entry["result"] in GOOD
+    tally = Tally()
+    summary = CASES.search(output)
+    if summary:
+        tally = Tally(*map(int, summary.groups()))
+    elif succeeded:
+        # It is no doctest program, or it ran no test case and must not look as if it had.
+        tally = Tally(skipped=1)
+    if not succeeded and tally.failed == 0:
+        tally.failed = 1
+    tally.skipped += sum(map(int, SKIPPED_INPUTS.findall(output)))
+    return tally
+
+
+def print_failure(entry, report):
+    print(f"---- FAILED: {entry['name']} ({entry['result']}), of {report.parent.parent.name}")
+    for stream in ("stdout", "stderr"):
+        text = (entry.get(stream) or "").rstrip()
+        if text:
+            print(text)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--failed", type=int, default=0)
+    parser.add_argument("reports", nargs="*", type=Path)
+    arguments = parser.parse_args()
+    total = Tally(failed=arguments.failed)
+    for report in arguments.reports:
+        # meson writes no report when no test was selected.
+        lines = report.read_text().splitlines() if report.exists() else []
+        for entry in map(json.loads, lines):
+            tally = tally_program(entry)
+            if tally.failed:
+                print_failure(entry, report)
+            total.add(tally)
+    print(total)
+    return 0 if total.failed == 0 and total.passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
