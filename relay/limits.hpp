@@ -34,7 +34,7 @@ inline constexpr std::chrono::seconds kHandshakeDeadline = 10s;  // until Noise 
 inline constexpr std::chrono::seconds kLoginDeadline = 10s;      // until Welcome, from then on
 inline constexpr std::chrono::seconds kIdleDeadline = 120s;      // silence of a live session
 inline constexpr std::size_t kWriteQueuePauseBytes = 256 * 1024;     // reading stops above
-inline constexpr std::size_t kWriteQueueCloseBytes = 4 * 1024 * 1024;  // the connection ends above
+inline constexpr std::size_t kWriteQueueMaxBytes = 4 << 20;  // and a window; it ends above
 inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than submits
 inline constexpr std::size_t kAcksInFlightMax = 1'024;  // per session
 

@@ -157,6 +157,7 @@ void Shard::take(slot::AnswerTo& answer) {
     case slot::Origin::Kind::submit:
       return take_outcome(*session, answer.origin.mark, std::get<slot::Enqueued>(answer.answer));
     case slot::Origin::Kind::ack: {
+      --session->acks;
       const auto& done = std::get<slot::Simple>(answer.answer);
       if (done.code == ErrorCode::ok) return reply(*session, answer.origin.mark, wire::Done{});
       return refuse(*session, answer.origin.mark, done.code, {});
@@ -227,6 +228,10 @@ void Shard::enqueue(Session& session, std::uint32_t submit, slot::Enqueue operat
 }
 
 void Shard::ack(Session& session, std::uint32_t request, slot::Ack operation) {
+  if (session.acks >= kAcksInFlightMax) {
+    return refuse(session, request, ErrorCode::busy, kRetryBusy);
+  }
+  ++session.acks;
   route(&session, session.slot,
         {{session.id, options_.loop, request, slot::Origin::Kind::ack}, std::move(operation)});
 }
@@ -243,8 +248,7 @@ void Shard::route(Session* session, std::uint16_t slot, Ask ask) {
   SessionId id = 0;
   if (session != nullptr) {
     id = session->id;
-    if (!session->paused) host_.pause(id, true);
-    session->paused = true;
+    if (session->parked++ == 0) host_.pause(id, true);
   }
   parked_[loop].push_back({id, std::move(message)});
 }
@@ -255,9 +259,7 @@ void Shard::retry_parked() {
     while (!waiting.empty() && host_.post(loop, waiting.front().message)) {
       Session* session = find(waiting.front().session);
       waiting.pop_front();
-      if (session == nullptr || !session->paused) continue;
-      session->paused = false;
-      host_.pause(session->id, false);
+      if (session != nullptr && --session->parked == 0) host_.pause(session->id, false);
     }
     if (!waiting.empty()) host_.wake_at(now_.steady + 1ms);
   }
@@ -317,8 +319,9 @@ void Shard::welcome(Session& session, std::uint32_t request, const slot::Attache
 
 // Unique for ever: the boot counter rises with each start, and each loop counts for itself.
 std::uint64_t Shard::next_body_id() {
-  return (std::uint64_t{host_.store_identity().boot} << 40) |
-         (std::uint64_t{options_.loop} << 32) | ++bodies_made_;
+  // 20 bits of boots, 8 of loops, 36 of bodies: years at any rate.
+  return (std::uint64_t{host_.store_identity().boot} << 44) |
+         (std::uint64_t{options_.loop} << 36) | ++bodies_made_;
 }
 
 std::chrono::milliseconds Shard::take_registration(const Session& session) {

@@ -139,7 +139,7 @@ class Shard final : private handlers::Context {
     Message message;
   };
   std::vector<std::deque<Parked>> parked_;  // per loop: its inbox was full
-  std::uint32_t bodies_made_ = 0;
+  std::uint64_t bodies_made_ = 0;
   DeviceRates submit_rates_;
   DeviceRates lookup_rates_;
   DeviceRates prekey_rates_;

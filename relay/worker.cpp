@@ -113,8 +113,10 @@ void Worker::on_accepted(int descriptor) {
     return;
   }
   const std::uint64_t id = next_connection_++;
-  auto connection =
-      std::make_unique<net::Connection>(*this, std::move(*stream), shared_.key, now().steady);
+  // A whole delivery window may wait: a slow reader must be able to get through it.
+  const std::size_t write_queue_max = kWriteQueueMaxBytes + shared_.config.window_bytes;
+  auto connection = std::make_unique<net::Connection>(*this, std::move(*stream), shared_.key,
+                                                      now().steady, write_queue_max);
   connection->id = id;
   connections_.emplace(id, std::move(connection));
 }

@@ -5,8 +5,8 @@
 
 Prints the whole output of each program that failed, then `N passed, N failed[, N skipped]`, in test
 cases. A program that failed without naming a failed test case (a crash, a time-out, a leak found at
-its end) counts as one. --failed adds what failed before any program ran. The exit status is 0 when
-something passed and nothing failed.
+its end) counts as one; so does one that is no doctest program. --failed adds what failed before any
+program ran. The exit status is 0 when something passed and nothing failed.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+BEGIN = "[doctest] doctest version"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 CASES = re.compile(
     r"^\[doctest\] test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped",
@@ -50,9 +51,12 @@ def tally_program(entry):
     summary = CASES.search(output)
     if summary:
         tally = Tally(*map(int, summary.groups()))
+    elif BEGIN in output:
+        succeeded = False  # whatever it returned, it did not come to its end
+    elif entry["result"] == "SKIP":
+        tally.skipped = 1
     elif succeeded:
-        # It is no doctest program, or it ran no test case and must not look as if it had.
-        tally = Tally(skipped=1)
+        tally.passed = 1
     if not succeeded and tally.failed == 0:
         tally.failed = 1
     tally.skipped += sum(map(int, SKIPPED_INPUTS.findall(output)))
@@ -67,11 +71,11 @@ def print_failure(entry, report):
             print(text)
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("--failed", type=int, default=0)
     parser.add_argument("reports", nargs="*", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     total = Tally(failed=arguments.failed)
     for report in arguments.reports:
         # meson writes no report when no test was selected.

@@ -36,6 +36,10 @@ struct Attachment {
   std::chrono::microseconds ack_time{1'000};  // a running mean of this device's acks
   Steady held_until{};  // no later envelope may reach the disk before this: it would change the order
 
+  // The journal's batch that removes what was acknowledged last; 0: no ack needed one. Until it is
+  // committed no ack of this session is done, or a cumulative one would promise too much.
+  std::uint64_t acks_in_batch = 0;
+
   // Numbers first_number() .. next_number - 1, the oldest first.
   std::vector<InFlight> flight;
   std::uint32_t flight_head = 0;  // entries before it are done

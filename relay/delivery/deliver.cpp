@@ -68,7 +68,9 @@ void Deliver::choose(const Attachment& attachment) {
   for (NodeIndex at = attachment.cursor; at != kNoNode; at = mailboxes_.node(at).next) {
     const slot::Node& node = mailboxes_.node(at);
     const std::size_t unacked = attachment.unacked + next_.size();
+    const std::size_t span = attachment.flight.size() - attachment.flight_head + next_.size();
     if (unacked >= window_.envelopes) break;
+    if (span >= kFlightSpanInWindows * window_.envelopes) break;
     if (unacked > 0 && bytes + node.size > window_.bytes) break;
     bytes += node.size;
     next_.push_back(at);
@@ -90,6 +92,7 @@ void Deliver::erased(slot::Mailbox& mailbox, NodeIndex node) {
     attachment.flight[i].node = kNoNode;
     --attachment.unacked;
     attachment.unacked_bytes -= attachment.flight[i].size;
+    trim(attachment);
     return;
   }
   // Not pushed yet: what came before it is now the last of login time, if any of that is left.
@@ -110,7 +113,12 @@ bool Deliver::acknowledge(Attachment& attachment, std::uint32_t upto,
     settle(attachment, number, now, done);
   }
   for (const std::uint32_t number : numbers) settle(attachment, number, now, done);
+  trim(attachment);
+  return true;
+}
 
+// Forgets what is done at the front of the flight.
+void Deliver::trim(Attachment& attachment) {
   while (attachment.flight_head < attachment.flight.size() &&
          attachment.flight[attachment.flight_head].node == kNoNode) {
     ++attachment.flight_head;
@@ -123,7 +131,6 @@ bool Deliver::acknowledge(Attachment& attachment, std::uint32_t upto,
                             attachment.flight.begin() + attachment.flight_head);
     attachment.flight_head = 0;
   }
-  return true;
 }
 
 void Deliver::settle(Attachment& attachment, std::uint32_t number, Now now,

@@ -3,11 +3,13 @@
 namespace godwit::relay::net {
 
 Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
-                       const wire::KeyPair& relay_key, Steady opened)
+                       const wire::KeyPair& relay_key, Steady opened,
+                       std::size_t write_queue_max)
     : owner_(owner),
       stream_(std::move(stream)),
       channel_(wire::Channel::responder(relay_key)),
-      opened_(opened) {
+      opened_(opened),
+      write_queue_max_(write_queue_max) {
   stream_.start({
       .on_read = [this](wire::ByteView bytes) { on_read(bytes); },
       .on_closed = [this](godwit::net::NetError) { end("closed_by_peer"); },
@@ -63,7 +65,7 @@ void Connection::flush() {
   }
   if (state_ == State::finishing) return stream_.shutdown();
   const std::size_t queued = stream_.queued_bytes();
-  if (queued > kWriteQueueCloseBytes) return end("write_queue_full");
+  if (queued > write_queue_max_) return end("write_queue_full");
   paused_by_queue_ = queued > kWriteQueuePauseBytes;
   apply_pause();
 }

@@ -35,8 +35,9 @@ class ConnectionOwner {
 
 class Connection {
  public:
+  // `write_queue_max`: bytes that may wait for a peer that does not read.
   Connection(ConnectionOwner& owner, godwit::net::Stream stream, const wire::KeyPair& relay_key,
-             Steady opened);
+             Steady opened, std::size_t write_queue_max);
   Connection(const Connection&) = delete;  // callbacks point here
   Connection& operator=(const Connection&) = delete;
 
@@ -71,6 +72,7 @@ class Connection {
   wire::Channel channel_;
   Steady opened_;
   Steady finished_{};
+  std::size_t write_queue_max_;
   State state_ = State::open;
   bool established_ = false;
   bool paused_by_owner_ = false;  // an operation of this session is parked

@@ -13,6 +13,13 @@ std::uint32_t ms(std::chrono::milliseconds value) {
   return static_cast<std::uint32_t>(value.count());
 }
 
+// What an envelope that was taken in and then dropped advises its senders.
+std::uint32_t retry_after_ms(ErrorCode code) {
+  if (code == ErrorCode::store_full) return ms(kRetryStoreFull);
+  if (code == ErrorCode::unknown_device) return ms(kRetryUnknownDevice);
+  return 0;
+}
+
 }  // namespace
 
 Engine::Engine(Records& records, ops::Counters& counters, const EngineLimits& limits,
@@ -53,6 +60,12 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
   Enqueued refusal = admit(operation);
   if (refusal.code != ErrorCode::ok) {
     effects.push_back(AnswerTo{origin, std::move(refusal)});
+    return;
+  }
+  if (operation.expires <= now.wall_s()) {  // it was on its way for longer than it may live
+    counters_.expired_total.add();
+    counters_.accepted_total.add();
+    effects.push_back(AnswerTo{origin, Enqueued{operation.recipient, ErrorCode::ok, 0, {}}});
     return;
   }
   Mailbox& mailbox = mailboxes_.at(operation.device, slot);
@@ -105,7 +118,7 @@ bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation, st
         .waiters.push_back({origin, operation.recipient});
     return true;
   }
-  if (queued == kNoNode && !recent_.contains({operation.device, operation.request_id})) {
+  if (queued == kNoNode && !recent_.contains({tag, operation.device, operation.request_id})) {
     return false;
   }
   counters_.duplicates_total.add();
@@ -176,17 +189,18 @@ void Engine::on(const Origin& origin, Ack& operation, Now now, Effects& effects)
     effects.push_back(AnswerTo{origin, Simple{ErrorCode::bad_request, 0}});
     return;
   }
-  Durable durable = Durable::already;
+  std::uint64_t& acks_in_batch = mailbox->attachment->acks_in_batch;
   for (const delivery::InFlight& one : done_) {
     counters_.acked_total.add();
     remember(operation.device, one.request);
-    durable = std::max(durable, drop(*mailbox, one.node, ErrorCode::ok, effects));
+    if (drop(*mailbox, one.node, ErrorCode::ok, effects)) {
+      counters_.elided_total.add();
+    } else {
+      acks_in_batch = journal_.gathering();
+    }
   }
   pump(*mailbox, now, effects);
-  AnswerTo reply{origin, Simple{}};
-  if (durable == Durable::already) effects.push_back(std::move(reply));
-  if (durable == Durable::after_commit) journal_.after_commit(std::move(reply));
-  if (durable == Durable::after_next_commit) journal_.after_next_commit(std::move(reply));
+  answer(origin, Simple{}, !journal_.is_committed(acks_in_batch), effects);
 }
 
 void Engine::forget(Mailbox& mailbox, NodeIndex at) {
@@ -195,23 +209,22 @@ void Engine::forget(Mailbox& mailbox, NodeIndex at) {
   mailboxes_.erase(mailbox, at);
 }
 
-Engine::Durable Engine::drop(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& effects) {
+bool Engine::drop(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& effects) {
   const Node node = mailboxes_.node(at);
   forget(mailbox, at);
   if (node.stored()) {
     journal_.remove(node.place);
-    return Durable::after_commit;
+    return false;
   }
   delivery::Staged& staged = stage_.at(node.staged_index());
-  answer_waiters(staged, {0, code, 0, {}}, effects);
+  answer_waiters(staged, {0, code, retry_after_ms(code), {}}, effects);
   if (staged.state == delivery::Staged::State::held) {
-    if (code == ErrorCode::ok) counters_.elided_total.add();
     stage_.free(node.staged_index());
-    return Durable::already;
+    return true;
   }
   // It is on its way to the log; when it is there, committed() removes it again.
   staged.state = delivery::Staged::State::orphaned;
-  return Durable::after_next_commit;
+  return false;
 }
 
 void Engine::answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects) {
@@ -227,8 +240,9 @@ void Engine::answer_waiters(delivery::Staged& staged, const Enqueued& outcome, E
 }
 
 void Engine::remember(const wire::DeviceId& device, const wire::RequestId& request) {
-  if (!recent_.insert({device, request}).second) return;
-  recent_order_.push_back({device, request});
+  const Recent recent{mailboxes_.tag_of(device, request), device, request};
+  if (!recent_.insert(recent).second) return;
+  recent_order_.push_back(recent);
   if (recent_order_.size() > kRecentRequestsMax) {
     recent_.erase(recent_order_.front());
     recent_order_.pop_front();

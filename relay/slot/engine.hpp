@@ -66,14 +66,13 @@ class Engine {
 
  private:
   struct Recent {
+    std::uint64_t tag = 0;  // keyed: request ids are the clients' choice
     wire::DeviceId device;
     wire::RequestId request;
     bool operator==(const Recent&) const = default;
   };
   struct RecentHash {
-    std::size_t operator()(const Recent& recent) const {
-      return wire::IdHash{}(recent.device) ^ wire::IdHash{}(recent.request);
-    }
+    std::size_t operator()(const Recent& recent) const { return recent.tag; }
   };
 
   void on(const Origin& origin, Enqueue& operation, Now now, Effects& effects);
@@ -95,13 +94,12 @@ class Engine {
   bool answer_duplicate(const Origin& origin, const Enqueue& operation, std::uint64_t tag,
                         Effects& effects);
   void pump(Mailbox& mailbox, Now now, Effects& effects);
-  // When the answer to an ack may leave.
-  enum class Durable : std::uint8_t { already, after_commit, after_next_commit };
   // Takes a node out of its mailbox; what becomes of its envelope is the caller's business.
   void forget(Mailbox& mailbox, NodeIndex node);
   // Takes a node out of its mailbox and its envelope off the disk; its waiters get `code`. Unless
-  // it was acknowledged, the delivery is told first (deliver_.erased).
-  Durable drop(Mailbox& mailbox, NodeIndex node, wire::ErrorCode code, Effects& effects);
+  // it was acknowledged, the delivery is told first (deliver_.erased). True: the envelope was only
+  // here, and nothing of it will be written.
+  bool drop(Mailbox& mailbox, NodeIndex node, wire::ErrorCode code, Effects& effects);
   void expire(Mailbox& mailbox, Now now, Effects& effects);
   void detach(Mailbox& mailbox);
   void purge(const wire::UserId& user, const wire::DeviceId& device, Effects& effects);

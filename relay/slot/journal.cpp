@@ -46,9 +46,6 @@ void Journal::committed(Effects& effects) {
   under_way_ = false;
   std::move(waiting_under_way_.begin(), waiting_under_way_.end(), std::back_inserter(effects));
   waiting_under_way_.clear();
-  // What waited for the batch after this one now waits for the one that gathers.
-  std::move(waiting_next_.begin(), waiting_next_.end(), std::back_inserter(waiting_));
-  waiting_next_.clear();
   // A record put again since then belongs to the batch that gathers and stays.
   std::erase_if(overlay_, [this](const auto& entry) {
     return entry.second.batch < gathering_number_;

@@ -30,10 +30,14 @@ class Journal {
   void remove(std::uint64_t position) { gathering_->removes.push_back(position); }
   void quarantine(std::uint64_t position) { gathering_->quarantines.push_back(position); }
 
-  // Released when all that was put here so far is committed.
+  // Released when all that was put here so far is committed, and all that committing the batch
+  // under way makes the engine put here.
   void after_commit(Effect effect) { waiting_.push_back(std::move(effect)); }
-  // Released one commit later than that: for what follows from the batch under way.
-  void after_next_commit(Effect effect) { waiting_next_.push_back(std::move(effect)); }
+  // The number of the batch that gathers, counted from 1, and whether a batch is on the disk.
+  [[nodiscard]] std::uint64_t gathering() const { return gathering_number_; }
+  [[nodiscard]] bool is_committed(std::uint64_t batch) const {
+    return batch + (under_way_ ? 1 : 0) < gathering_number_;
+  }
 
   [[nodiscard]] bool under_way() const { return under_way_; }
   [[nodiscard]] bool empty() const { return gathering_->empty() && waiting_.empty(); }
@@ -58,7 +62,6 @@ class Journal {
   std::unordered_map<std::string, Pending> overlay_;  // table | key -> not yet committed
   Effects waiting_;
   Effects waiting_under_way_;
-  Effects waiting_next_;
 };
 
 }  // namespace godwit::relay::slot

@@ -26,13 +26,17 @@ void store_le(std::uint8_t* to, Int value) {
   std::memcpy(to, &value, sizeof value);
 }
 
-template <std::unsigned_integral Int>
-void append_le(Bytes& to, Int value) {
-  const auto* raw = reinterpret_cast<const std::uint8_t*>(&value);
-  to.insert(to.end(), raw, raw + sizeof value);
+// resize() and copy rather than insert(): g++ 12 warns of overflows in insert() that are not there.
+inline void append(Bytes& to, ByteView from) {
+  const std::size_t end = to.size();
+  to.resize(end + from.size());
+  if (!from.empty()) std::memcpy(to.data() + end, from.data(), from.size());
 }
 
-inline void append(Bytes& to, ByteView from) { to.insert(to.end(), from.begin(), from.end()); }
+template <std::unsigned_integral Int>
+void append_le(Bytes& to, Int value) {
+  append(to, {reinterpret_cast<const std::uint8_t*>(&value), sizeof value});
+}
 
 [[nodiscard]] inline std::uint16_t load_u16_be(ByteView from) {
   return static_cast<std::uint16_t>((from[0] << 8) | from[1]);

@@ -137,7 +137,12 @@ template <class Root>
   if (const auto* keys = from.one_time()) {
     if (keys->size() > kOneTimeKeysPerRequestMax) return out_of_bounds();
     to.one_time.reserve(keys->size());
-    for (const auto* key : *keys) to.one_time.push_back(read_key(*key));
+    std::uint32_t last = 0;  // ids rise from 1; kNoOneTimeKey means "none" in a prekey header
+    for (const auto* key : *keys) {
+      if (key->id() <= last || key->id() == kNoOneTimeKey) return out_of_bounds();
+      last = key->id();
+      to.one_time.push_back(read_key(*key));
+    }
   }
   return to;
 }

@@ -44,6 +44,7 @@ inline constexpr std::size_t kNameSizeMax = 32;
 inline constexpr std::size_t kDeviceRecordSizeMax = 32 + 32 + 8 + 1 + kSuitesMax;
 inline constexpr std::size_t kListBodySizeMax =
     13 + 16 + 4 + 8 + 32 + 1 + kDevicesMax * (2 + kDeviceRecordSizeMax + 64);
+inline constexpr std::uint32_t kNoOneTimeKey = 0xffff'ffff;  // never the id of a one-time key
 inline constexpr std::uint16_t kNoList = 0xffff;  // Outcome.list when there is none
 
 }  // namespace godwit::wire

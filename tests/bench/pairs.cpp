@@ -3,6 +3,7 @@
 // promises bound the rate. Each recipient sees that its envelopes come one after the other.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "schema/wire/bytes.hpp"

@@ -147,7 +147,11 @@ double Stage::log_in(const std::vector<Device*>& devices, As as) {
     if (begun == devices.size()) return;
     Device& device = *devices[begun++];
     const auto on_reply = [&, this](const wire::RelayFrame& reply) {
-      if (!std::holds_alternative<wire::Welcome>(reply.body)) return fail("a login was refused");
+      if (!std::holds_alternative<wire::Welcome>(reply.body)) {
+        const auto* const refused = std::get_if<wire::Refused>(&reply.body);
+        const auto code = refused ? refused->code : wire::ErrorCode::internal;
+        return fail("a login was refused: " + std::string(wire::name_of(code)));
+      }
       device.live = true;
       ++welcomed;
       begin_next();

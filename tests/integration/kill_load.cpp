@@ -10,7 +10,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kWindow = 8;  // submits of one sender without an outcome
 constexpr std::uint32_t kBackoffMinMs = 2;
 constexpr std::uint32_t kBackoffMaxMs = 32;
-constexpr std::uint32_t kPhaseMinMs = 50;   // of being there, and of being away
+constexpr std::uint32_t kPhaseMinMs = 50;  // of being there, and of being away
 constexpr std::uint32_t kPhaseMaxMs = 800;
 constexpr std::uint32_t kBreakMinMs = 100;  // between the ends that a sender makes itself
 constexpr std::uint32_t kBreakMaxMs = 3'000;
@@ -18,7 +18,7 @@ constexpr std::uint32_t kAckBatchMax = 12;
 
 }  // namespace
 
-// ---- Peer -----------------------------------------------------------------------------------------
+// ---- Peer ---------------------------------------------------------------------------------------
 
 Peer::Peer(LoadState& load, support::Account account, std::uint64_t seed)
     : load_(load),
@@ -100,7 +100,7 @@ void Peer::on_closed() {
   if (wanted_ && !load_.paused) come_later();
 }
 
-// ---- Sender ---------------------------------------------------------------------------------------
+// ---- Sender -------------------------------------------------------------------------------------
 
 Sender::Sender(LoadState& load, std::uint32_t pair, const support::Account& to,
                std::uint32_t envelopes, std::uint64_t seed)
@@ -109,6 +109,7 @@ Sender::Sender(LoadState& load, std::uint32_t pair, const support::Account& to,
       to_(to),
       envelopes_(envelopes),
       break_(load.fleet.loop(), [this] {
+        if (done()) return;
         go();
         come();
         break_later();
@@ -121,7 +122,7 @@ void Sender::begin() {
 }
 
 void Sender::break_later() {
-  if (!done()) break_.start(milliseconds(pick(random_, kBreakMinMs, kBreakMaxMs)));
+  break_.start(milliseconds(pick(random_, kBreakMinMs, kBreakMaxMs)));
 }
 
 void Sender::on_live() {
@@ -155,7 +156,7 @@ void Sender::on_outcome(std::uint32_t number, const wire::RelayFrame& frame) {
   fill();
 }
 
-// ---- Receiver -------------------------------------------------------------------------------------
+// ---- Receiver -----------------------------------------------------------------------------------
 
 Receiver::Receiver(LoadState& load, std::uint32_t pair, support::Account account,
                    std::uint64_t seed)
@@ -243,7 +244,7 @@ std::vector<Receiver::Pending> Receiver::take_some(wire::Ack& ack) {
   return taken;
 }
 
-// ---- Load -----------------------------------------------------------------------------------------
+// ---- Load ---------------------------------------------------------------------------------------
 
 Load::Load(support::Fleet& fleet, support::History& history, std::uint32_t pairs,
            std::uint32_t envelopes, std::uint64_t seed)

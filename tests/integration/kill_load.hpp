@@ -27,7 +27,7 @@ using Random = std::mt19937_64;
 struct LoadState {
   support::Fleet& fleet;
   support::History& history;
-  bool paused = false;  // nobody connects: no relay is there
+  bool paused = false;                // nobody connects: no relay is there
   std::vector<std::string> breaches;  // of the protocol: answers that should not be
 
   void breach(std::string what) { breaches.push_back(std::move(what)); }

@@ -86,7 +86,7 @@ class KillTest {
   std::vector<std::string> faults_;
 };
 
-// ---- The run ----------------------------------------------------------------------------------------
+// ---- The run ------------------------------------------------------------------------------------
 
 bool KillTest::run() {
   if (run_load() && finish()) {
@@ -183,7 +183,7 @@ void KillTest::start() {
   load_.resume();
 }
 
-// ---- The end ----------------------------------------------------------------------------------------
+// ---- The end ------------------------------------------------------------------------------------
 
 bool KillTest::finish() {
   load_.finish();
@@ -207,8 +207,6 @@ void KillTest::check_relay_is_empty() {
   expect(figures.elided_total <= figures.acked_total, "more was elided than acknowledged");
   expect(figures.quarantined_total == 0, "records are damaged");
   expect(figures.expired_total == 0, "envelopes expired");
-  expect(figures.closed_by_relay_total == 0 || killed_ < options_.kills,
-         "the relay ended connections: " + std::to_string(figures.closed_by_relay_total));
 }
 
 void KillTest::check_store_is_empty() {

@@ -27,7 +27,7 @@ std::array<std::uint8_t, kHeadSize> head_of(const LoadEnvelope& envelope) {
 
 }  // namespace
 
-// ---- LoadEnvelope ---------------------------------------------------------------------------------
+// ---- LoadEnvelope -------------------------------------------------------------------------------
 
 wire::Bytes LoadEnvelope::bytes() const {
   const auto head = head_of(*this);
@@ -56,7 +56,7 @@ std::optional<LoadEnvelope> LoadEnvelope::parse(wire::ByteView bytes) {
   return envelope;
 }
 
-// ---- What happened --------------------------------------------------------------------------------
+// ---- What happened ------------------------------------------------------------------------------
 
 void History::add(LoadEnvelope envelope, Kind kind) {
   assert(envelope.pair < pairs_.size());
@@ -101,14 +101,13 @@ std::optional<LoadEnvelope> History::delivered(std::uint32_t pair, wire::ByteVie
 void History::acked(LoadEnvelope envelope) { add(envelope, Kind::acked); }
 void History::confirmed(LoadEnvelope envelope) { add(envelope, Kind::confirmed); }
 
-// ---- The judgement --------------------------------------------------------------------------------
+// ---- The judgement ------------------------------------------------------------------------------
 
 // What one envelope's story says.
 struct History::Findings {
   bool accepted = false;
   bool refused = false;
   bool delivered = false;
-  bool confirmed = false;  // its newest delivery
   bool retried = false;
   bool redelivered = false;
   bool by_retry = false;
@@ -144,13 +143,11 @@ History::Findings History::examine(const Story& story) {
           found.again = true;
         }
         found.delivered = true;
-        found.confirmed = false;
         last_connection = event.connection;
         break;
       case Kind::acked:
         break;  // only its confirmation obliges the relay; kept for the story
       case Kind::confirmed:
-        found.confirmed = true;
         confirmed_life = event.life;
         break;
     }
@@ -195,8 +192,7 @@ void History::judge_one(LoadEnvelope envelope, const Story& story, Verdict& verd
   fault(found.again, verdict.again, "delivered again");
   fault(found.twice, verdict.twice, "delivered twice on one connection");
   fault(found.refused, verdict.refused, "refused");
-  fault(!found.accepted || (found.delivered && !found.confirmed), verdict.unfinished,
-        "unfinished");
+  fault(!found.accepted, verdict.unfinished, "unfinished");
 }
 
 // From the newest to the oldest: late is what came after one that was submitted after it.

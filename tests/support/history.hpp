@@ -14,7 +14,8 @@
 //   never sent       delivered, and not submitted, or to another pair
 //   damaged          delivered, and not the bytes that were submitted
 //   refused          this load stays inside all limits, so nothing may be refused
-//   unfinished       at the end not accepted, not delivered, or its newest delivery not confirmed
+//   unfinished       not accepted at the end
+// An ack without a confirmation obliges nobody: the relay may have taken it, or not.
 //
 // Owns:   every event of every envelope, so that a broken promise is told with its whole story.
 // Thread: one owner.

@@ -57,10 +57,17 @@ constexpr std::optional<CodecError> kMalformed{CodecError::malformed};
   return request_refusal(forged_request(builder, fb::CreateAckDirect(builder, 1, &numbers)));
 }
 
-[[nodiscard]] auto put_keys(std::size_t count) {
+[[nodiscard]] auto put_key_ids(const std::vector<std::uint32_t>& ids) {
   Builder builder;
-  const std::vector<fb::OneTimeKey> keys(count);
+  std::vector<fb::OneTimeKey> keys;
+  for (const std::uint32_t id : ids) keys.emplace_back(id, fb::Key());
   return request_refusal(forged_request(builder, fb::CreatePutKeysDirect(builder, 0, 0, &keys)));
+}
+
+[[nodiscard]] auto put_keys(std::size_t count) {
+  std::vector<std::uint32_t> ids(count);
+  std::iota(ids.begin(), ids.end(), 1U);
+  return put_key_ids(ids);
 }
 
 [[nodiscard]] auto get_prekeys(std::size_t count) {
@@ -135,6 +142,15 @@ constexpr auto kStale = static_cast<std::uint8_t>(wire::ErrorCode::stale_list);
 }  // namespace
 
 TEST_SUITE("schema/wire/codec, bounds") {
+  TEST_CASE("the ids of uploaded one-time keys rise from 1, and none is the one for none") {
+    CHECK(put_key_ids({1, 2, 7}) == kAccepted);
+    CHECK(put_key_ids({wire::kNoOneTimeKey - 1}) == kAccepted);
+    CHECK(put_key_ids({0}) == kOutOfBounds);
+    CHECK(put_key_ids({2, 2}) == kOutOfBounds);
+    CHECK(put_key_ids({2, 1}) == kOutOfBounds);
+    CHECK(put_key_ids({wire::kNoOneTimeKey}) == kOutOfBounds);
+  }
+
   TEST_CASE("a submit has 1 to kRecipientsMax recipients") {
     CHECK(submit(recipients(0), {4}, 4) == kOutOfBounds);
     CHECK(submit(recipients(1), {4}, 4) == kAccepted);

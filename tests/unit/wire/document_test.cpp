@@ -100,6 +100,7 @@ using Rows = std::map<std::string, std::uint64_t>;
       {"kNameSizeMax", kNameSizeMax},
       {"kDeviceRecordSizeMax", kDeviceRecordSizeMax},
       {"kListBodySizeMax", kListBodySizeMax},
+      {"kNoOneTimeKey", kNoOneTimeKey},
       {"kNoList", kNoList},
   };
 }
@@ -116,7 +117,7 @@ template <class Unit>
       {"kLoginDeadline", in(Seconds(relay::kLoginDeadline))},
       {"kIdleDeadline", in(Seconds(relay::kIdleDeadline))},
       {"kWriteQueuePauseBytes", relay::kWriteQueuePauseBytes},
-      {"kWriteQueueCloseBytes", relay::kWriteQueueCloseBytes},
+      {"kWriteQueueMaxBytes", relay::kWriteQueueMaxBytes},
       {"kCallsInFlightMax", relay::kCallsInFlightMax},
       {"kOneTimeKeysMax", relay::kOneTimeKeysMax},
       {"kOneTimeKeysLow", relay::kOneTimeKeysLow},
@@ -127,8 +128,8 @@ template <class Unit>
   };
 }
 
-// The bytes of a worked example: each line is an offset in hexadecimal, bytes, and a remark. A line
-// must continue where the one before it ended, so nothing can be left out.
+// The bytes of a worked example: each line is an offset in hexadecimal, bytes, and a remark. A
+// line must continue where the one before it ended, so nothing can be left out.
 [[nodiscard]] Bytes example_below(const std::string& text, const std::string& title) {
   const auto begin = text.find(title);
   REQUIRE_MESSAGE(begin != std::string::npos, title);

@@ -13,6 +13,17 @@
 #include "schema/wire/bytes.hpp"
 #include "tests/support/memory_records.hpp"
 
+namespace doctest {
+template <>
+struct StringMaker<std::vector<std::string>> {
+  static String convert(const std::vector<std::string>& lines) {
+    std::string all;
+    for (const std::string& line : lines) all += "[" + line + "] ";
+    return all.c_str();
+  }
+};
+}  // namespace doctest
+
 namespace godwit::relay::slot::testing {
 
 using Lines = std::vector<std::string>;
