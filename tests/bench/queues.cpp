@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 #include "schema/wire/bytes.hpp"
 #include "tests/bench/cases.hpp"
@@ -36,31 +37,33 @@ std::vector<Mailbox> mailboxes_of(const std::vector<Device*>& devices) {
   return mailboxes;
 }
 
-// Puts `count` envelopes into the mailboxes in turn. Sender i serves mailboxes i, i + S, i + 2S ...
+// Puts `count` envelopes into the mailboxes, as many into each. Of S senders the i-th serves
+// mailboxes i, i + S, i + 2S ... in turn.
 class Feed {
  public:
   Feed(Stage& stage, const std::vector<Device*>& senders, std::vector<Mailbox>& mailboxes)
-      : stage_(stage), senders_(senders), mailboxes_(mailboxes), next_(senders.size()) {
+      : stage_(stage), senders_(senders), mailboxes_(mailboxes), next_(senders.size()),
+        left_(senders.size()) {
     REQUIRE(mailboxes.size() % senders.size() == 0);
     for (std::size_t i = 0; i < next_.size(); ++i) next_[i] = i;
   }
 
   Meter::Reading run(std::size_t count, std::size_t window = kSendersWindow) {
-    left_ = count;
-    under_way_ = 0;
+    REQUIRE(count % mailboxes_.size() == 0);
+    std::ranges::fill(left_, count / senders_.size());
+    accepted_ = 0;
     const Meter meter(stage_);
     for (std::size_t i = 0; i < window; ++i) {
       for (std::size_t sender = 0; sender < senders_.size(); ++sender) submit(sender);
     }
-    stage_.await("every envelope is accepted", [this] { return left_ == 0 && under_way_ == 0; });
+    stage_.await("every envelope is accepted", [&] { return accepted_ == count; });
     return meter.read();
   }
 
  private:
   void submit(std::size_t sender) {
-    if (left_ == 0) return;
-    --left_;
-    ++under_way_;
+    if (left_[sender] == 0) return;
+    --left_[sender];
     const std::size_t at = next_[sender];
     next_[sender] = at + senders_.size() < mailboxes_.size() ? at + senders_.size() : sender;
     wire::store_le(envelope_.data(), mailboxes_[at].fed);
@@ -70,7 +73,7 @@ class Feed {
                                    if (!all_accepted(reply)) {
                                      return stage_.fail("a submit was refused");
                                    }
-                                   --under_way_;
+                                   ++accepted_;
                                    submit(sender);
                                  });
   }
@@ -80,8 +83,8 @@ class Feed {
   std::vector<Mailbox>& mailboxes_;
   std::vector<std::size_t> next_;  // by sender: the mailbox whose turn it is
   std::array<std::uint8_t, kEnvelopeSize> envelope_{};
-  std::size_t left_ = 0;
-  std::size_t under_way_ = 0;
+  std::vector<std::size_t> left_;  // by sender: what it has yet to submit
+  std::size_t accepted_ = 0;
 };
 
 // Logs the owners in and takes out all that is there; over when the relay has deleted it.
@@ -225,6 +228,7 @@ void bench_backlog(const Plan& plan) {
   print_row("relay memory kept when all is drained",
             mebibytes(stage.relay.private_bytes()) - mebibytes(empty), "MiB");
   std::printf("| data.mdb after each round | %s | MiB | does not grow |\n", sizes.c_str());
+  std::fflush(stdout);
 }
 
 void bench_million(const Plan& plan) {

@@ -71,15 +71,12 @@ class Backlog {
 
   // What one more envelope gets for an answer.
   wire::Outcome one_more() {
-    std::optional<wire::Outcome> outcome;
+    std::optional<Answer> answer;
     sender_.submit(owner_.account(), request_id(submitted_), envelope(submitted_),
-                   [&](const wire::RelayFrame& reply) {
-                     const auto* submitted = std::get_if<wire::Submitted>(&reply.body);
-                     REQUIRE(submitted != nullptr);
-                     outcome = submitted->outcomes.at(0);
-                   });
-    story_.run_until([&] { return outcome.has_value(); });
-    return *outcome;
+                   [&](const wire::RelayFrame& reply) { answer = Answer::copy_of(reply); });
+    story_.run_until([&] { return answer.has_value(); });
+    REQUIRE(answer->outcomes.size() == 1);
+    return answer->outcomes.front();
   }
 
   // Logs the owner in and takes everything out.

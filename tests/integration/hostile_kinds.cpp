@@ -1,6 +1,7 @@
 #include "tests/integration/hostile_kinds.hpp"
 
 #include <array>
+#include <memory>
 #include <random>
 
 #include "schema/godwit_generated.h"
@@ -38,7 +39,7 @@ Bytes with_length(std::uint16_t length, wire::ByteView rest) {
   return record;
 }
 
-// ---- Frames that our encoder refuses to make ------------------------------------------------------
+// ---- Frames that our encoder refuses to make ---------------------------------------------------
 
 Bytes encoded(decltype(wire::Request::body) body) {
   wire::Encoder encoder;
@@ -104,7 +105,7 @@ Bytes table_bomb(std::size_t frame_size) {
   return finished(builder, fb::RequestBody::Submit, made.Union());
 }
 
-// ---- What is right --------------------------------------------------------------------------------
+// ---- What is right -----------------------------------------------------------------------------
 
 std::string unless(bool right, const Seen& seen) { return right ? "" : seen.describe(); }
 
@@ -136,11 +137,20 @@ support::HostileCrowd::Judge is_closing(ErrorCode code) {
   };
 }
 
-// ---- The kinds ------------------------------------------------------------------------------------
+// ---- The kinds ---------------------------------------------------------------------------------
+
+Plan plan_of(const support::Account& account, Stage stage) {
+  Plan plan;
+  plan.stage = stage;
+  plan.transport = account.transport;
+  plan.user = account.user;
+  plan.device = account.device;
+  return plan;
+}
 
 class Kinds {
  public:
-  explicit Kinds(const Ground& ground) : ground_(ground) {}
+  explicit Kinds(const Ground& ground) : ground_(std::make_shared<const Ground>(ground)) {}
 
   void add_records();
   void add_handshakes();
@@ -152,24 +162,15 @@ class Kinds {
   std::vector<Kind> made;
 
  private:
-  // A plan of the account of this place.
-  [[nodiscard]] Plan as(std::size_t place, Stage stage) const {
-    const support::Account& account = ground_.attackers.at(place % ground_.attackers.size());
-    Plan plan;
-    plan.stage = stage;
-    plan.transport = account.transport;
-    plan.user = account.user;
-    plan.device = account.device;
-    return plan;
-  }
   using Fill = std::function<void(Plan&, std::size_t index)>;
   // Every other connection is at the one stage, the rest at the other.
   void add(std::string name, std::array<Stage, 2> stages, Fill fill,
            support::HostileCrowd::Judge judge) {
     Kind kind;
     kind.name = std::move(name);
-    kind.make_plan = [*this, stages, fill = std::move(fill)](std::size_t index, std::size_t place) {
-      Plan plan = as(place, stages[index % 2]);
+    kind.make_plan = [ground = ground_, stages, fill = std::move(fill)](std::size_t index,
+                                                                        std::size_t place) {
+      Plan plan = plan_of(ground->attackers.at(place % kAtOnce), stages[index % 2]);
       fill(plan, index);
       return plan;
     };
@@ -177,7 +178,7 @@ class Kinds {
     made.push_back(std::move(kind));
   }
 
-  Ground ground_;
+  std::shared_ptr<const Ground> ground_;  // the plans of every kind are made from it
 };
 
 constexpr std::array kBeforeAndAfterHandshake{Stage::connected, Stage::handshaken};
@@ -209,7 +210,7 @@ void Kinds::add_records() {
 }
 
 void Kinds::add_handshakes() {
-  const wire::Key relay = ground_.relay.key;
+  const wire::Key relay = ground_->relay.key;
   add("truncated handshake", kConnected,
       [relay](Plan& plan, std::size_t index) {
         plan.raw = support::first_message(plan.transport, relay);
@@ -220,7 +221,7 @@ void Kinds::add_handshakes() {
   // The relay cannot know it for a replay. It answers, and what was recorded behind it is of no
   // use: the relay's own ephemeral key is another.
   add("replayed handshake", kConnected,
-      [recorded = ground_.recorded](Plan& plan, std::size_t index) {
+      [recorded = ground_->recorded](Plan& plan, std::size_t index) {
         plan.raw = recorded;
         if (index % 2 == 1) return;
         plan.raw.resize(2 + std::size_t{wire::load_u16_be(recorded)});
@@ -287,7 +288,7 @@ void Kinds::add_frames() {
 }
 
 void Kinds::add_states() {
-  const support::Account victim = ground_.victim;
+  const support::Account victim = ground_->victim;
   add("frame out of state", kBeforeAndAfterLogin,
       [victim](Plan& plan, std::size_t) {
         plan.plaintext = plan.stage == Stage::handshaken
@@ -296,7 +297,9 @@ void Kinds::add_states() {
       },
       is_closing(ErrorCode::out_of_state));
   add("unknown version", kHandshaken,
-      [](Plan& plan, std::size_t) { plan.plaintext = encoded(wire::Login{0, plan.user, plan.device}); },
+      [](Plan& plan, std::size_t) {
+        plan.plaintext = encoded(wire::Login{0, plan.user, plan.device});
+      },
       is_refused(ErrorCode::version_unsupported));
   add("ids of others", kHandshaken,
       [victim](Plan& plan, std::size_t index) {
@@ -324,7 +327,7 @@ void Kinds::add_states() {
 }
 
 void Kinds::add_submits() {
-  const support::Account victim = ground_.victim;
+  const support::Account victim = ground_->victim;
   add("unknown devices", kLoggedIn,
       [victim](Plan& plan, std::size_t index) {
         support::Account nobody = victim;
@@ -355,14 +358,11 @@ void Kinds::add_submits() {
 }
 
 void Kinds::add_slow() {
-  add("half-open", kBeforeAndAfterHandshake, [](Plan&, std::size_t) {},
-      [](const Seen& seen) {
-        const bool told = seen.closing == ErrorCode::timeout;
-        return unless(seen.end == Seen::End::by_relay && seen.handshaken == told, seen);
-      });
+  // Until its first record authenticates, a handshake may be a replay: it has no session to end.
+  add("half-open", kBeforeAndAfterHandshake, [](Plan&, std::size_t) {}, is_closed_without_a_word);
   made.back().slow = true;
   add("slow drip", kConnected,
-      [relay = ground_.relay.key](Plan& plan, std::size_t) {
+      [relay = ground_->relay.key](Plan& plan, std::size_t) {
         plan.raw = support::first_message(plan.transport, relay);
         plan.drip = 200ms;  // twenty seconds for the whole of it
       },

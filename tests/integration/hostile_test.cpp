@@ -178,7 +178,7 @@ Row run_kind(const Kind& kind, const RelayProcess& relay, HonestPair& pair, std:
   return row;
 }
 
-// ---- The ground -------------------------------------------------------------------------------------
+// ---- The ground --------------------------------------------------------------------------------
 
 support::Account registered(support::Fleet& fleet, std::uint64_t seed) {
   support::RawDevice device(fleet, support::Account::from_seed(seed));
@@ -224,7 +224,7 @@ Ground prepare(const RelayProcess& relay) {
   return ground;
 }
 
-// ---- The one kind that rates are for ----------------------------------------------------------------
+// ---- The one kind that rates are for -----------------------------------------------------------
 
 // A flood from one address is refused by the handshake rate, and counted; a pair at another
 // address does not feel it.
@@ -274,7 +274,7 @@ Row run_flood(std::size_t connections) {
   return row;
 }
 
-// ---- The program ------------------------------------------------------------------------------------
+// ---- The program -------------------------------------------------------------------------------
 
 int run(const Arguments& arguments) {
   bool right = true;

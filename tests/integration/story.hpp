@@ -93,11 +93,13 @@ using Settings = std::map<std::string, std::string>;  // "section.key" -> TOML v
 
 class Story {
  public:
-  explicit Story(Settings settings = {})
-      : relay({.directory = directory.path() / "relay",
+  // `where`: the relay's directory; nothing: one of the story's own.
+  explicit Story(Settings settings = {}, const std::filesystem::path& where = {},
+                 std::map<std::string, std::string> environment = {})
+      : relay({.directory = where.empty() ? directory.path() / "relay" : where,
                .settings = std::move(settings),
                .binary = {},
-               .environment = {}}),
+               .environment = std::move(environment)}),
         fleet(relay.address()) {}
 
   support::TempDirectory directory;

@@ -64,7 +64,7 @@ wire::Bytes first_message(const wire::KeyPair& own, const wire::Key& relay_key) 
   return record;
 }
 
-// ---- One connection -------------------------------------------------------------------------------
+// ---- One connection ----------------------------------------------------------------------------
 
 HostileClient::HostileClient(net::Loop& loop, const wire::RelayAddress& relay,
                              const std::string& from, Plan plan)
@@ -226,7 +226,7 @@ void HostileClient::end(Seen::End how) {
   if (stream_) stream_->reset();
 }
 
-// ---- A crowd ----------------------------------------------------------------------------------------
+// ---- A crowd -----------------------------------------------------------------------------------
 
 HostileCrowd::Verdict HostileCrowd::run(const Size& size, const MakePlan& make_plan,
                                         const Judge& judge) {

@@ -1,1 +1,306 @@
+// One shard, its requests encoded and its frames decoded as on the wire, between a disk in memory
+// and other shards that are only a list of messages.
+#include "relay/shard.hpp"
+
 #include <doctest/doctest.h>
+
+#include "relay/slot/slot_of.hpp"
+#include "tests/support/fake_host.hpp"
+#include "tests/support/memory_records.hpp"
+#include "tests/support/raw_device.hpp"
+
+namespace godwit::relay {
+namespace {
+
+using namespace std::chrono_literals;
+using session::SessionId;
+using support::Account;
+using wire::ErrorCode;
+
+class World {
+ public:
+  explicit World(std::uint32_t loops = 1)
+      : shard({0, loops, &config, wire::SipKey{1}}, host, disk, admission, counters) {}
+
+  SessionId connect(const Account& account, bool unlimited = true) {
+    return shard.on_established(account.transport.public_key, "10.0.0.1", unlimited, now);
+  }
+  template <class Body>
+  void ask(SessionId session, std::uint32_t id, const Body& body) {
+    const wire::ByteView frame = encoder.encode(wire::Request{id, body});
+    std::vector<std::uint64_t> storage((frame.size() + 7) / 8);  // as aligned as the codec wants
+    std::memcpy(storage.data(), frame.data(), frame.size());
+    shard.on_frame(session, {reinterpret_cast<const std::uint8_t*>(storage.data()), frame.size()},
+                   now);
+  }
+  // The end of a round, and all commits that follow.
+  void round() {
+    shard.on_round_end(now);
+    while (!host.batches.empty()) {
+      auto batch = std::move(host.batches.front());
+      host.batches.pop_front();
+      disk.apply(*batch);
+      shard.on_committed(std::move(batch), now);
+      shard.on_round_end(now);
+    }
+  }
+  static wire::Register registration(const Account& account) {
+    return {1, account.device, account.list.view(), account.seal_key, account.signed_prekey, {}};
+  }
+  // A registered, live session.
+  SessionId join(const Account& account) {
+    const SessionId session = connect(account);
+    ask(session, 1, registration(account));
+    round();
+    const auto frames = host.take_frames(session);
+    REQUIRE(frames.size() == 2);
+    REQUIRE(std::holds_alternative<wire::Welcome>(frames[0]->body));
+    REQUIRE(std::holds_alternative<wire::CaughtUp>(frames[1]->body));
+    return session;
+  }
+  void submit(SessionId session, std::uint32_t id, const std::vector<const Account*>& to,
+              std::uint8_t text) {
+    wire::Submit submit;
+    submit.request_id.bytes = {text};
+    const wire::Bytes body{text};
+    submit.bodies = {body};
+    for (const Account* one : to) {
+      submit.recipients.push_back({one->user, one->device, one->version, 0});
+    }
+    std::ranges::sort(submit.recipients, {}, &wire::Recipient::device);
+    ask(session, id, submit);
+  }
+  // The one frame that this session got since the last look.
+  template <class Body>
+  const Body& only(SessionId session) {
+    const auto frames = host.take_frames(session);
+    REQUIRE(frames.size() == 1);
+    REQUIRE(std::holds_alternative<Body>(frames[0]->body));
+    return std::get<Body>(frames[0]->body);
+  }
+  ErrorCode refusal(SessionId session) { return only<wire::Refused>(session).code; }
+
+  Config config;
+  ops::Counters counters;
+  test::MemoryRecords disk;
+  test::FakeHost host;
+  policy::AddressAdmission admission{config, {}};
+  wire::Encoder encoder;
+  Now now{Steady{} + 1h, 1'700'000'000'000};
+  Shard shard;
+};
+
+// An account whose user lives on this loop of two.
+Account account_on(std::uint32_t loop, std::uint64_t from) {
+  for (;; ++from) {
+    Account account = Account::from_seed(from);
+    if (slot::loop_of(slot::slot_of(account.user), 2) == loop) return account;
+  }
+}
+
+TEST_SUITE_BEGIN("relay/shard");
+
+TEST_CASE("a registration is welcomed when it is on the disk; only then are frames large") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.connect(bob);
+  world.ask(session, 7, World::registration(bob));
+  world.shard.on_round_end(world.now);
+  CHECK(world.host.take_frames(session).empty());
+  CHECK(world.host.lifted.empty());
+  REQUIRE(world.host.batches.size() == 1);
+  world.round();
+  const auto frames = world.host.take_frames(session);
+  REQUIRE(frames.size() == 2);
+  CHECK(frames[0]->request == 7);
+  const auto& welcome = std::get<wire::Welcome>(frames[0]->body);
+  CHECK(welcome.list == bob.version);
+  CHECK(welcome.store_generation == 7);
+  CHECK(welcome.relay_time_ms == world.now.wall_ms);
+  CHECK(world.host.lifted.contains(session));
+}
+
+TEST_CASE("an unknown device is refused and may register on the same connection") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.connect(bob);
+  world.ask(session, 1, wire::Login{1, bob.user, bob.device});
+  CHECK(world.refusal(session) == ErrorCode::unknown_device);
+  world.ask(session, 2, World::registration(bob));
+  world.round();
+  CHECK(world.host.take_frames(session).size() == 2);
+}
+
+TEST_CASE("a registration for a key that the handshake did not prove is refused") {
+  World world;
+  const SessionId session = world.connect(Account::from_seed(2));
+  world.ask(session, 1, World::registration(Account::from_seed(1)));
+  CHECK(world.refusal(session) == ErrorCode::unauthorized);
+  world.round();
+  CHECK(world.counters.users.get() == 0);
+}
+
+TEST_CASE("a request out of its state ends the session, and nothing after it is answered") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId early = world.connect(bob);
+  world.submit(early, 1, {&bob}, 'a');
+  CHECK(world.only<wire::Closing>(early).code == ErrorCode::out_of_state);
+  CHECK(world.host.closed.contains(early));
+  world.ask(early, 2, wire::Ping{});
+  const SessionId live = world.join(bob);
+  world.ask(live, 3, wire::Login{1, bob.user, bob.device});
+  CHECK(world.only<wire::Closing>(live).code == ErrorCode::out_of_state);
+  CHECK(world.counters.sessions.get() == 0);
+}
+
+TEST_CASE("a frame that does not parse ends the session") {
+  World world;
+  const SessionId session = world.connect(Account::from_seed(1));
+  alignas(8) const std::array<std::uint8_t, 16> garbage{0xff, 0xff, 0xff, 0xff};
+  world.shard.on_frame(session, garbage, world.now);
+  CHECK(world.only<wire::Closing>(session).code == ErrorCode::bad_request);
+}
+
+TEST_CASE("an envelope goes from session to session, and its sender hears when it is safe") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const Account eve = Account::from_seed(2);
+  const SessionId to = world.join(bob);
+  const SessionId from = world.join(eve);
+  world.submit(from, 5, {&bob}, 'a');
+  const auto& deliver = world.only<wire::Deliver>(to);
+  CHECK(deliver.number == 1);
+  CHECK(wire::Bytes(deliver.envelope.begin(), deliver.envelope.end()) == wire::Bytes{'a'});
+  CHECK(world.host.take_frames(from).empty());
+  world.ask(to, 9, wire::Ack{1, {}});
+  const auto& submitted = world.only<wire::Submitted>(from);
+  REQUIRE(submitted.outcomes.size() == 1);
+  CHECK(submitted.outcomes[0].code == ErrorCode::ok);
+  (void)world.only<wire::Done>(to);
+  CHECK(world.disk.appended() == 0);
+}
+
+TEST_CASE("outcomes leave together, each in the place of its recipient") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const Account nobody = Account::from_seed(3);
+  const SessionId from = world.join(bob);
+  world.submit(from, 5, {&bob, &nobody}, 'a');
+  (void)world.only<wire::Deliver>(from);
+  world.now.steady += 1s;
+  world.round();
+  const auto& submitted = world.only<wire::Submitted>(from);
+  REQUIRE(submitted.outcomes.size() == 2);
+  const bool bob_first = bob.device < nobody.device;
+  CHECK(submitted.outcomes[bob_first ? 0 : 1].code == ErrorCode::ok);
+  CHECK(submitted.outcomes[bob_first ? 1 : 0].code == ErrorCode::unknown_device);
+}
+
+TEST_CASE("a second login of a device ends the first session, which is told why") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId first = world.join(bob);
+  const SessionId second = world.connect(bob);
+  world.ask(second, 1, wire::Login{1, bob.user, bob.device});
+  CHECK(world.only<wire::Closing>(first).code == ErrorCode::replaced);
+  CHECK(world.host.closed.contains(first));
+  const auto frames = world.host.take_frames(second);
+  REQUIRE(frames.size() == 2);
+  CHECK(std::get<wire::Welcome>(frames[0]->body).replaced);
+  CHECK(world.counters.sessions.get() == 1);
+}
+
+TEST_CASE("answers for a session that has ended are dropped") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.connect(bob);
+  world.ask(session, 1, World::registration(bob));
+  world.shard.on_round_end(world.now);
+  world.shard.on_closed(session, world.now);
+  world.round();
+  CHECK(world.host.take_frames(session).empty());
+  CHECK(world.counters.sessions.get() == 0);
+  CHECK(world.counters.users.get() == 1);
+}
+
+TEST_CASE("what finds no room in another shard's inbox is kept in order, and its connection is not "
+          "read until all of it has gone") {
+  World world(2);
+  const Account bob = account_on(0, 1);
+  const Account eve = account_on(1, 10);
+  const SessionId session = world.join(bob);
+  world.host.room = 0;
+  for (std::uint8_t i = 0; i < 3; ++i) world.submit(session, 5u + i, {&eve}, i + std::uint8_t{1});
+  CHECK(world.host.paused.contains(session));
+  CHECK(world.host.posted.empty());
+  world.host.room = 2;
+  world.round();
+  CHECK(world.host.posted.size() == 2);
+  CHECK(world.host.paused.contains(session));
+  REQUIRE(world.host.wake);
+  CHECK(*world.host.wake <= world.now.steady + 1ms);
+  world.host.room = 10;
+  world.submit(session, 9, {&eve}, 4);  // there is room, and others wait longer
+  CHECK(world.host.posted.size() == 2);
+  world.round();
+  CHECK_FALSE(world.host.paused.contains(session));
+  CHECK(world.host.pauses.size() == 2);
+  REQUIRE(world.host.posted.size() == 4);
+  for (std::uint8_t i = 0; i < 4; ++i) {
+    const auto& ask = std::get<Ask>(world.host.posted[i].message);
+    CHECK(world.host.posted[i].loop == 1);
+    CHECK(std::get<slot::Enqueue>(ask.operation).body->bytes == wire::Bytes{std::uint8_t(i + 1)});
+  }
+}
+
+TEST_CASE("a session may have so many calls open; submits and acks do not count among them") {
+  World world(2);
+  const Account bob = account_on(0, 1);
+  const Account eve = account_on(1, 10);
+  const SessionId session = world.join(bob);
+  for (std::uint32_t i = 0; i < kCallsInFlightMax; ++i) {
+    world.ask(session, 10 + i, wire::GetUser{eve.user, {}});
+  }
+  CHECK(world.host.take_frames(session).empty());
+  world.ask(session, 100, wire::GetUser{eve.user, {}});
+  CHECK(world.refusal(session) == ErrorCode::busy);
+  world.ask(session, 101, wire::Ack{});
+  (void)world.only<wire::Done>(session);
+  world.submit(session, 102, {&eve}, 'a');
+  CHECK(world.host.take_frames(session).empty());
+  CHECK(world.host.posted.size() == kCallsInFlightMax + 1);
+}
+
+TEST_CASE("a session that is silent or never logs in is ended") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId live = world.join(bob);
+  const SessionId mute = world.connect(Account::from_seed(2));
+  world.now.steady += kLoginDeadline + 1s;
+  world.shard.on_tick(world.now);
+  CHECK(world.only<wire::Closing>(mute).code == ErrorCode::timeout);
+  CHECK(world.host.take_frames(live).empty());
+  world.now.steady += kIdleDeadline;
+  world.shard.on_tick(world.now);
+  CHECK(world.only<wire::Closing>(live).code == ErrorCode::timeout);
+}
+
+TEST_CASE("at shutdown every session is told, and what was held goes to the disk") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.join(bob);
+  world.submit(session, 5, {&bob}, 'a');
+  (void)world.host.take_frames(session);
+  world.shard.on_shutdown(world.now);
+  CHECK(world.only<wire::Closing>(session).code == ErrorCode::busy);
+  CHECK_FALSE(world.shard.idle());
+  world.round();
+  CHECK(world.shard.idle());
+  CHECK(world.disk.log().size() == 1);
+}
+
+TEST_SUITE_END();
+
+}  // namespace
+}  // namespace godwit::relay

@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 TEST_SUITE_BEGIN("relay/slot/engine_directory");
 
-// ---- Device lists ---------------------------------------------------------------------------------
+// ---- Device lists ------------------------------------------------------------------------------
 
 TEST_CASE("a registration is answered when it is on the disk") {
   EngineUnderTest slot;
@@ -165,7 +165,7 @@ TEST_CASE("only a listed device with its listed transport key is attached") {
   CHECK(slot.counters->sessions.get() == 0);
 }
 
-// ---- Names ----------------------------------------------------------------------------------------
+// ---- Names -------------------------------------------------------------------------------------
 
 TEST_CASE("of two claims of one name one wins, even before the first is on the disk") {
   EngineUnderTest slot;
@@ -216,7 +216,7 @@ TEST_CASE("the user's record remembers one name and tells the one before; a new 
                              "s1 call 8: previous rob"});
 }
 
-// ---- Prekeys --------------------------------------------------------------------------------------
+// ---- Prekeys -----------------------------------------------------------------------------------
 
 TEST_CASE("each one-time key is handed out once, the oldest first, then the signed one alone") {
   EngineUnderTest slot;

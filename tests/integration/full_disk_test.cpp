@@ -1,0 +1,127 @@
+// A relay whose disk or map is full refuses, goes on without help when there is room again, and
+// loses nothing of what it accepted; one whose disk fails stops.
+#include <sys/mount.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "tests/integration/story.hpp"
+
+namespace godwit::integration {
+namespace {
+
+constexpr std::size_t kEnvelopeSize = 60'000;
+constexpr std::uint64_t kEnvelopesMax = 5'000;  // far more than the stores here can hold
+
+std::string text_of(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  return text + std::string(kEnvelopeSize - text.size(), 'x');
+}
+
+// A directory on a file system of its own, of this size.
+class SmallDisk {
+ public:
+  explicit SmallDisk(const std::string& size) {
+    const std::string option = "size=" + size;
+    mounted_ = ::mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, option.c_str()) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount2(directory_.path().c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  [[nodiscard]] bool mounted() const { return mounted_; }
+  [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
+
+ private:
+  support::TempDirectory directory_;
+  bool mounted_ = false;
+};
+
+// Fills the store, drains it, and fills it once more.
+void fill_and_drain(Story& story) {
+  const pid_t pid = story.relay.pid();
+  auto& anna = story.member(1);
+  auto& berta = story.absent(2);
+  std::uint64_t accepted = 0;
+  Answer answer;
+  for (; accepted < kEnvelopesMax; ++accepted) {
+    answer = anna.submit(berta.account(), accepted, text_of(accepted));
+    if (!answer.accepted()) break;
+  }
+  REQUIRE(answer.outcomes.size() == 1);
+  CHECK(answer.outcomes[0].code == ErrorCode::store_full);
+  CHECK(answer.outcomes[0].retry_after_ms > 0);
+  CHECK(accepted > 10);
+  CHECK(story.relay.status().queued_envelopes == accepted);
+
+  berta.come_back();  // it acknowledges each
+  berta.await_texts(accepted);
+  for (std::uint64_t i = 0; i < accepted; ++i) REQUIRE(berta.inbox[i].text == text_of(i));
+  story.await_status([](const auto& figures) {
+    return figures.queued_envelopes == 0 && !figures.store_full;
+  });
+  REQUIRE(anna.submit(berta.account(), accepted, text_of(accepted)).accepted());
+  berta.await_texts(accepted + 1);
+  CHECK(story.relay.pid() == pid);
+  CHECK(story.relay.running());
+  CHECK_FALSE(anna.closed);
+}
+
+TEST_SUITE("tests/integration/full_disk") {
+  TEST_CASE("a full disk is a refusal; acknowledging makes room, and submits are accepted again") {
+    const SmallDisk disk("24m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: a tmpfs cannot be mounted here");
+      return;
+    }
+    Story story(Settings{{"store.grow_step", "\"1 MiB\""}, {"store.reserve", "\"2 MiB\""}},
+                disk.path() / "relay");
+    fill_and_drain(story);
+  }
+
+  TEST_CASE("a full map is a refusal; acknowledging makes room, and submits are accepted again") {
+    Story story(Settings{{"store.size_max", "\"16 MiB\""},
+                         {"store.grow_step", "\"1 MiB\""},
+                         {"store.reserve", "\"1 MiB\""}});
+    fill_and_drain(story);
+  }
+
+  TEST_CASE("a failed commit stops the relay, and what was accepted is there at its next start") {
+    const support::TempDirectory switches;
+    const auto fails = switches.path() / "fails";
+    Story story({}, {}, {{"LD_PRELOAD", GODWIT_FAILING_SYNC},
+                         {"GODWIT_FAIL_SYNC", fails.string()},
+                         // A sanitizer's runtime wants to be the first that is loaded.
+                         {"ASAN_OPTIONS", "verify_asan_link_order=0"}});
+    auto& anna = story.member(1);
+    auto& berta = story.absent(2);
+    constexpr std::uint64_t kAccepted = 20;
+    for (std::uint64_t i = 0; i < kAccepted; ++i) {
+      REQUIRE(anna.submit(berta.account(), i, text_of(i)).accepted());
+    }
+    std::ofstream(fails) << "from now on";
+    bool answered = false;
+    const std::string text = text_of(kAccepted);
+    anna.raw().submit(berta.account(), request_id(kAccepted), wire::as_bytes(text),
+                      [&](const wire::RelayFrame&) { answered = true; });
+    anna.await_closed();
+    CHECK_FALSE(answered);
+    CHECK(story.relay.stop() == 1);  // its sockets close when it has already ended
+    std::ifstream log(story.directory.path() / "relay" / "log");
+    const std::string said{std::istreambuf_iterator<char>(log), {}};
+    CHECK(said.find("the store cannot be written: ") != std::string::npos);
+    CHECK(said.find("the relay has stopped so that nothing is accepted that is not on the disk") !=
+          std::string::npos);
+
+    std::filesystem::remove(fails);
+    story.relay.start();
+    berta.connect();
+    REQUIRE(berta.login().welcome);
+    berta.await_texts(kAccepted);
+    for (std::uint64_t i = 0; i < kAccepted; ++i) CHECK(berta.inbox[i].text == text_of(i));
+  }
+}
+
+}  // namespace
+}  // namespace godwit::integration
