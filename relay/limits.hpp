@@ -36,6 +36,7 @@ inline constexpr std::chrono::seconds kIdleDeadline = 120s;      // silence of a
 inline constexpr std::size_t kWriteQueuePauseBytes = 256 * 1024;     // reading stops above
 inline constexpr std::size_t kWriteQueueMaxBytes = 4 << 20;  // and a window; it ends above
 inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than submits
+inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // refused ones, then the session ends
 inline constexpr std::size_t kAcksInFlightMax = 1'024;  // per session
 
 // --- Prekeys -------------------------------------------------------------------------------------
@@ -45,6 +46,8 @@ inline constexpr double kPrekeyFetchesPerSecond = 1.0;   // per requesting devic
 inline constexpr double kPrekeyFetchesBurst = 100;
 inline constexpr double kPrekeyPopsPerSecond = 0.2;      // per target user; then signed prekey only
 inline constexpr double kPrekeyPopsBurst = 150;
+inline constexpr double kPrekeyPairPopsPerSecond = 1.0 / 600;  // per requesting device and target
+inline constexpr double kPrekeyPairPopsBurst = 5;
 inline constexpr double kLookupsPerSecond = 5;           // per requesting device
 inline constexpr double kLookupsBurst = 200;
 

@@ -97,7 +97,7 @@ Server::Outcome Server::make_workers() {
                        std::unique_ptr<store::Batch> batch) { writer_->submit(loop, std::move(batch)); },
       .worker = [this](std::uint32_t loop) -> Worker& { return *workers_[loop]; },
   });
-  wire::random_bytes(shared_->tag_key);
+  wire::random_bytes(shared_->hash_key);
   const std::uint32_t loops = options_.config.loops;
   for (std::uint32_t index = 0; index < loops; ++index) {
     auto worker = Worker::create(index, loops, *shared_);
@@ -114,7 +114,7 @@ Server::Outcome Server::recover() {
   const auto recovered = store_->recover([&](const store::Recovered& one) {
     ++envelopes;
     workers_[slot::loop_of(one.slot, loops)]->engine().restore(
-        one.device, one.slot, one.request_id, one.position, one.size, one.expires);
+        one.device, one.slot, one.request, one.position, one.size, one.expires);
   });
   if (!recovered) return tl::unexpected(in_words(recovered.error()));
   workers_[0]->own_counters().users.add(store_->count(store::Table::users));

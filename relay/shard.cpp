@@ -1,5 +1,6 @@
 #include "relay/shard.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 #include "relay/session/dispatch.hpp"
@@ -20,6 +21,19 @@ slot::EngineLimits engine_limits(const Config& config) {
           config.mailbox_bytes_max};
 }
 
+using Lists = std::vector<std::shared_ptr<const wire::SignedList>>;
+
+// Where the list stands among those of a reply: once for all devices of its user.
+std::uint16_t place_of(Lists& lists, const std::shared_ptr<const wire::SignedList>& list) {
+  const auto found = std::find_if(lists.begin(), lists.end(),
+                                  [&](const auto& one) { return one->body == list->body; });
+  const auto place = static_cast<std::uint16_t>(found - lists.begin());
+  if (found != lists.end()) return place;
+  if (lists.size() >= wire::kListsPerReplyMax) return wire::kNoList;
+  lists.push_back(list);
+  return place;
+}
+
 std::uint32_t ms(std::chrono::milliseconds value) {
   return static_cast<std::uint32_t>(value.count());
 }
@@ -32,7 +46,7 @@ Shard::Shard(const ShardOptions& options, Host& host, slot::Records& records,
       host_(host),
       admission_(admission),
       counters_(counters),
-      engine_(records, counters, engine_limits(*options.config), options.tag_key),
+      engine_(records, counters, engine_limits(*options.config), options.hash_key),
       parked_(options.loops),
       submit_rates_({static_cast<double>(options.config->submits_per_s),
                      static_cast<double>(options.config->submits_burst)}),
@@ -151,6 +165,10 @@ void Shard::drain() {
 }
 
 void Shard::take(slot::AnswerTo& answer) {
+  if (answer.origin.kind == slot::Origin::Kind::task) {
+    const auto task = tasks_.extract(answer.origin.mark);
+    return task.mapped()(answer.answer);
+  }
   Session* session = find(answer.origin.session);
   if (session == nullptr || session->state == State::closing) return;
   switch (answer.origin.kind) {
@@ -162,6 +180,8 @@ void Shard::take(slot::AnswerTo& answer) {
       if (done.code == ErrorCode::ok) return reply(*session, answer.origin.mark, wire::Done{});
       return refuse(*session, answer.origin.mark, done.code, {});
     }
+    case slot::Origin::Kind::task:
+      return;  // taken above
     case slot::Origin::Kind::call: {
       const auto found = session->calls.find(answer.origin.mark);
       assert(found != session->calls.end());
@@ -179,10 +199,7 @@ void Shard::take_outcome(Session& session, std::uint32_t submit, slot::Enqueued&
   place.code = outcome.code;
   place.retry_after_ms = outcome.retry_after_ms;
   if (outcome.code != ErrorCode::ok) counters_.refused_total.add();
-  if (outcome.newer && pending.lists.size() < wire::kListsPerReplyMax) {
-    place.list = static_cast<std::uint16_t>(pending.lists.size());
-    pending.lists.push_back(std::move(outcome.newer));
-  }
+  if (outcome.newer) place.list = place_of(pending.lists, outcome.newer);
   if (--pending.left > 0) return;
 
   wire::Submitted submitted;
@@ -219,6 +236,13 @@ void Shard::call(Session& session, std::uint16_t slot, slot::Operation operation
   session.calls.emplace(mark, std::move(then));
   route(&session, slot,
         {{session.id, options_.loop, mark, slot::Origin::Kind::call}, std::move(operation)});
+}
+
+void Shard::start(std::uint16_t slot, slot::Operation operation,
+                  std::function<void(slot::Answer&)> then) {
+  const std::uint32_t mark = next_task_++;
+  tasks_.emplace(mark, std::move(then));
+  route(nullptr, slot, {{0, options_.loop, mark, slot::Origin::Kind::task}, std::move(operation)});
 }
 
 void Shard::enqueue(Session& session, std::uint32_t submit, slot::Enqueue operation) {

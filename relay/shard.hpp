@@ -60,7 +60,7 @@ struct ShardOptions {
   std::uint32_t loop = 0;
   std::uint32_t loops = 1;
   const Config* config = nullptr;  // outlives the shard
-  wire::SipKey tag_key{};          // random, the same for all shards of a process
+  wire::SipKey hash_key{};          // random, the same for all shards of a process
 };
 
 class Shard final : private handlers::Context {
@@ -92,6 +92,9 @@ class Shard final : private handlers::Context {
   [[nodiscard]] Now now() const override { return now_; }
   void call(session::Session& session, std::uint16_t slot, slot::Operation operation,
             session::Continuation then) override;
+  void start(std::uint16_t slot, slot::Operation operation,
+             std::function<void(slot::Answer&)> then) override;
+  [[nodiscard]] session::Session* find(session::SessionId session) override;
   void enqueue(session::Session& session, std::uint32_t submit, slot::Enqueue operation) override;
   void ack(session::Session& session, std::uint32_t request, slot::Ack operation) override;
   void reply(session::Session& session, std::uint32_t request, ReplyBody body) override;
@@ -107,7 +110,6 @@ class Shard final : private handlers::Context {
   [[nodiscard]] std::chrono::milliseconds take_lookup(const session::Session& session) override;
   [[nodiscard]] std::chrono::milliseconds take_prekeys(const session::Session& session) override;
 
-  [[nodiscard]] session::Session* find(session::SessionId session);
   // To the engine here, or to the shard that owns the slot.
   void route(session::Session* session, std::uint16_t slot, Ask ask);
   void retry_parked();
@@ -133,6 +135,9 @@ class Shard final : private handlers::Context {
   std::unordered_map<session::SessionId, session::Session> sessions_;
   session::SessionId next_session_ = 1;
   std::vector<session::SessionId> ended_;  // closing; forgotten when the entry point returns
+
+  std::unordered_map<std::uint32_t, std::function<void(slot::Answer&)>> tasks_;
+  std::uint32_t next_task_ = 0;
 
   struct Parked {
     session::SessionId session = 0;

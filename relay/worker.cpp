@@ -18,14 +18,14 @@ class Worker::StoreRecords final : public slot::Records {
     return found(reader_->get(table, key, value));
   }
   void envelopes(std::span<const std::uint64_t> positions,
-                 const std::function<void(std::size_t, Found, const wire::RequestId&,
+                 const std::function<void(std::size_t, Found, const store::RequestTag&,
                                           wire::ByteView)>& on_one) override {
     reader_->envelopes(positions, [&](std::size_t index, store::Reader::Found one,
                                       const store::Reader::Envelope& envelope) {
-      on_one(index, found(one), envelope.request_id, envelope.bytes);
+      on_one(index, found(one), envelope.request, envelope.bytes);
     });
   }
-  std::optional<wire::RequestId> request_at(std::uint64_t position) override {
+  std::optional<store::RequestTag> request_at(std::uint64_t position) override {
     return reader_->request_at(position);
   }
   [[nodiscard]] bool full() const override { return store_.full(); }
@@ -60,7 +60,7 @@ Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared,
     : index_(index),
       shared_(shared),
       records_(std::make_unique<StoreRecords>(shared.store, std::move(reader))),
-      shard_(std::make_unique<Shard>(ShardOptions{index, loops, &shared.config, shared.tag_key},
+      shard_(std::make_unique<Shard>(ShardOptions{index, loops, &shared.config, shared.hash_key},
                                      *this, *records_, shared.admission, counters_)),
       messages_(loop_, kInboxMax,
                 [this](std::vector<Message>& messages) {
@@ -133,9 +133,8 @@ void Worker::on_frame(net::Connection& connection, wire::ByteView body) {
 }
 
 void Worker::on_ended(net::Connection& connection, std::string_view reason) {
-  if (!connection.established()) {
-    shared_.log.debug("handshake_failed", {{"reason", reason}});
-  } else if (reason != "closed_by_peer") {
+  if (reason != "closed_by_peer" && connection.finished() == Steady{}) {
+    counters_.closed_by_relay_total.add();
     shared_.log.info("connection_ended", {{"reason", reason}});
   }
   if (connection.session != 0 && by_session_.erase(connection.session) > 0) {

@@ -21,7 +21,7 @@ struct Shared {
   store::Store& store;
   policy::AddressAdmission& admission;
   ops::Log& log;
-  wire::SipKey tag_key{};
+  wire::SipKey hash_key{};
   std::function<void(std::uint32_t loop, std::unique_ptr<store::Batch>)> commit;
   std::function<class Worker&(std::uint32_t loop)> worker;
   std::atomic<std::uint32_t> connections{0};  // of all loops, for the cap

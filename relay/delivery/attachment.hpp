@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "relay/store/batch.hpp"
 #include "relay/time.hpp"
-#include "schema/wire/types.hpp"
 
 namespace godwit::relay::delivery {
 
@@ -21,7 +21,7 @@ struct InFlight {
   NodeIndex node = kNoNode;  // kNoNode: acknowledged or expired
   std::uint32_t size = 0;
   Steady pushed{};
-  wire::RequestId request;
+  store::RequestTag request;
 };
 
 struct Attachment {
@@ -34,7 +34,7 @@ struct Attachment {
   std::uint32_t unacked = 0;          // envelopes in flight
   std::uint64_t unacked_bytes = 0;
   std::chrono::microseconds ack_time{1'000};  // a running mean of this device's acks
-  Steady held_until{};  // no later envelope may reach the disk before this: it would change the order
+  Steady held_until{};  // no later envelope goes to the disk before this: the order would change
 
   // The journal's batch that removes what was acknowledged last; 0: no ack needed one. Until it is
   // committed no ack of this session is done, or a cumulative one would promise too much.

@@ -24,7 +24,7 @@ void Deliver::pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects,
   read_.assign(positions_.size(), {});
   if (!positions_.empty()) {
     records_.envelopes(positions_, [&](std::size_t index, slot::Records::Found found,
-                                       const wire::RequestId& request, wire::ByteView view) {
+                                       const store::RequestTag& request, wire::ByteView view) {
       if (found != slot::Records::Found::yes) return;
       auto body = std::make_shared<store::Body>();
       body->bytes.assign(view.begin(), view.end());
@@ -40,7 +40,7 @@ void Deliver::pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects,
       read = std::move(read_[read_index++]);
     } else {
       const Staged& staged = stage_.at(node.staged_index());
-      read = {staged.request_id, staged.body};
+      read = {staged.request, staged.body};
     }
     attachment.cursor = node.next;
     if (attachment.last_at_login == at) attachment.last_at_login = kNoNode;

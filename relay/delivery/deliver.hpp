@@ -60,7 +60,7 @@ class Deliver {
   std::vector<NodeIndex> next_;
   std::vector<std::uint64_t> positions_;
   struct Read {
-    wire::RequestId request;
+    store::RequestTag request;
     std::shared_ptr<const store::Body> body;
   };
   std::vector<Read> read_;

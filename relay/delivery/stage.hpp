@@ -35,7 +35,7 @@ struct Staged {
   std::uint32_t expires = 0;
   NodeIndex node = kNoNode;
   wire::DeviceId device;
-  wire::RequestId request_id;
+  store::RequestTag request;
   std::shared_ptr<const store::Body> body;
   std::vector<Waiter> waiters;  // retries of the same request join the first
 };

@@ -20,6 +20,11 @@ class Context {
   // session has ended. Never calls back before it returns.
   virtual void call(Session& session, std::uint16_t slot, slot::Operation operation,
                     Continuation then) = 0;
+  // The same for work that must come to its end whether the session lives or not.
+  virtual void start(std::uint16_t slot, slot::Operation operation,
+                     std::function<void(slot::Answer&)> then) = 0;
+  // Nothing when it has ended.
+  [[nodiscard]] virtual Session* find(session::SessionId session) = 0;
   // One recipient of a pending submit; the shard gathers the outcomes.
   virtual void enqueue(Session& session, std::uint32_t submit, slot::Enqueue operation) = 0;
   // The shard answers Done, or the refusal, to `request`.

@@ -10,7 +10,8 @@ void handle_get_prekeys(Context& context, Session& session, std::uint32_t reques
   const auto wait = context.take_prekeys(session);
   if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
   context.call(session, slot::slot_of(content.user),
-               slot::GetPrekeys{content.user, content.devices},
+               slot::GetPrekeys{content.user, content.devices, session.device,
+                                !session.unlimited},
                [&context, request](Session& live, slot::Answer& answer) {
                  auto* found = std::get_if<slot::FoundPrekeys>(&answer);
                  if (found == nullptr) return context.refuse(live, request, code_of(answer));

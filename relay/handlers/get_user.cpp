@@ -9,12 +9,16 @@ using wire::ErrorCode;
 
 namespace {
 
-void find_by_id(Context& context, Session& session, std::uint32_t request,
-                const wire::UserId& user) {
+// `name`: what the record must say, when it was asked for by name; else empty.
+void find_by_id(Context& context, Session& session, std::uint32_t request, const wire::UserId& user,
+                const std::string& name) {
   context.call(session, slot::slot_of(user), slot::GetUser{user},
-               [&context, request](Session& live, slot::Answer& answer) {
+               [&context, request, name](Session& live, slot::Answer& answer) {
                  const auto* found = std::get_if<slot::FoundUser>(&answer);
                  if (found == nullptr) return context.refuse(live, request, code_of(answer));
+                 if (!name.empty() && found->name != name) {  // a claim that a crash left behind
+                   return context.refuse(live, request, ErrorCode::not_found);
+                 }
                  context.reply(live, request, wire::User{found->list->view()});
                });
 }
@@ -25,14 +29,14 @@ void handle_get_user(Context& context, Session& session, std::uint32_t request,
                      const wire::GetUser& content) {
   const auto wait = context.take_lookup(session);
   if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
-  if (content.user) return find_by_id(context, session, request, *content.user);
+  if (content.user) return find_by_id(context, session, request, *content.user, {});
   const auto name = wire::fold_name(*content.name);
   if (!name) return context.refuse(session, request, ErrorCode::name_invalid);
   context.call(session, slot::slot_of_name(*name), slot::ResolveName{*name},
-               [&context, request](Session& live, slot::Answer& answer) {
+               [&context, request, name = *name](Session& live, slot::Answer& answer) {
                  const auto* found = std::get_if<slot::FoundName>(&answer);
                  if (found == nullptr) return context.refuse(live, request, code_of(answer));
-                 find_by_id(context, live, request, found->user);
+                 find_by_id(context, live, request, found->user, name);
                });
 }
 

@@ -1,5 +1,5 @@
-// handlers: exactly one wire request per function, one file each. Each gets a request that the
-// codec has checked and dispatch has allowed in the session's state, and gives it exactly one reply.
+// handlers: exactly one wire request per function, one file each. Each gets a request that the codec
+// has checked and dispatch has allowed in the session's state, and gives it exactly one reply.
 #pragma once
 
 #include "relay/handlers/context.hpp"
@@ -17,15 +17,15 @@ void handle_submit(Context&, Session&, std::uint32_t request, const wire::Submit
 void handle_ack(Context&, Session&, std::uint32_t request, const wire::Ack&);
 void handle_ping(Context&, Session&, std::uint32_t request, const wire::Ping&);
 
-// ---- Steps that two handlers share ----------------------------------------------------------------
+// ---- Steps that two handlers share --------------------------------------------------------------
 
 // The last step of Login and Register: becomes the device's one live session, and welcomes it.
 void attach(Context&, Session&, std::uint32_t request, wire::ErrorCode name);
 
-// Claims `name` (folded; empty: none) for the user and releases the one held before. Three slots
-// in turn: the name's decides, the user's remembers, the old name's lets go. `then` gets ok or
-// name_taken.
-void change_name(Context&, Session&, const wire::UserId& user, const std::string& name,
+// Claims `name` (folded; empty: none) for the session's user and releases the one held before. It
+// comes to its end even when the session does not; `then` gets ok, name_taken or busy, if the
+// session is still there.
+void change_name(Context&, Session&, const std::string& name,
                  std::function<void(Session&, wire::ErrorCode)> then);
 
 // The code of an answer that carries nothing else; ok for those that carry something.

@@ -12,16 +12,13 @@ ErrorCode verify(const Session& session, const slot::PutKeys& keys, const wire::
   if (!parsed) return ErrorCode::internal;
   const wire::DeviceRecord* device = parsed->find(session.device);
   if (device == nullptr) return ErrorCode::removed;
-  using wire::SignedKeyKind;
-  if (keys.seal_key && !wire::verify_signed_key(SignedKeyKind::seal, session.user,
-                                                device->identity, *keys.seal_key)) {
-    return ErrorCode::unauthorized;
-  }
-  if (keys.signed_prekey && !wire::verify_signed_key(SignedKeyKind::prekey, session.user,
-                                                     device->identity, *keys.signed_prekey)) {
-    return ErrorCode::unauthorized;
-  }
-  return ErrorCode::ok;
+  const auto check = [&](wire::SignedKeyKind kind, const std::optional<wire::SignedKey>& key) {
+    if (!key) return ErrorCode::ok;
+    const auto verified = wire::verify_signed_key(kind, session.user, device->identity, *key);
+    return verified ? ErrorCode::ok : code_of(verified.error());
+  };
+  const ErrorCode seal = check(wire::SignedKeyKind::seal, keys.seal_key);
+  return seal != ErrorCode::ok ? seal : check(wire::SignedKeyKind::prekey, keys.signed_prekey);
 }
 
 }  // namespace

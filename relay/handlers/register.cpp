@@ -64,7 +64,7 @@ void handle_register(Context& context, Session& session, std::uint32_t request,
                    return context.refuse(registered, request, refusal);
                  }
                  if (name.empty()) return attach(context, registered, request, ErrorCode::ok);
-                 change_name(context, registered, registered.user, name,
+                 change_name(context, registered, name,
                              [&context, request](Session& named, ErrorCode outcome) {
                                attach(context, named, request, outcome);
                              });

@@ -1,3 +1,7 @@
+// A change of name passes through three slots, one step after the other (slot/operation.hpp). It is a
+// task of the shard, so that a connection that drops in the middle leaves no name half changed.
+#include <memory>
+
 #include "relay/handlers/handlers.hpp"
 #include "relay/slot/slot_of.hpp"
 
@@ -15,46 +19,100 @@ void handle_set_name(Context& context, Session& session, std::uint32_t request,
     if (!folded) return context.refuse(session, request, ErrorCode::name_invalid);
     name = *folded;
   }
-  change_name(context, session, session.user, name,
-              [&context, request](Session& live, ErrorCode code) {
-                if (code != ErrorCode::ok) return context.refuse(live, request, code);
-                context.reply(live, request, wire::Done{});
-              });
+  change_name(context, session, name, [&context, request](Session& live, ErrorCode code) {
+    if (code == ErrorCode::ok) return context.reply(live, request, wire::Done{});
+    const auto again = code == ErrorCode::busy ? kRetryBusy : std::chrono::milliseconds{};
+    context.refuse(live, request, code, again);
+  });
 }
 
 namespace {
 
-using Then = std::function<void(Session&, ErrorCode)>;
+// One change of a user's name. Each step is asked of one slot; the object lives in the steps.
+struct Naming : std::enable_shared_from_this<Naming> {
+  using Step = void (Naming::*)(slot::Answer&);
 
-// The user's slot remembers the new name; the slot of the old one lets it go.
-void remember_name(Context& context, Session& session, const wire::UserId& user,
-                   const std::string& name, Then then) {
-  std::optional<std::string> next;
-  if (!name.empty()) next = name;
-  context.call(session, slot::slot_of(user), slot::SetUserName{user, next},
-               [&context, user, name, then](Session& live, slot::Answer& answer) {
-                 const auto* previous = std::get_if<slot::PreviousName>(&answer);
-                 if (previous == nullptr) return then(live, code_of(answer));
-                 if (!previous->name || *previous->name == name) return then(live, ErrorCode::ok);
-                 context.call(live, slot::slot_of_name(*previous->name),
-                              slot::ReleaseName{*previous->name, user},
-                              [then](Session& done, slot::Answer& released) {
-                                then(done, code_of(released));
-                              });
-               });
-}
+  Context& context;
+  session::SessionId session;
+  wire::UserId user;
+  std::string name;  // wanted; empty: none
+  std::function<void(Session&, ErrorCode)> then;
+  std::string previous;
+  bool claimed_again = false;
+  ErrorCode outcome = ErrorCode::ok;
+
+  Naming(Context& asked, const Session& asker, std::string wanted,
+         std::function<void(Session&, ErrorCode)> answer)
+      : context(asked),
+        session(asker.id),
+        user(asker.user),
+        name(std::move(wanted)),
+        then(std::move(answer)) {}
+
+  void ask(std::uint16_t slot, slot::Operation operation, Step step) {
+    context.start(slot, std::move(operation),
+                  [self = shared_from_this(), step](slot::Answer& answer) {
+                    ((*self).*step)(answer);
+                  });
+  }
+
+  void begin() { ask(slot::slot_of(user), slot::BeginNaming{user}, &Naming::begun); }
+
+  void begun(slot::Answer& answer) {
+    const auto* held = std::get_if<slot::PreviousName>(&answer);
+    if (held == nullptr) {
+      outcome = code_of(answer);
+      return report();
+    }
+    previous = held->name;
+    if (name == previous) return end();
+    if (name.empty()) return remember();
+    ask(slot::slot_of_name(name), slot::ClaimName{name, user, {}}, &Naming::claimed);
+  }
+
+  void claimed(slot::Answer& answer) {
+    const auto* holder = std::get_if<slot::FoundName>(&answer);
+    if (holder == nullptr) return remember();
+    outcome = ErrorCode::name_taken;
+    if (claimed_again) return end();
+    // Unless the holder's own record says otherwise: then a crash left the claim behind.
+    claimed_again = true;
+    const wire::UserId other = holder->user;
+    context.start(slot::slot_of(other), slot::HoldsName{name, other},
+                  [self = shared_from_this(), other](slot::Answer& holds) {
+                    if (code_of(holds) == ErrorCode::ok) return self->end();
+                    self->ask(slot::slot_of_name(self->name),
+                              slot::ClaimName{self->name, self->user, other}, &Naming::claimed);
+                  });
+  }
+
+  void remember() {
+    outcome = ErrorCode::ok;
+    ask(slot::slot_of(user), slot::SetUserName{user, name}, &Naming::remembered);
+  }
+
+  void remembered(slot::Answer& answer) {
+    outcome = code_of(answer);
+    if (outcome != ErrorCode::ok || previous.empty()) return end();
+    ask(slot::slot_of_name(previous), slot::ReleaseName{previous, user}, &Naming::released);
+  }
+
+  void released(slot::Answer&) { end(); }
+
+  void end() { ask(slot::slot_of(user), slot::EndNaming{user}, &Naming::ended); }
+
+  void ended(slot::Answer&) { report(); }
+
+  void report() {
+    if (Session* live = context.find(session)) then(*live, outcome);
+  }
+};
 
 }  // namespace
 
-void change_name(Context& context, Session& session, const wire::UserId& user,
-                 const std::string& name, Then then) {
-  if (name.empty()) return remember_name(context, session, user, name, std::move(then));
-  context.call(session, slot::slot_of_name(name), slot::ClaimName{name, user},
-               [&context, user, name, then](Session& live, slot::Answer& answer) {
-                 const ErrorCode code = code_of(answer);
-                 if (code != ErrorCode::ok) return then(live, code);
-                 remember_name(context, live, user, name, then);
-               });
+void change_name(Context& context, Session& session, const std::string& name,
+                 std::function<void(Session&, ErrorCode)> then) {
+  std::make_shared<Naming>(context, session, name, std::move(then))->begin();
 }
 
 }  // namespace godwit::relay::handlers

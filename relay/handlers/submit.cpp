@@ -71,7 +71,7 @@ void handle_submit(Context& context, Session& session, std::uint32_t request,
     enqueue.device = recipient.device;
     enqueue.list = recipient.list;
     enqueue.request_id = content.request_id;
-    enqueue.expires = context.now().wall_s() + ttl_s;
+    enqueue.ttl_s = ttl_s;
     enqueue.recipient = static_cast<std::uint16_t>(i);
     enqueue.body = bodies[recipient.body];
     context.enqueue(session, index, std::move(enqueue));

@@ -28,8 +28,13 @@ struct Route {
  private:
   template <class Handler, class Body>
   void before_login(Handler handler, const Body& body) const {
-    if (session.state == State::greeting) return handler(context, session, request, body);
-    context.end(session, wire::ErrorCode::out_of_state);
+    if (session.state != State::greeting) {
+      return context.end(session, wire::ErrorCode::out_of_state);
+    }
+    if (++session.attempts > kLoginAttemptsMax) {
+      return context.end(session, wire::ErrorCode::unauthorized);
+    }
+    handler(context, session, request, body);
   }
   template <class Handler, class Body>
   void live(Handler handler, const Body& body) const {

@@ -41,6 +41,7 @@ struct Session {
   std::string address;     // numeric, for the registration rate
   wire::Key transport;     // proven by the handshake
   std::uint16_t version = 0;
+  std::uint32_t attempts = 0;  // to log in or register
   wire::UserId user;
   wire::DeviceId device;
   Steady last_heard{};

@@ -105,7 +105,11 @@ Directory::Put Directory::put(const PutUser& operation) {
     }
   }
   for (const wire::DeviceRecord& device : operation.parsed.devices) {
-    if (old_list.find(device.id) == nullptr) result.added.push_back(device.id);
+    const wire::DeviceRecord* before = old_list.find(device.id);
+    if (before == nullptr) result.added.push_back(device.id);
+    if (before != nullptr && before->transport != device.transport) {
+      result.rekeyed.push_back(device.id);
+    }
   }
   for (const wire::DeviceRecord& device : old_list.devices) {
     if (operation.parsed.find(device.id) == nullptr) result.removed.push_back(device.id);
@@ -117,13 +121,18 @@ Directory::Put Directory::put(const PutUser& operation) {
   return result;
 }
 
-wire::ErrorCode Directory::claim_name(const ClaimName& operation) {
-  const auto owner = resolve_name(operation.name);
-  if (owner && *owner != operation.user) return wire::ErrorCode::name_taken;
-  if (!owner) {
-    journal_.put(store::Table::names, key_of(operation.name), key_of(operation.user));
-  }
-  return wire::ErrorCode::ok;
+std::optional<wire::UserId> Directory::claim_name(const ClaimName& operation) {
+  const auto holder = resolve_name(operation.name);
+  if (holder == operation.user) return std::nullopt;
+  if (holder && holder != operation.void_holder) return holder;
+  journal_.put(store::Table::names, key_of(operation.name), key_of(operation.user));
+  return std::nullopt;
+}
+
+bool Directory::holds_name(const HoldsName& operation) {
+  if (naming_.contains(operation.user)) return true;
+  const std::optional<UserRecord> record = load(operation.user);
+  return record && record->name == operation.name;
 }
 
 void Directory::release_name(const ReleaseName& operation) {
@@ -143,16 +152,13 @@ bool Directory::name_pending(const std::string& name) const {
   return journal_.pending(store::Table::names, wire::as_bytes(name));
 }
 
-std::optional<std::string> Directory::set_user_name(const SetUserName& operation) {
+bool Directory::set_user_name(const SetUserName& operation) {
   std::optional<UserRecord> record = load(operation.user);
-  if (!record) return std::nullopt;
-  const std::string previous = record->name;
-  const std::string next = operation.name.value_or("");
-  if (previous != next) {
-    record->name = next;
-    journal_.put(store::Table::users, key_of(operation.user), encode_user(*record));
-  }
-  return previous;
+  if (!record) return false;
+  if (record->name == operation.name) return true;
+  record->name = operation.name;
+  journal_.put(store::Table::users, key_of(operation.user), encode_user(*record));
+  return true;
 }
 
 }  // namespace godwit::relay::slot

@@ -10,6 +10,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "relay/slot/journal.hpp"
 
@@ -40,6 +41,7 @@ class Directory {
     bool new_user = false;
     std::vector<wire::DeviceId> added;
     std::vector<wire::DeviceId> removed;
+    std::vector<wire::DeviceId> rekeyed;  // still there, with another transport key
   };
 
   explicit Directory(Journal& journal) : journal_(journal) {}
@@ -52,18 +54,24 @@ class Directory {
 
   [[nodiscard]] Put put(const PutUser& operation);
 
-  [[nodiscard]] wire::ErrorCode claim_name(const ClaimName& operation);
+  // One change of a user's name at a time: false while another is under way.
+  [[nodiscard]] bool begin_naming(const wire::UserId& user) { return naming_.insert(user).second; }
+  void end_naming(const wire::UserId& user) { naming_.erase(user); }
+  [[nodiscard]] bool holds_name(const HoldsName& operation);
+  // Nothing when claimed, else who holds it.
+  [[nodiscard]] std::optional<wire::UserId> claim_name(const ClaimName& operation);
   void release_name(const ReleaseName& operation);
   [[nodiscard]] std::optional<wire::UserId> resolve_name(const std::string& name);
   [[nodiscard]] bool name_pending(const std::string& name) const;
-  // Answers the name the user held before; nothing when there is no such user.
-  [[nodiscard]] std::optional<std::string> set_user_name(const SetUserName& operation);
+  // False when there is no such user.
+  [[nodiscard]] bool set_user_name(const SetUserName& operation);
 
  private:
   void remember(const wire::UserId& user, const wire::DeviceList& list);
 
   Journal& journal_;
   std::unordered_map<wire::UserId, Known, wire::IdHash> cache_;
+  std::unordered_set<wire::UserId, wire::IdHash> naming_;  // at most one a session
 };
 
 }  // namespace godwit::relay::slot

@@ -23,23 +23,24 @@ std::uint32_t retry_after_ms(ErrorCode code) {
 }  // namespace
 
 Engine::Engine(Records& records, ops::Counters& counters, const EngineLimits& limits,
-               const wire::SipKey& tag_key)
+               const wire::SipKey& hash_key)
     : records_(records),
       counters_(counters),
       limits_(limits),
-      mailboxes_(tag_key),
+      mailboxes_(hash_key),
       deliver_(mailboxes_, stage_, records, limits.window),
       journal_(records),
       directory_(journal_),
       prekeys_(journal_),
-      prekey_pops_({kPrekeyPopsPerSecond, kPrekeyPopsBurst}) {}
+      prekey_pops_({kPrekeyPopsPerSecond, kPrekeyPopsBurst}),
+      prekey_pair_pops_({kPrekeyPairPopsPerSecond, kPrekeyPairPopsBurst}) {}
 
 void Engine::restore(const wire::DeviceId& device, std::uint16_t slot,
-                     const wire::RequestId& request, std::uint64_t position, std::uint32_t size,
+                     const store::RequestTag& request, std::uint64_t position, std::uint32_t size,
                      std::uint32_t expires) {
   Node node;
   node.place = position;
-  node.tag = mailboxes_.tag_of(device, request);
+  node.hash = mailboxes_.hash_of(request);
   node.size = size;
   node.expires = expires;
   mailboxes_.push_back(mailboxes_.at(device, slot), node);
@@ -54,33 +55,28 @@ void Engine::apply(const Origin& origin, Operation& operation, Now now, Effects&
 // ---- Enqueue ------------------------------------------------------------------------------------
 
 void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effects) {
-  const std::uint64_t tag = mailboxes_.tag_of(operation.device, operation.request_id);
-  if (answer_duplicate(origin, operation, tag, effects)) return;
+  const store::RequestTag tag = request_tag(operation.device, operation.request_id);
+  const Recent request{mailboxes_.hash_of(tag), tag};
+  if (answer_duplicate(origin, operation, request, effects)) return;
   const std::uint16_t slot = slot_of(operation.user);
   Enqueued refusal = admit(operation);
   if (refusal.code != ErrorCode::ok) {
     effects.push_back(AnswerTo{origin, std::move(refusal)});
     return;
   }
-  if (operation.expires <= now.wall_s()) {  // it was on its way for longer than it may live
-    counters_.expired_total.add();
-    counters_.accepted_total.add();
-    effects.push_back(AnswerTo{origin, Enqueued{operation.recipient, ErrorCode::ok, 0, {}}});
-    return;
-  }
   Mailbox& mailbox = mailboxes_.at(operation.device, slot);
   Node node;
-  node.tag = tag;
+  node.hash = request.hash;
   node.size = static_cast<std::uint32_t>(operation.body->bytes.size());
-  node.expires = operation.expires;
+  node.expires = now.wall_s() + operation.ttl_s;
   counters_.queued_envelopes.add();
   counters_.queued_bytes.add(node.size);
 
   delivery::Staged staged;
   staged.slot = slot;
-  staged.expires = operation.expires;
+  staged.expires = node.expires;
   staged.device = operation.device;
-  staged.request_id = operation.request_id;
+  staged.request = tag;
   staged.body = std::move(operation.body);
   staged.waiters.push_back({origin, operation.recipient});
   const delivery::StagedIndex index = stage_.add(std::move(staged));
@@ -103,26 +99,21 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
   stage_.hold(index, attachment.held_until);
 }
 
-bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation, std::uint64_t tag,
-                              Effects& effects) {
-  const NodeIndex queued = mailboxes_.find_tag(tag, [&](NodeIndex at) {
+bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation,
+                              const Recent& request, Effects& effects) {
+  const NodeIndex queued = mailboxes_.find_request(request.hash, [&](NodeIndex at) {
     const Node& node = mailboxes_.node(at);
-    // The tag is a hash; the record is the truth.
-    if (node.stored()) return records_.request_at(node.place) == operation.request_id;
-    const delivery::Staged& staged = stage_.at(node.staged_index());
-    return staged.device == operation.device && staged.request_id == operation.request_id;
+    if (node.stored()) return records_.request_at(node.place) == request.request;
+    return stage_.at(node.staged_index()).request == request.request;
   });
+  if (queued == kNoNode && !recent_.contains(request)) return false;
+  counters_.duplicates_total.add();
   if (queued != kNoNode && !mailboxes_.node(queued).stored()) {
-    counters_.duplicates_total.add();
     stage_.at(mailboxes_.node(queued).staged_index())
         .waiters.push_back({origin, operation.recipient});
-    return true;
+  } else {
+    effects.push_back(AnswerTo{origin, Enqueued{operation.recipient, ErrorCode::ok, 0, {}}});
   }
-  if (queued == kNoNode && !recent_.contains({tag, operation.device, operation.request_id})) {
-    return false;
-  }
-  counters_.duplicates_total.add();
-  effects.push_back(AnswerTo{origin, Enqueued{operation.recipient, ErrorCode::ok, 0, {}}});
   return true;
 }
 
@@ -192,7 +183,7 @@ void Engine::on(const Origin& origin, Ack& operation, Now now, Effects& effects)
   std::uint64_t& acks_in_batch = mailbox->attachment->acks_in_batch;
   for (const delivery::InFlight& one : done_) {
     counters_.acked_total.add();
-    remember(operation.device, one.request);
+    remember(one.request);
     if (drop(*mailbox, one.node, ErrorCode::ok, effects)) {
       counters_.elided_total.add();
     } else {
@@ -239,8 +230,8 @@ void Engine::answer_waiters(delivery::Staged& staged, const Enqueued& outcome, E
   staged.waiters.clear();
 }
 
-void Engine::remember(const wire::DeviceId& device, const wire::RequestId& request) {
-  const Recent recent{mailboxes_.tag_of(device, request), device, request};
+void Engine::remember(const store::RequestTag& request) {
+  const Recent recent{mailboxes_.hash_of(request), request};
   if (!recent_.insert(recent).second) return;
   recent_order_.push_back(recent);
   if (recent_order_.size() > kRecentRequestsMax) {
@@ -260,7 +251,7 @@ std::unique_ptr<store::Batch> Engine::flush(Now now) {
     store::Append append;
     append.slot = staged.slot;
     append.device = staged.device;
-    append.request_id = staged.request_id;
+    append.request = staged.request;
     append.expires = staged.expires;
     append.body = staged.body;
     append.owner = index;

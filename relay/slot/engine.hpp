@@ -32,12 +32,12 @@ struct EngineLimits {
 
 class Engine {
  public:
-  // `tag_key`: random, once a process. `counters` outlive the engine.
+  // `hash_key`: random, once a process. `counters` outlive the engine.
   Engine(Records& records, ops::Counters& counters, const EngineLimits& limits,
-         const wire::SipKey& tag_key);
+         const wire::SipKey& hash_key);
 
   // What recovery found in the log, in log order, before the first operation.
-  void restore(const wire::DeviceId& device, std::uint16_t slot, const wire::RequestId& request,
+  void restore(const wire::DeviceId& device, std::uint16_t slot, const store::RequestTag& request,
                std::uint64_t position, std::uint32_t size, std::uint32_t expires);
 
   // Effects are appended in the order in which they must leave.
@@ -66,13 +66,12 @@ class Engine {
 
  private:
   struct Recent {
-    std::uint64_t tag = 0;  // keyed: request ids are the clients' choice
-    wire::DeviceId device;
-    wire::RequestId request;
+    std::uint64_t hash = 0;
+    store::RequestTag request;
     bool operator==(const Recent&) const = default;
   };
   struct RecentHash {
-    std::size_t operator()(const Recent& recent) const { return recent.tag; }
+    std::size_t operator()(const Recent& recent) const { return recent.hash; }
   };
 
   void on(const Origin& origin, Enqueue& operation, Now now, Effects& effects);
@@ -83,15 +82,18 @@ class Engine {
   void on(const Origin& origin, PutKeys& operation, Now now, Effects& effects);
   void on(const Origin& origin, GetUser& operation, Now now, Effects& effects);
   void on(const Origin& origin, GetPrekeys& operation, Now now, Effects& effects);
+  void on(const Origin& origin, BeginNaming& operation, Now now, Effects& effects);
   void on(const Origin& origin, ClaimName& operation, Now now, Effects& effects);
-  void on(const Origin& origin, ReleaseName& operation, Now now, Effects& effects);
-  void on(const Origin& origin, ResolveName& operation, Now now, Effects& effects);
+  void on(const Origin& origin, HoldsName& operation, Now now, Effects& effects);
   void on(const Origin& origin, SetUserName& operation, Now now, Effects& effects);
+  void on(const Origin& origin, ReleaseName& operation, Now now, Effects& effects);
+  void on(const Origin& origin, EndNaming& operation, Now now, Effects& effects);
+  void on(const Origin& origin, ResolveName& operation, Now now, Effects& effects);
 
   // Why this envelope is not taken; ok when it is. Fills `newer` for a stale list.
   [[nodiscard]] Enqueued admit(const Enqueue& operation);
   // True when the request was seen: it is answered, or joins the one that is staged.
-  bool answer_duplicate(const Origin& origin, const Enqueue& operation, std::uint64_t tag,
+  bool answer_duplicate(const Origin& origin, const Enqueue& operation, const Recent& request,
                         Effects& effects);
   void pump(Mailbox& mailbox, Now now, Effects& effects);
   // Takes a node out of its mailbox; what becomes of its envelope is the caller's business.
@@ -102,9 +104,12 @@ class Engine {
   bool drop(Mailbox& mailbox, NodeIndex node, wire::ErrorCode code, Effects& effects);
   void expire(Mailbox& mailbox, Now now, Effects& effects);
   void detach(Mailbox& mailbox);
+  // Ends the device's session, when it has one.
+  void end_session(Mailbox& mailbox, wire::ErrorCode code, Effects& effects);
+  [[nodiscard]] bool may_pop(const GetPrekeys& operation, Now now);
   void purge(const wire::UserId& user, const wire::DeviceId& device, Effects& effects);
   void answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects);
-  void remember(const wire::DeviceId& device, const wire::RequestId& request);
+  void remember(const store::RequestTag& request);
   // Sends the answer now, or with the commit that it depends on.
   void answer(const Origin& origin, Answer answer, bool wait_for_commit, Effects& effects);
 
@@ -117,7 +122,8 @@ class Engine {
   Journal journal_;
   Directory directory_;
   Prekeys prekeys_;
-  policy::RateTable<wire::UserId, wire::IdHash> prekey_pops_;
+  policy::RateTable<wire::UserId, wire::IdHash> prekey_pops_;        // by target
+  policy::RateTable<wire::DeviceId, wire::IdHash> prekey_pair_pops_;  // by requester and target
   std::unordered_set<Recent, RecentHash> recent_;
   std::deque<Recent> recent_order_;
   std::vector<delivery::InFlight> done_;    // scratch

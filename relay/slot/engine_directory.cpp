@@ -1,4 +1,5 @@
 // The slot operations that are about who exists and who is attached, and not about envelopes.
+#include <algorithm>
 #include <cassert>
 
 #include "relay/slot/engine.hpp"
@@ -33,9 +34,7 @@ void Engine::on(const Origin& origin, Attach& operation, Now now, Effects& effec
   Mailbox& mailbox = mailboxes_.at(operation.device, slot_of(operation.user));
   if (mailbox.attachment) {  // half-dead, or a clone: the newcomer wins, and both are told
     attached.replaced = true;
-    effects.push_back(Notice{mailbox.attachment->loop, mailbox.attachment->session,
-                             wire::Closing{ErrorCode::replaced, 0}});
-    detach(mailbox);
+    end_session(mailbox, ErrorCode::replaced, effects);
   }
   deliver_.attach(mailbox, origin.loop, origin.session);
   counters_.sessions.add();
@@ -52,6 +51,13 @@ void Engine::on(const Origin& origin, Detach& operation, Now, Effects&) {
   }
   detach(*mailbox);
   mailboxes_.release_if_idle(*mailbox);
+}
+
+void Engine::end_session(Mailbox& mailbox, ErrorCode code, Effects& effects) {
+  if (!mailbox.attachment) return;
+  effects.push_back(
+      Notice{mailbox.attachment->loop, mailbox.attachment->session, wire::Closing{code, 0}});
+  detach(mailbox);
 }
 
 void Engine::detach(Mailbox& mailbox) {
@@ -79,15 +85,25 @@ void Engine::on(const Origin& origin, std::unique_ptr<PutUser>& operation, Now,
   const Directory::Put put = directory_.put(*operation);
   if (put.code != ErrorCode::ok) return answer(origin, Simple{put.code, 0}, false, effects);
   if (operation->keys) {
-    const bool taken = prekeys_.put(user, operation->device, operation->keys->seal_key,
-                                    operation->keys->signed_prekey, {});
-    assert(taken);
-    (void)taken;
+    const ErrorCode keys = prekeys_.put(user, operation->device, operation->keys->seal_key,
+                                        operation->keys->signed_prekey, {});
+    assert(keys == ErrorCode::ok);  // a pair, and no one-time keys: nothing to refuse
+    (void)keys;
   }
   if (put.new_user) counters_.users.add();
   counters_.devices.add(put.added.size());
   counters_.devices.subtract(put.removed.size());
   for (const wire::DeviceId& device : put.removed) purge(user, device, effects);
+  for (const wire::DeviceId& device : put.rekeyed) {
+    // A session that proved the old key ends; the one that changed it may go on.
+    Mailbox* mailbox = mailboxes_.find(device);
+    if (mailbox == nullptr || !mailbox->attachment) continue;
+    if (mailbox->attachment->session == origin.session && mailbox->attachment->loop == origin.loop) {
+      continue;
+    }
+    end_session(*mailbox, ErrorCode::unauthorized, effects);
+    mailboxes_.release_if_idle(*mailbox);
+  }
   answer(origin, Simple{}, true, effects);
 }
 
@@ -96,11 +112,7 @@ void Engine::purge(const wire::UserId& user, const wire::DeviceId& device, Effec
   prekeys_.remove(user, device);
   Mailbox* mailbox = mailboxes_.find(device);
   if (mailbox == nullptr) return;
-  if (mailbox->attachment) {
-    effects.push_back(Notice{mailbox->attachment->loop, mailbox->attachment->session,
-                             wire::Closing{ErrorCode::removed, 0}});
-    detach(*mailbox);
-  }
+  end_session(*mailbox, ErrorCode::removed, effects);
   while (mailbox->head != kNoNode) {
     drop(*mailbox, mailbox->head, ErrorCode::unknown_device, effects);
   }
@@ -108,15 +120,17 @@ void Engine::purge(const wire::UserId& user, const wire::DeviceId& device, Effec
 }
 
 void Engine::on(const Origin& origin, PutKeys& operation, Now, Effects& effects) {
-  const bool taken = prekeys_.put(operation.user, operation.device, operation.seal_key,
-                                  operation.signed_prekey, operation.one_time);
-  answer(origin, Simple{taken ? ErrorCode::ok : ErrorCode::too_large, 0}, taken, effects);
+  const ErrorCode code = prekeys_.put(operation.user, operation.device, operation.seal_key,
+                                      operation.signed_prekey, operation.one_time);
+  answer(origin, Simple{code, 0}, code == ErrorCode::ok, effects);
 }
 
 void Engine::on(const Origin& origin, GetUser& operation, Now, Effects& effects) {
   std::optional<UserRecord> record = directory_.load(operation.user);
   if (!record) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
-  answer(origin, FoundUser{std::make_shared<const wire::SignedList>(std::move(record->list))},
+  answer(origin,
+         FoundUser{std::make_shared<const wire::SignedList>(std::move(record->list)),
+                   std::move(record->name)},
          directory_.pending(operation.user), effects);
 }
 
@@ -133,9 +147,7 @@ void Engine::on(const Origin& origin, GetPrekeys& operation, Now now, Effects& e
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), device.id) == wanted.end()) {
       continue;
     }
-    // Past the rate only the signed prekey is given: one attacker cannot use up the others' keys.
-    const bool with_one_time = prekey_pops_.take(operation.user, now.steady).count() == 0;
-    auto bundle = prekeys_.bundle(operation.user, device.id, with_one_time);
+    auto bundle = prekeys_.bundle(operation.user, device.id, may_pop(operation, now));
     if (!bundle) continue;
     if (bundle->one_time) {
       handed_out = true;
@@ -151,9 +163,44 @@ void Engine::on(const Origin& origin, GetPrekeys& operation, Now now, Effects& e
   answer(origin, std::move(found), handed_out || directory_.pending(operation.user), effects);
 }
 
+// Past a rate only the signed prekey is given: one attacker cannot use up the keys of the others.
+bool Engine::may_pop(const GetPrekeys& operation, Now now) {
+  if (operation.limited) {
+    wire::DeviceId pair = operation.requester;
+    for (std::size_t i = 0; i < pair.bytes.size(); ++i) pair.bytes[i] ^= operation.user.bytes[i];
+    if (prekey_pair_pops_.take(pair, now.steady).count() > 0) return false;
+  }
+  return prekey_pops_.take(operation.user, now.steady).count() == 0;
+}
+
+// ---- Names --------------------------------------------------------------------------------------
+
+void Engine::on(const Origin& origin, BeginNaming& operation, Now, Effects& effects) {
+  const std::optional<UserRecord> record = directory_.load(operation.user);
+  if (!record) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
+  if (!directory_.begin_naming(operation.user)) {
+    return answer(origin, Simple{ErrorCode::busy, 0}, false, effects);
+  }
+  answer(origin, PreviousName{record->name}, directory_.pending(operation.user), effects);
+}
+
 void Engine::on(const Origin& origin, ClaimName& operation, Now, Effects& effects) {
-  const ErrorCode code = directory_.claim_name(operation);
-  answer(origin, Simple{code, 0}, directory_.name_pending(operation.name), effects);
+  const auto holder = directory_.claim_name(operation);
+  const bool pending = directory_.name_pending(operation.name);
+  if (holder) return answer(origin, FoundName{*holder}, pending, effects);
+  answer(origin, Simple{}, pending, effects);
+}
+
+void Engine::on(const Origin& origin, HoldsName& operation, Now, Effects& effects) {
+  const ErrorCode code =
+      directory_.holds_name(operation) ? ErrorCode::ok : ErrorCode::not_found;
+  answer(origin, Simple{code, 0}, directory_.pending(operation.user), effects);
+}
+
+void Engine::on(const Origin& origin, SetUserName& operation, Now, Effects& effects) {
+  const ErrorCode code =
+      directory_.set_user_name(operation) ? ErrorCode::ok : ErrorCode::not_found;
+  answer(origin, Simple{code, 0}, directory_.pending(operation.user), effects);
 }
 
 void Engine::on(const Origin& origin, ReleaseName& operation, Now, Effects& effects) {
@@ -161,18 +208,15 @@ void Engine::on(const Origin& origin, ReleaseName& operation, Now, Effects& effe
   answer(origin, Simple{}, directory_.name_pending(operation.name), effects);
 }
 
+void Engine::on(const Origin& origin, EndNaming& operation, Now, Effects& effects) {
+  directory_.end_naming(operation.user);
+  answer(origin, Simple{}, false, effects);
+}
+
 void Engine::on(const Origin& origin, ResolveName& operation, Now, Effects& effects) {
   const auto user = directory_.resolve_name(operation.name);
   if (!user) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
   answer(origin, FoundName{*user}, directory_.name_pending(operation.name), effects);
-}
-
-void Engine::on(const Origin& origin, SetUserName& operation, Now, Effects& effects) {
-  const auto previous = directory_.set_user_name(operation);
-  if (!previous) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
-  PreviousName answer_value;
-  if (!previous->empty()) answer_value.name = *previous;
-  answer(origin, std::move(answer_value), directory_.pending(operation.user), effects);
 }
 
 }  // namespace godwit::relay::slot

@@ -1,9 +1,14 @@
 #include "relay/slot/mailbox.hpp"
 
-#include <algorithm>
 #include <cassert>
 
 namespace godwit::relay::slot {
+
+store::RequestTag request_tag(const wire::DeviceId& device, const wire::RequestId& request) {
+  store::RequestTag tag;
+  wire::blake2b(tag.bytes, {device.view(), request.view()});
+  return tag;
+}
 
 Mailbox* Mailboxes::find(const wire::DeviceId& device) {
   const auto found = mailboxes_.find(device);
@@ -23,14 +28,6 @@ void Mailboxes::release_if_idle(Mailbox& mailbox) {
   if (mailbox.count == 0 && !mailbox.attachment) mailboxes_.erase(wire::DeviceId(mailbox.device));
 }
 
-std::uint64_t Mailboxes::tag_of(const wire::DeviceId& device,
-                                const wire::RequestId& request) const {
-  std::array<std::uint8_t, 32> both;
-  std::copy(device.bytes.begin(), device.bytes.end(), both.begin());
-  std::copy(request.bytes.begin(), request.bytes.end(), both.begin() + 16);
-  return wire::siphash(tag_key_, both);
-}
-
 NodeIndex Mailboxes::push_back(Mailbox& mailbox, const Node& values) {
   if (used_ >= heads_.size()) grow_index();
   const NodeIndex index = take_node();
@@ -43,7 +40,7 @@ NodeIndex Mailboxes::push_back(Mailbox& mailbox, const Node& values) {
   ++mailbox.count;
   mailbox.bytes += added.size;
 
-  NodeIndex& bucket = heads_[bucket_of(added.tag)];
+  NodeIndex& bucket = heads_[bucket_of(added.hash)];
   added.chain = bucket;
   bucket = index;
   return index;
@@ -57,7 +54,7 @@ void Mailboxes::erase(Mailbox& mailbox, NodeIndex index) {
   --mailbox.count;
   mailbox.bytes -= gone.size;
 
-  NodeIndex* link = &heads_[bucket_of(gone.tag)];
+  NodeIndex* link = &heads_[bucket_of(gone.hash)];
   while (*link != index) link = &node(*link).chain;
   *link = gone.chain;
 
@@ -66,10 +63,10 @@ void Mailboxes::erase(Mailbox& mailbox, NodeIndex index) {
   --used_;
 }
 
-NodeIndex Mailboxes::find_tag(std::uint64_t tag,
-                              const std::function<bool(NodeIndex)>& is_it) const {
-  for (NodeIndex at = heads_[bucket_of(tag)]; at != kNoNode; at = node(at).chain) {
-    if (node(at).tag == tag && is_it(at)) return at;
+NodeIndex Mailboxes::find_request(std::uint64_t hash,
+                                  const std::function<bool(NodeIndex)>& is_it) const {
+  for (NodeIndex at = heads_[bucket_of(hash)]; at != kNoNode; at = node(at).chain) {
+    if (node(at).hash == hash && is_it(at)) return at;
   }
   return kNoNode;
 }
@@ -118,7 +115,7 @@ void Mailboxes::grow_index() {
   heads_.assign(heads_.size() * 2, kNoNode);
   for (auto& [device, mailbox] : mailboxes_) {
     for (NodeIndex at = mailbox.head; at != kNoNode; at = node(at).next) {
-      NodeIndex& bucket = heads_[bucket_of(node(at).tag)];
+      NodeIndex& bucket = heads_[bucket_of(node(at).hash)];
       node(at).chain = bucket;
       bucket = at;
     }

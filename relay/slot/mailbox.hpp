@@ -21,11 +21,15 @@ namespace godwit::relay::slot {
 using delivery::kNoNode;
 using delivery::NodeIndex;
 
+// What stands in the log and in memory for the request id of one recipient.
+[[nodiscard]] store::RequestTag request_tag(const wire::DeviceId& device,
+                                            const wire::RequestId& request);
+
 struct Node {
   static constexpr std::uint64_t kStagedBit = std::uint64_t{1} << 63;
 
   std::uint64_t place = 0;     // position in the log, or kStagedBit | index in the stage
-  std::uint64_t tag = 0;       // of (device, request id)
+  std::uint64_t hash = 0;      // of the request tag, keyed
   std::uint32_t size = 0;      // bytes of the envelope
   std::uint32_t expires = 0;   // seconds since 1970
   NodeIndex next = kNoNode;    // in the order of delivery
@@ -48,22 +52,24 @@ struct Mailbox {
 
 class Mailboxes {
  public:
-  explicit Mailboxes(const wire::SipKey& tag_key) : tag_key_(tag_key) {}
+  explicit Mailboxes(const wire::SipKey& hash_key) : hash_key_(hash_key) {}
 
   [[nodiscard]] Mailbox* find(const wire::DeviceId& device);
   [[nodiscard]] Mailbox& at(const wire::DeviceId& device, std::uint16_t slot);  // makes one
   // Frees the mailbox of a device that has neither mail nor a session.
   void release_if_idle(Mailbox& mailbox);
 
-  [[nodiscard]] std::uint64_t tag_of(const wire::DeviceId& device,
-                                     const wire::RequestId& request) const;
+  // Keyed, since the request ids behind the tags are the clients' choice.
+  [[nodiscard]] std::uint64_t hash_of(const store::RequestTag& request) const {
+    return wire::siphash(hash_key_, request.view());
+  }
 
   NodeIndex push_back(Mailbox& mailbox, const Node& values);
   void erase(Mailbox& mailbox, NodeIndex index);
 
-  // The first node with this tag for which `is_it` holds; kNoNode when there is none.
-  [[nodiscard]] NodeIndex find_tag(std::uint64_t tag,
-                                   const std::function<bool(NodeIndex)>& is_it) const;
+  // The first node with this hash for which `is_it` holds; kNoNode when there is none.
+  [[nodiscard]] NodeIndex find_request(std::uint64_t hash,
+                                       const std::function<bool(NodeIndex)>& is_it) const;
 
   [[nodiscard]] Node& node(NodeIndex index) {
     return chunks_[index / kChunkNodes][index % kChunkNodes];
@@ -84,9 +90,11 @@ class Mailboxes {
 
   NodeIndex take_node();
   void grow_index();
-  [[nodiscard]] std::size_t bucket_of(std::uint64_t tag) const { return tag & (heads_.size() - 1); }
+  [[nodiscard]] std::size_t bucket_of(std::uint64_t hash) const {
+    return hash & (heads_.size() - 1);
+  }
 
-  wire::SipKey tag_key_;
+  wire::SipKey hash_key_;
   std::unordered_map<wire::DeviceId, Mailbox, wire::IdHash> mailboxes_;
   std::vector<std::unique_ptr<Node[]>> chunks_;
   NodeIndex free_ = kNoNode;  // chained through `next`

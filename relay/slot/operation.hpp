@@ -21,6 +21,7 @@ namespace godwit::relay::slot {
 struct Origin {
   enum class Kind : std::uint8_t {
     call,    // `mark` is the session's call
+    task,    // `mark` is the shard's task, which outlives the session
     submit,  // `mark` is the session's pending submit
     ack,     // `mark` is the request to answer: acks keep no state
   };
@@ -71,11 +72,31 @@ struct GetUser {
 struct GetPrekeys {
   wire::UserId user;
   std::vector<wire::DeviceId> devices;  // empty: all
+  wire::DeviceId requester;
+  bool limited = true;  // the requester is under a rate
 };
 
-struct ClaimName {  // compare-and-set: free, or held by this user already
+// A change of name passes through three slots: the name's decides the claim, the user's remembers
+// it, the old name's lets go. The user's slot lets one change in at a time. A name counts as held
+// only while its owner's record says so: what a crash left in between is void.
+struct BeginNaming {  // answers PreviousName, or busy
+  wire::UserId user;
+};
+
+struct ClaimName {  // compare-and-set; answers ok, or FoundName with the holder
   std::string name;
   wire::UserId user;
+  std::optional<wire::UserId> void_holder;  // whose claim was found to be void
+};
+
+struct HoldsName {  // ok: the user's record says so, or is about to be changed
+  std::string name;
+  wire::UserId user;
+};
+
+struct SetUserName {  // the user's own record of the name it holds
+  wire::UserId user;
+  std::string name;  // empty: none
 };
 
 struct ReleaseName {
@@ -83,13 +104,12 @@ struct ReleaseName {
   wire::UserId user;
 };
 
-struct ResolveName {
-  std::string name;
+struct EndNaming {
+  wire::UserId user;
 };
 
-struct SetUserName {  // the user's own record of the name it holds
-  wire::UserId user;
-  std::optional<std::string> name;
+struct ResolveName {
+  std::string name;
 };
 
 struct Enqueue {
@@ -97,7 +117,7 @@ struct Enqueue {
   wire::DeviceId device;
   wire::ListVersion list;
   wire::RequestId request_id;
-  std::uint32_t expires = 0;   // seconds since 1970
+  std::uint32_t ttl_s = 0;     // at least 1; counted from when the slot takes it in
   std::uint16_t recipient = 0; // index in the submit, for the answer
   std::shared_ptr<const store::Body> body;
 };
@@ -109,12 +129,12 @@ struct Ack {
 };
 
 using Operation = std::variant<Enqueue, Ack, Attach, Detach, std::unique_ptr<PutUser>, PutKeys,
-                               GetUser, GetPrekeys, ClaimName, ReleaseName, ResolveName,
-                               SetUserName>;
+                               GetUser, GetPrekeys, BeginNaming, ClaimName, HoldsName,
+                               SetUserName, ReleaseName, EndNaming, ResolveName>;
 
 // ---- Answers ------------------------------------------------------------------------------------
 
-struct Simple {  // PutUser, PutKeys, ClaimName, ReleaseName, Ack; and every refusal
+struct Simple {  // done, with nothing else to say; and every refusal
   wire::ErrorCode code = wire::ErrorCode::ok;
   std::uint32_t retry_after_ms = 0;
 };
@@ -127,6 +147,7 @@ struct AttachedAs {
 
 struct FoundUser {
   std::shared_ptr<const wire::SignedList> list;
+  std::string name;  // empty: none
 };
 
 struct FoundPrekeys {
@@ -139,7 +160,7 @@ struct FoundName {
 };
 
 struct PreviousName {
-  std::optional<std::string> name;
+  std::string name;  // empty: none
 };
 
 struct Enqueued {

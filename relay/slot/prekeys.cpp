@@ -50,10 +50,10 @@ std::uint32_t count_of(wire::ByteView keys) {
 
 }  // namespace
 
-bool Prekeys::put(const wire::UserId& user, const wire::DeviceId& device,
-                  const std::optional<wire::SignedKey>& seal_key,
-                  const std::optional<wire::SignedKey>& signed_prekey,
-                  std::span<const wire::OneTimeKey> one_time) {
+wire::ErrorCode Prekeys::put(const wire::UserId& user, const wire::DeviceId& device,
+                             const std::optional<wire::SignedKey>& seal_key,
+                             const std::optional<wire::SignedKey>& signed_prekey,
+                             std::span<const wire::OneTimeKey> one_time) {
   const wire::Bytes key = key_of(user, device);
   wire::Bytes keys = journal_.get(store::Table::one_time_keys, key).value_or(wire::Bytes(4));
   const std::size_t before = keys.size();
@@ -64,12 +64,12 @@ bool Prekeys::put(const wire::UserId& user, const wire::DeviceId& device,
     wire::append_le(keys, added.id);
     wire::append(keys, added.key.view());
   }
-  if (count_of(keys) > kOneTimeKeysMax) return false;
+  if (count_of(keys) > kOneTimeKeysMax) return wire::ErrorCode::too_large;
   wire::store_le(keys.data(), highest);
 
   if (seal_key || signed_prekey) {
     const auto current = read_device_keys(journal_.get(store::Table::device_keys, key));
-    if (!current && !(seal_key && signed_prekey)) return false;
+    if (!current && !(seal_key && signed_prekey)) return wire::ErrorCode::bad_request;
     wire::Bytes value;
     value.reserve(2 * kSignedKeySize);
     append_signed_key(value, seal_key ? *seal_key : current->seal_key);
@@ -77,7 +77,7 @@ bool Prekeys::put(const wire::UserId& user, const wire::DeviceId& device,
     journal_.put(store::Table::device_keys, key, std::move(value));
   }
   if (keys.size() != before) journal_.put(store::Table::one_time_keys, key, std::move(keys));
-  return true;
+  return wire::ErrorCode::ok;
 }
 
 void Prekeys::remove(const wire::UserId& user, const wire::DeviceId& device) {

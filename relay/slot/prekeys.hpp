@@ -13,12 +13,12 @@ class Prekeys {
   explicit Prekeys(Journal& journal) : journal_(journal) {}
 
   // Keys that are absent stay as they are; one-time keys with an id not above the highest ever
-  // taken are retries and ignored. False: no signed keys yet, and one of the two is
-  // missing, or the one-time keys would pass kOneTimeKeysMax.
-  [[nodiscard]] bool put(const wire::UserId& user, const wire::DeviceId& device,
-                         const std::optional<wire::SignedKey>& seal_key,
-                         const std::optional<wire::SignedKey>& signed_prekey,
-                         std::span<const wire::OneTimeKey> one_time);
+  // taken are retries and ignored. bad_request: no signed keys yet, and one of the two is missing;
+  // too_large: the one-time keys would pass kOneTimeKeysMax. Then nothing was taken.
+  [[nodiscard]] wire::ErrorCode put(const wire::UserId& user, const wire::DeviceId& device,
+                                    const std::optional<wire::SignedKey>& seal_key,
+                                    const std::optional<wire::SignedKey>& signed_prekey,
+                                    std::span<const wire::OneTimeKey> one_time);
   // Everything of a device that left.
   void remove(const wire::UserId& user, const wire::DeviceId& device);
 

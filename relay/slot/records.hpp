@@ -22,11 +22,11 @@ class Records {
   // Envelopes at `positions` (ascending). Views live during the call.
   virtual void envelopes(
       std::span<const std::uint64_t> positions,
-      const std::function<void(std::size_t index, Found, const wire::RequestId& request,
+      const std::function<void(std::size_t index, Found, const store::RequestTag& request,
                                wire::ByteView bytes)>& on_one) = 0;
 
-  // The request id of the log record at `position`; nothing when it is gone or damaged.
-  virtual std::optional<wire::RequestId> request_at(std::uint64_t position) = 0;
+  // The request tag of the log record at `position`; nothing when it is gone or damaged.
+  virtual std::optional<store::RequestTag> request_at(std::uint64_t position) = 0;
 
   // True while the store refuses new envelopes.
   [[nodiscard]] virtual bool full() const = 0;

@@ -21,6 +21,10 @@ enum class Table : std::uint8_t {
 };
 inline constexpr std::size_t kTableCount = 4;
 
+// Stands for (recipient device, request id): BLAKE2b-128 over both. A submit has one request id for
+// all its recipients; kept as it is, it would link their mailboxes at rest.
+using RequestTag = wire::FixedBytes<struct RequestTagTag, 16>;
+
 // The bytes of one envelope. Immutable; several recipients of one submit share one Body, in memory
 // and on disk.
 struct Body {
@@ -38,7 +42,7 @@ struct Put {
 struct Append {
   std::uint16_t slot = 0;
   wire::DeviceId device;
-  wire::RequestId request_id;
+  RequestTag request;
   std::uint32_t expires = 0;  // seconds since 1970
   std::shared_ptr<const Body> body;
   std::uint32_t owner = 0;     // the loop's own mark; the writer does not look at it

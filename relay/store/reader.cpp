@@ -71,7 +71,7 @@ Reader::Found Reader::State::log_record(const ReadTxn& txn, std::uint64_t positi
 Reader::Found Reader::State::envelope(const ReadTxn& txn, std::uint64_t position, Envelope& out) {
   LogRecord record;
   if (const Found found = log_record(txn, position, record); found != Found::yes) return found;
-  out.request_id = record.request_id;
+  out.request = record.request;
   if (record.shared_id == 0) {
     out.bytes = record.bytes;
     return Found::yes;
@@ -142,13 +142,13 @@ void Reader::envelopes(
   }
 }
 
-std::optional<wire::RequestId> Reader::request_at(std::uint64_t position) {
+std::optional<RequestTag> Reader::request_at(std::uint64_t position) {
   const Busy busy(state_->reading);
   auto txn = state_->slot.begin();
   if (!txn) return std::nullopt;
   LogRecord record;
   if (state_->log_record(*txn, position, record) != Found::yes) return std::nullopt;
-  return record.request_id;
+  return record.request;
 }
 
 }  // namespace godwit::relay::store

@@ -63,7 +63,7 @@ void encode_log(std::uint64_t position, const Append& append, Bytes& out) {
   begin_record(out);
   append_le(out, append.slot);
   wire::append(out, append.device.view());
-  wire::append(out, append.request_id.view());
+  wire::append(out, append.request.view());
   append_le(out, append.expires);
   out.push_back(body.shared_id == 0 ? kInline : kShared);
   append_le(out, static_cast<std::uint32_t>(body.bytes.size()));
@@ -97,7 +97,7 @@ std::optional<LogRecord> parse_log(std::uint64_t position, ByteView raw) {
   LogRecord record;
   record.slot = load_le<std::uint16_t>(*payload);
   record.device = wire::DeviceId::copy_of(payload->subspan(2, 16));
-  record.request_id = wire::RequestId::copy_of(payload->subspan(18, 16));
+  record.request = RequestTag::copy_of(payload->subspan(18, 16));
   record.expires = load_le<std::uint32_t>(payload->subspan(34));
   const std::uint8_t kind = (*payload)[38];
   record.size = load_le<std::uint32_t>(payload->subspan(39));

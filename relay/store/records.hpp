@@ -30,7 +30,7 @@ struct MetaRecord {
 struct LogRecord {
   std::uint16_t slot = 0;
   wire::DeviceId device;
-  wire::RequestId request_id;
+  RequestTag request;
   std::uint32_t expires = 0;
   std::uint32_t size = 0;       // of the envelope
   std::uint64_t shared_id = 0;  // 0: the bytes are here

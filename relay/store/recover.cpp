@@ -95,7 +95,7 @@ Result<void> Recovery::read_log(const ReadTxn& txn,
       }
       ++body->second.needed;
     }
-    on_envelope({position, record->slot, record->device, record->request_id, record->size,
+    on_envelope({position, record->slot, record->device, record->request, record->size,
                  record->expires});
     return true;
   });

@@ -68,7 +68,7 @@ struct Recovered {
   std::uint64_t position = 0;
   std::uint16_t slot = 0;
   wire::DeviceId device;
-  wire::RequestId request_id;
+  RequestTag request;
   std::uint32_t size = 0;     // bytes of the envelope
   std::uint32_t expires = 0;  // seconds since 1970
 };
@@ -127,15 +127,15 @@ class Reader {
   // Envelopes at `positions` (ascending), shared bodies resolved. Views live during the call.
   // `damaged` or `no`: the caller quarantines the position (Batch::quarantines) and goes on.
   struct Envelope {
-    wire::RequestId request_id;
+    RequestTag request;
     wire::ByteView bytes;
   };
   void envelopes(
       std::span<const std::uint64_t> positions,
       const std::function<void(std::size_t index, Found, const Envelope&)>& on_one);
 
-  // The request id of the record at `position`; nothing when it is gone or damaged.
-  [[nodiscard]] std::optional<wire::RequestId> request_at(std::uint64_t position);
+  // The request tag of the record at `position`; nothing when it is gone or damaged.
+  [[nodiscard]] std::optional<RequestTag> request_at(std::uint64_t position);
 
  private:
   struct State;

@@ -109,7 +109,7 @@ Batch next_appends(const Plan& plan, std::size_t& made) {
     Append append;
     append.slot = static_cast<std::uint16_t>(made % 4096);
     append.device.bytes[0] = static_cast<std::uint8_t>(made);
-    append.request_id.bytes[1] = static_cast<std::uint8_t>(made >> 8);
+    append.request.bytes[1] = static_cast<std::uint8_t>(made >> 8);
     append.expires = 2'000'000'000;
     append.body = std::make_shared<const Body>(Body{0, wire::Bytes(plan.size, 0x5a)});
     batch.appends.push_back(std::move(append));

@@ -73,7 +73,7 @@ TEST_SUITE("relay/store/reader") {
       CHECK(found == (i == 2 ? Reader::Found::no : Reader::Found::yes));
       if (i == 2) return;
       CHECK(std::ranges::equal(envelope.bytes, envelope_bytes(sizes[i], sizes[i])));
-      CHECK(envelope.request_id == id_of<wire::RequestId>(sizes[i]));
+      CHECK(envelope.request == id_of<RequestTag>(sizes[i]));
     };
     reader->envelopes(positions, check);
     CHECK(calls == sizes.size());
@@ -85,7 +85,7 @@ TEST_SUITE("relay/store/reader") {
     WriterUnderTest writer(*store);
     const auto positions = positions_of(writer.commit(appends_of(40, 2)));
     auto reader = required(Reader::open(*store));
-    CHECK(reader->request_at(positions[1]) == id_of<wire::RequestId>(41));
+    CHECK(reader->request_at(positions[1]) == id_of<RequestTag>(41));
     writer.commit(Batch{{}, {}, {positions[1]}, {}});
     CHECK(reader->request_at(positions[1]) == std::nullopt);
     CHECK(reader->request_at(999) == std::nullopt);

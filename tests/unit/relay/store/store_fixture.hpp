@@ -112,7 +112,7 @@ inline Append append_of(std::uint64_t number, std::size_t size = 300) {
   Append append;
   append.slot = static_cast<std::uint16_t>(number % 4096);
   append.device = id_of<wire::DeviceId>(number % 50);
-  append.request_id = id_of<wire::RequestId>(number);
+  append.request = id_of<RequestTag>(number);
   append.expires = static_cast<std::uint32_t>(1000 + number);
   append.body = std::make_shared<const Body>(Body{0, envelope_bytes(number, size)});
   return append;

@@ -131,7 +131,7 @@ TEST_SUITE("relay/store/writer") {
       CHECK(found[i].position == positions[i]);
       CHECK(found[i].slot == sent.slot);
       CHECK(found[i].device == sent.device);
-      CHECK(found[i].request_id == sent.request_id);
+      CHECK(found[i].request == sent.request);
       CHECK(found[i].expires == sent.expires);
       CHECK(found[i].size == sent.body->bytes.size());
     }
@@ -177,7 +177,7 @@ TEST_SUITE("relay/store/writer") {
       const auto batch = writer.next();
       REQUIRE(batch != nullptr);
       for (const Append& append : batch->appends) {
-        const auto number = wire::load_le<std::uint64_t>(append.request_id.view());
+        const auto number = wire::load_le<std::uint64_t>(append.request.view());
         const bool second = number >= 100'000;
         CHECK(number == next_number[second]++);
         CHECK(append.position > last_position[second]);
