@@ -21,9 +21,9 @@ namespace godwit::relay::slot {
 struct Origin {
   enum class Kind : std::uint8_t {
     call,    // `mark` is the session's call
-    task,    // `mark` is the shard's task, which outlives the session
     submit,  // `mark` is the session's pending submit
     ack,     // `mark` is the request to answer: acks keep no state
+    task,    // `mark` is the shard's task, which outlives the session
   };
   std::uint64_t session = 0;
   std::uint32_t loop = 0;

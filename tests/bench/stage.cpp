@@ -59,7 +59,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// ---- Tables ---------------------------------------------------------------------------------------
+// ---- Tables -----------------------------------------------------------------------------------
 
 void print_machine() {
   utsname system{};
@@ -91,7 +91,7 @@ double quantile(std::vector<double>& values, double share) {
   return values[static_cast<std::size_t>(share * last + 0.5)];
 }
 
-// ---- Device, Acks ---------------------------------------------------------------------------------
+// ---- Device, Acks -----------------------------------------------------------------------------
 
 Device::Device(Stage& stage, support::Account account) : raw(stage.fleet, std::move(account)) {
   support::RawDevice::Callbacks calls;
@@ -122,7 +122,7 @@ void Acks::send_due() {
   due_.clear();
 }
 
-// ---- Stage ----------------------------------------------------------------------------------------
+// ---- Stage ------------------------------------------------------------------------------------
 
 Stage::Stage(Settings settings)
     : relay({.directory = directory.path() / "relay",
@@ -203,7 +203,7 @@ void Stage::fail(std::string why) {
   if (failure_.empty()) failure_ = std::move(why);
 }
 
-// ---- Meters ---------------------------------------------------------------------------------------
+// ---- Meters -----------------------------------------------------------------------------------
 
 Meter::Meter(const Stage& stage)
     : relay_(stage.relay),

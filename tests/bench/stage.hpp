@@ -29,7 +29,7 @@ inline constexpr std::chrono::seconds kPatience{120};
 
 [[nodiscard]] double seconds_since(Clock::time_point start);
 
-// ---- Tables ---------------------------------------------------------------------------------------
+// ---- Tables -----------------------------------------------------------------------------------
 
 void print_machine();  // processors, kernel, compiler, load
 void print_heading(std::string_view title);
@@ -40,7 +40,7 @@ void print_row(std::string_view figure, double value, std::string_view unit,
 // The value that `share` (0 to 1) of `values` do not exceed. Sorts them. 0 when there are none.
 [[nodiscard]] double quantile(std::vector<double>& values, double share);
 
-// ---- Devices --------------------------------------------------------------------------------------
+// ---- Devices ----------------------------------------------------------------------------------
 
 class Stage;
 
@@ -107,7 +107,7 @@ class Stage {
   std::string failure_;
 };
 
-// ---- Meters ---------------------------------------------------------------------------------------
+// ---- Meters -----------------------------------------------------------------------------------
 
 // What passed since it was made.
 class Meter {

@@ -22,7 +22,7 @@ const wire::Bytes& MemoryRecords::bytes_of(const Entry& entry) const {
 }
 
 void MemoryRecords::envelopes(std::span<const std::uint64_t> positions,
-                              const std::function<void(std::size_t, Found, const wire::RequestId&,
+                              const std::function<void(std::size_t, Found, const store::RequestTag&,
                                                        wire::ByteView)>& on_one) {
   assert(std::ranges::is_sorted(positions));
   for (std::size_t i = 0; i < positions.size(); ++i) {
@@ -37,7 +37,7 @@ void MemoryRecords::envelopes(std::span<const std::uint64_t> positions,
   }
 }
 
-std::optional<wire::RequestId> MemoryRecords::request_at(std::uint64_t position) {
+std::optional<store::RequestTag> MemoryRecords::request_at(std::uint64_t position) {
   const auto found = log_.find(position);
   if (found == log_.end() || found->second.damaged) return std::nullopt;
   return found->second.request;
@@ -71,7 +71,7 @@ void MemoryRecords::append(store::Append& append) {
     return;
   }
   append.position = next_position_++;
-  Entry entry{append.slot,    append.device, append.request_id,
+  Entry entry{append.slot,    append.device, append.request,
               append.expires, append.body->shared_id, {}, false};
   if (entry.shared_id == 0) {
     entry.bytes = append.body->bytes;
@@ -98,8 +98,9 @@ void MemoryRecords::restore_into(relay::slot::Engine& engine) const {
 }
 
 bool MemoryRecords::holds(const wire::DeviceId& device, const wire::RequestId& request) const {
+  const store::RequestTag tag = relay::slot::request_tag(device, request);
   return std::ranges::any_of(log_, [&](const auto& one) {
-    return one.second.device == device && one.second.request == request;
+    return one.second.request == tag;
   });
 }
 

@@ -21,7 +21,7 @@ class MemoryRecords final : public relay::slot::Records {
   struct Entry {
     std::uint16_t slot = 0;
     wire::DeviceId device;
-    wire::RequestId request;
+    relay::store::RequestTag request;
     std::uint32_t expires = 0;
     std::uint64_t shared_id = 0;
     wire::Bytes bytes;  // empty when shared
@@ -31,9 +31,9 @@ class MemoryRecords final : public relay::slot::Records {
   // ---- slot::Records
   Found get(relay::store::Table table, wire::ByteView key, wire::Bytes& value) override;
   void envelopes(std::span<const std::uint64_t> positions,
-                 const std::function<void(std::size_t, Found, const wire::RequestId&,
+                 const std::function<void(std::size_t, Found, const relay::store::RequestTag&,
                                           wire::ByteView)>& on_one) override;
-  std::optional<wire::RequestId> request_at(std::uint64_t position) override;
+  std::optional<relay::store::RequestTag> request_at(std::uint64_t position) override;
   [[nodiscard]] bool full() const override { return full_; }
 
   // ---- the writer's side

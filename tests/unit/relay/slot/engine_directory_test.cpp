@@ -134,7 +134,7 @@ TEST_CASE("a removed device loses its session, its mail and its keys; the others
   CHECK(slot.counters->devices.get() == 1);
   CHECK(slot.counted() == std::pair<std::uint64_t, std::uint64_t>{1, 2});
   CHECK(slot.counted() == slot.engine->recount());
-  slot.call(3, 6, GetPrekeys{bob.id, {}});
+  slot.call(3, 6, GetPrekeys{bob.id, {}, {}, false});
   CHECK(slot.said() == Lines{"s3 call 6: prekeys -"});
 }
 
@@ -171,12 +171,12 @@ TEST_CASE("of two claims of one name one wins, even before the first is on the d
   EngineUnderTest slot;
   const wire::UserId bob = make_user(1).id;
   const wire::UserId eve = make_user(2).id;
-  slot.call(1, 5, ClaimName{"bob", bob});
-  slot.call(2, 6, ClaimName{"bob", eve});
+  slot.call(1, 5, ClaimName{"bob", bob, {}});
+  slot.call(2, 6, ClaimName{"bob", eve, {}});
   CHECK(slot.said().empty());  // the loser waits too: what it was told must stay true
   slot.commit();
-  CHECK(slot.said() == Lines{"s1 call 5: ok", "s2 call 6: name_taken"});
-  slot.call(1, 7, ClaimName{"bob", bob});
+  CHECK(slot.said() == Lines{"s1 call 5: ok", "s2 call 6: found"});
+  slot.call(1, 7, ClaimName{"bob", bob, {}});
   CHECK(slot.said() == Lines{"s1 call 7: ok"});
 }
 
@@ -184,7 +184,7 @@ TEST_CASE("a name resolves to its holder, and to nobody when it was released by 
   EngineUnderTest slot;
   const wire::UserId bob = make_user(1).id;
   const wire::UserId eve = make_user(2).id;
-  slot.call(1, 5, ClaimName{"bob", bob});
+  slot.call(1, 5, ClaimName{"bob", bob, {}});
   slot.call(3, 6, ResolveName{"bob"});
   slot.commit();
   CHECK(slot.said() == Lines{"s1 call 5: ok", "s3 call 6: found"});
@@ -194,26 +194,53 @@ TEST_CASE("a name resolves to its holder, and to nobody when it was released by 
   slot.call(1, 9, ReleaseName{"bob", bob});
   slot.commit();
   slot.call(3, 10, ResolveName{"bob"});
-  slot.call(2, 11, ClaimName{"bob", eve});
+  slot.call(2, 11, ClaimName{"bob", eve, {}});
   slot.commit();
   CHECK(slot.said() == Lines{"s1 call 9: ok", "s3 call 10: not_found", "s2 call 11: ok"});
 }
 
-TEST_CASE("the user's record remembers one name and tells the one before; a new list keeps it") {
+TEST_CASE("a claim found to be void goes to the next, unless the holder has changed meanwhile") {
+  EngineUnderTest slot;
+  const wire::UserId bob = make_user(1).id;
+  const wire::UserId eve = make_user(2).id;
+  const wire::UserId zoe = make_user(3).id;
+  slot.call(1, 5, ClaimName{"bob", bob, {}});
+  slot.call(2, 6, ClaimName{"bob", eve, bob});
+  slot.call(3, 7, ClaimName{"bob", zoe, bob});
+  slot.commit();
+  CHECK(slot.said() == Lines{"s1 call 5: ok", "s2 call 6: ok", "s3 call 7: found"});
+}
+
+TEST_CASE("the user's record remembers one name, and a new list keeps it") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);
+  slot.call(1, 3, BeginNaming{bob.id});
   slot.call(1, 4, SetUserName{bob.id, "bob"});
-  CHECK(slot.said() == Lines{"s1 call 4: not_found"});
+  CHECK(slot.said() == Lines{"s1 call 3: not_found", "s1 call 4: not_found"});
   slot.add(bob);
   slot.call(1, 5, SetUserName{bob.id, "bob"});
   slot.commit();
   const TestUser next = make_user(1, {0, 1}, {1, 2});
   slot.call(1, 6, EngineUnderTest::put_of(next, wire::ListVersion{1, 1}, false));
-  slot.call(1, 7, SetUserName{bob.id, "rob"});
-  slot.call(1, 8, SetUserName{bob.id, {}});
   slot.commit();
-  CHECK(slot.said() == Lines{"s1 call 5: previous -", "s1 call 6: ok", "s1 call 7: previous bob",
-                             "s1 call 8: previous rob"});
+  slot.call(1, 7, BeginNaming{bob.id});
+  slot.call(2, 8, HoldsName{"bob", bob.id});
+  CHECK(slot.said() ==
+        Lines{"s1 call 5: ok", "s1 call 6: ok", "s1 call 7: previous bob", "s2 call 8: ok"});
+}
+
+TEST_CASE("one change of a user's name at a time; a name the record does not say is not held") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.call(1, 5, BeginNaming{bob.id});
+  slot.call(2, 6, BeginNaming{bob.id});
+  slot.call(3, 7, HoldsName{"bob", bob.id});  // may become true at any moment
+  CHECK(slot.said() == Lines{"s1 call 5: previous -", "s2 call 6: busy", "s3 call 7: ok"});
+  slot.call(1, 8, EndNaming{bob.id});
+  slot.call(3, 9, HoldsName{"bob", bob.id});
+  slot.call(2, 10, BeginNaming{bob.id});
+  CHECK(slot.said() == Lines{"s1 call 8: ok", "s3 call 9: not_found", "s2 call 10: previous -"});
 }
 
 // ---- Prekeys -----------------------------------------------------------------------------------
@@ -225,7 +252,9 @@ TEST_CASE("each one-time key is handed out once, the oldest first, then the sign
   slot.call(1, 5, PutKeys{bob.id, bob.device(), {}, {}, one_time_keys(1, 2)});
   slot.commit();
   CHECK(slot.said() == Lines{"s1 call 5: ok"});
-  for (std::uint32_t mark = 6; mark <= 8; ++mark) slot.call(2, mark, GetPrekeys{bob.id, {}});
+  for (std::uint32_t mark = 6; mark <= 8; ++mark) {
+    slot.call(2, mark, GetPrekeys{bob.id, {}, {}, false});
+  }
   CHECK(slot.said() == Lines{"s2 call 8: prekeys -"});
   slot.commit();
   CHECK(slot.said() == Lines{"s2 call 6: prekeys 1", "s2 call 7: prekeys 2"});
@@ -238,14 +267,14 @@ TEST_CASE("a one-time key leaves only when its removal is on the disk, so a cras
   slot.call(1, 5, PutKeys{bob.id, bob.device(), {}, {}, one_time_keys(1, 2)});
   slot.commit();
   (void)slot.said();
-  slot.call(2, 6, GetPrekeys{bob.id, {}});
+  slot.call(2, 6, GetPrekeys{bob.id, {}, {}, false});
   CHECK(slot.said().empty());
   slot.restart();
-  slot.call(2, 7, GetPrekeys{bob.id, {}});
+  slot.call(2, 7, GetPrekeys{bob.id, {}, {}, false});
   slot.commit();
   CHECK(slot.said() == Lines{"s2 call 7: prekeys 1"});
   slot.restart();
-  slot.call(2, 8, GetPrekeys{bob.id, {}});
+  slot.call(2, 8, GetPrekeys{bob.id, {}, {}, false});
   slot.commit();
   CHECK(slot.said() == Lines{"s2 call 8: prekeys 2"});
 }
@@ -256,17 +285,17 @@ TEST_CASE("an upload that is sent again brings back no key that was handed out")
   slot.add(bob);
   const PutKeys upload{bob.id, bob.device(), {}, {}, one_time_keys(1, 2)};
   slot.call(1, 5, upload);
-  slot.call(2, 6, GetPrekeys{bob.id, {}});
+  slot.call(2, 6, GetPrekeys{bob.id, {}, {}, false});
   slot.call(1, 7, upload);
-  slot.call(2, 8, GetPrekeys{bob.id, {}});
+  slot.call(2, 8, GetPrekeys{bob.id, {}, {}, false});
   slot.call(1, 9, upload);
-  slot.call(2, 10, GetPrekeys{bob.id, {}});
+  slot.call(2, 10, GetPrekeys{bob.id, {}, {}, false});
   slot.commit();
   slot.restart();
   slot.call(1, 11, upload);
-  slot.call(2, 12, GetPrekeys{bob.id, {}});
+  slot.call(2, 12, GetPrekeys{bob.id, {}, {}, false});
   slot.call(1, 13, PutKeys{bob.id, bob.device(), {}, {}, one_time_keys(3, 1)});
-  slot.call(2, 14, GetPrekeys{bob.id, {}});
+  slot.call(2, 14, GetPrekeys{bob.id, {}, {}, false});
   slot.commit();
   CHECK(slot.said() == Lines{"s2 call 12: prekeys -", "s1 call 11: ok", "s1 call 13: ok",
                              "s2 call 14: prekeys 3"});
@@ -291,7 +320,7 @@ TEST_CASE("a seal key or signed prekey that is uploaded alone leaves the other a
   slot.call(1, 5, PutKeys{bob.id, bob.device(), {}, signed_key(7), {}});
   slot.commit();
   (void)slot.said();
-  slot.call(2, 6, GetPrekeys{bob.id, {bob.device()}});
+  slot.call(2, 6, GetPrekeys{bob.id, {bob.device()}, {}, false});
   REQUIRE(slot.effects().size() == 1);
   const auto& found = std::get<FoundPrekeys>(std::get<AnswerTo>(slot.effects()[0]).answer);
   REQUIRE(found.bundles.size() == 1);
@@ -310,10 +339,10 @@ TEST_CASE("prekeys are given of the devices that were asked for, and of nobody u
                           one_time_keys(11, 5)});
   slot.commit();
   (void)slot.said();
-  slot.call(2, 7, GetPrekeys{bob.id, {}});
-  slot.call(2, 8, GetPrekeys{bob.id, {bob.device(1)}});
-  slot.call(2, 9, GetPrekeys{bob.id, {make_user(2).device()}});
-  slot.call(2, 10, GetPrekeys{make_user(2).id, {}});
+  slot.call(2, 7, GetPrekeys{bob.id, {}, {}, false});
+  slot.call(2, 8, GetPrekeys{bob.id, {bob.device(1)}, {}, false});
+  slot.call(2, 9, GetPrekeys{bob.id, {make_user(2).device()}, {}, false});
+  slot.call(2, 10, GetPrekeys{make_user(2).id, {}, {}, false});
   slot.commit();
   CHECK(slot.said() == Lines{"s2 call 9: prekeys", "s2 call 10: not_found",
                              "s2 call 7: prekeys 1 11", "s2 call 8: prekeys 12"});
@@ -331,7 +360,7 @@ TEST_CASE("one user's one-time keys are given at a bounded rate, whoever asks; o
   slot.commit();
   (void)slot.said();
   const auto ask = [&](const TestUser& user) {
-    slot.call(2, 6, GetPrekeys{user.id, {}});
+    slot.call(2, 6, GetPrekeys{user.id, {}, {}, false});
     slot.commit();
     return slot.said().at(0);
   };
@@ -355,7 +384,7 @@ TEST_CASE("an attached device is told when its one-time keys run low and when th
   (void)slot.said();
   Lines told;
   for (std::uint32_t i = 0; i < kOneTimeKeysLow + 3; ++i) {
-    slot.call(2, 6, GetPrekeys{bob.id, {}});
+    slot.call(2, 6, GetPrekeys{bob.id, {}, {}, false});
     for (const std::string& line : slot.said()) {
       if (line.starts_with("s1")) told.push_back(line);
     }

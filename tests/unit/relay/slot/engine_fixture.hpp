@@ -107,10 +107,23 @@ inline std::string text_of(wire::ByteView bytes) {
   return text.substr(0, text.find('.'));
 }
 
+inline std::string name_of(Origin::Kind kind) {
+  switch (kind) {
+    case Origin::Kind::call:
+      return "call";
+    case Origin::Kind::task:
+      return "task";
+    case Origin::Kind::submit:
+      return "submit";
+    case Origin::Kind::ack:
+      return "ack";
+  }
+  return "?";
+}
+
 inline std::string line_of(const AnswerTo& answer) {
-  static constexpr std::array<std::string_view, 3> kinds{"call", "submit", "ack"};
   std::string line = "s" + std::to_string(answer.origin.session) + " ";
-  line += kinds[static_cast<std::size_t>(answer.origin.kind)];
+  line += name_of(answer.origin.kind);
   line += " " + std::to_string(answer.origin.mark) + ": ";
   const auto outcome = [](wire::ErrorCode code, std::uint32_t retry_after_ms) {
     std::string text(wire::name_of(code));
@@ -136,7 +149,7 @@ inline std::string line_of(const AnswerTo& answer) {
   }
   if (std::holds_alternative<FoundName>(answer.answer)) return line + "found";
   const auto& previous = std::get<PreviousName>(answer.answer);
-  return line + "previous " + previous.name.value_or("-");
+  return line + "previous " + (previous.name.empty() ? "-" : previous.name);
 }
 
 inline std::string line_of(const Push& push) {
@@ -207,7 +220,7 @@ class EngineUnderTest {
     operation.device = user.device(device);
     operation.list = user.parsed.version;
     operation.request_id = request_id(request);
-    operation.expires = now.wall_s() + ttl_s;
+    operation.ttl_s = ttl_s;
     operation.body = std::move(body);
     apply(9, Origin::Kind::submit, mark, std::move(operation));
   }

@@ -184,7 +184,7 @@ class Schedule {
     operation.device = device_id(sent.device);
     operation.list = user(sent.device).parsed.version;
     operation.request_id = request_id(sent.number);
-    operation.expires = now_.wall_s() + 1'000'000;
+    operation.ttl_s = 1'000'000;
     operation.body = sent.body;
     apply({100 + sent.sender, 0, mark, Origin::Kind::submit}, std::move(operation));
   }

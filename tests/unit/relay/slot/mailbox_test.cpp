@@ -16,7 +16,7 @@ wire::DeviceId device(std::uint32_t number) { return id_of<wire::DeviceId>(numbe
 Node node_of(const Mailboxes& mailboxes, const wire::DeviceId& to, std::uint32_t request) {
   Node node;
   node.place = request;
-  node.tag = mailboxes.tag_of(to, request_id(request));
+  node.hash = mailboxes.hash_of(request_tag(to, request_id(request)));
   node.size = 10;
   return node;
 }
@@ -70,25 +70,26 @@ TEST_CASE("every request is found by its tag, while the index grows and nodes co
   for (std::uint32_t i = 0; i < kCount; ++i) {
     const bool gone = i % 3 == 1 && i + 1 < kCount;
     const wire::DeviceId to = device(i % 2 == 0 ? 1 : 2);
-    const NodeIndex found = mailboxes.find_tag(mailboxes.tag_of(to, request_id(i)),
-                                               [](NodeIndex) { return true; });
+    const auto any = [](NodeIndex) { return true; };
+    const NodeIndex found =
+        mailboxes.find_request(mailboxes.hash_of(request_tag(to, request_id(i))), any);
     if (found != (gone ? kNoNode : nodes[i])) ++wrong;
-    const NodeIndex elsewhere = mailboxes.find_tag(mailboxes.tag_of(device(3), request_id(i)),
-                                                   [](NodeIndex) { return true; });
+    const NodeIndex elsewhere =
+        mailboxes.find_request(mailboxes.hash_of(request_tag(device(3), request_id(i))), any);
     if (elsewhere != kNoNode) ++wrong;
   }
   CHECK(wrong == 0);
 }
 
-TEST_CASE("of nodes with one tag the caller chooses") {
+TEST_CASE("of nodes with one hash the caller chooses") {
   Mailboxes mailboxes(wire::SipKey{});
   Mailbox& mailbox = mailboxes.at(device(1), 5);
   const NodeIndex first = mailboxes.push_back(mailbox, node_of(mailboxes, device(1), 1));
   const NodeIndex second = mailboxes.push_back(mailbox, node_of(mailboxes, device(1), 1));
-  const std::uint64_t tag = mailboxes.tag_of(device(1), request_id(1));
-  CHECK(mailboxes.find_tag(tag, [&](NodeIndex at) { return at == first; }) == first);
-  CHECK(mailboxes.find_tag(tag, [&](NodeIndex at) { return at == second; }) == second);
-  CHECK(mailboxes.find_tag(tag, [](NodeIndex) { return false; }) == kNoNode);
+  const std::uint64_t hash = mailboxes.hash_of(request_tag(device(1), request_id(1)));
+  CHECK(mailboxes.find_request(hash, [&](NodeIndex at) { return at == first; }) == first);
+  CHECK(mailboxes.find_request(hash, [&](NodeIndex at) { return at == second; }) == second);
+  CHECK(mailboxes.find_request(hash, [](NodeIndex) { return false; }) == kNoNode);
 }
 
 TEST_CASE("a mailbox is freed when it has neither mail nor a session, and not before") {
