@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Adds up what doctest programs printed, from the reports of `meson test` (testlog.json).
+"""Adds up what doctest and unittest programs printed, from the reports of `meson test` (testlog.json).
 
     tally.py [--failed N] REPORT...
 
 Prints the whole output of each program that failed, then `N passed, N failed[, N skipped]`, in test
 cases. A program that failed without naming a failed test case (a crash, a time-out, a leak found at
-its end) counts as one; so does one that is no doctest program. --failed adds what failed before any
-program ran. The exit status is 0 when something passed and nothing failed.
+its end) counts as one; so does one that ends without a summary, whatever it returns. --failed adds
+what failed before any program ran. The exit status is 0 when something passed and nothing failed.
 """
 
 import argparse
@@ -16,12 +16,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-BEGIN = "[doctest] doctest version"
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 CASES = re.compile(
     r"^\[doctest\] test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped",
     re.MULTILINE,
 )
+UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s$", re.MULTILINE)
 # What a program says of inputs that are not on this machine: "vectors: checked 1, skipped 2".
 SKIPPED_INPUTS = re.compile(r"^\w+: checked \d+, skipped (\d+)$", re.MULTILINE)
 GOOD = {"OK", "SKIP", "EXPECTEDFAIL"}
@@ -45,18 +45,17 @@ class Tally:
 
 def tally_program(entry):
     """What one program adds; `entry` is one line of the report."""
-    output = ESCAPES.sub("", entry.get("stdout") or "")
+    output = ESCAPES.sub("", (entry.get("stdout") or "") + (entry.get("stderr") or ""))
     succeeded = entry["result"] in GOOD
     tally = Tally()
-    summary = CASES.search(output)
-    if summary:
+    if summary := CASES.search(output):
         tally = Tally(*map(int, summary.groups()))
-    elif BEGIN in output:
-        succeeded = False  # whatever it returned, it did not come to its end
+    elif succeeded and (summary := UNITTEST.search(output)):
+        tally.passed = int(summary[1])
     elif entry["result"] == "SKIP":
         tally.skipped = 1
-    elif succeeded:
-        tally.passed = 1
+    else:
+        succeeded = False  # whatever it returned, it did not come to its end
     if not succeeded and tally.failed == 0:
         tally.failed = 1
     tally.skipped += sum(map(int, SKIPPED_INPUTS.findall(output)))

@@ -143,7 +143,7 @@ void bench_fan_out(const Plan& plan) {
 // The second half of the crowd tells what a session costs; the first one pays for what the process
 // takes once. A restart lies before them, so that registering is not counted.
 void bench_sessions(const Plan& plan) {
-  const std::size_t half = plan.pick<std::size_t>(9'500, 1'000);
+  const std::size_t half = plan.pick<std::size_t>(5'000, 1'000);
   Stage stage(Settings{{"network.connections_max", "20000"}});
   const auto first = stage.make(half);
   const auto second = stage.make(half);

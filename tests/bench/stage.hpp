@@ -132,7 +132,8 @@ class Meter {
   return cost * 1e6 / static_cast<double>(count);
 }
 
-// No two are the same while a stage lives.
+// No two are the same while a stage lives. They are alike on purpose: request ids are the clients'
+// choice, and a relay whose tables depend on them shows it here.
 [[nodiscard]] wire::RequestId request_id(std::uint64_t source, std::uint64_t number);
 
 // Whether a reply says that every recipient's envelope was taken in.

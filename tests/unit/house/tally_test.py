@@ -44,6 +44,7 @@ class TallyTest(unittest.TestCase):
 
     def test_a_program_that_exits_in_good_order_without_its_summary_failed(self):
         self.check(program(BEGIN), 0, 1)
+        self.check(program(""), 0, 1)
 
     def test_a_leak_found_after_every_test_case_passed_counts_as_one_failure(self):
         self.check(program(BEGIN + summary(5, 0, 0) + "LeakSanitizer", "FAIL"), 5, 1)
@@ -51,9 +52,12 @@ class TallyTest(unittest.TestCase):
     def test_a_program_that_timed_out_failed(self):
         self.check(program("", "TIMEOUT"), 0, 1)
 
-    def test_a_program_without_doctest_counts_as_one_test_case(self):
-        self.check(program("fine"), 1, 0)
-        self.check(program("no", "FAIL"), 0, 1)
+    def test_a_unittest_program_adds_its_tests_and_one_when_it_failed(self):
+        ran = "Ran 13 tests in 0.083s\n\n"
+        self.check(program("") | {"stderr": ran + "OK\n"}, 13, 0)
+        self.check(program("", "FAIL") | {"stderr": ran + "FAILED (failures=2)\n"}, 0, 1)
+
+    def test_a_program_that_says_it_cannot_run_here_is_skipped(self):
         self.check(program("", "SKIP"), 0, 0, 1)
 
     def test_a_program_that_ran_no_test_case_passed_none(self):

@@ -119,6 +119,8 @@ template <class Unit>
       {"kWriteQueuePauseBytes", relay::kWriteQueuePauseBytes},
       {"kWriteQueueMaxBytes", relay::kWriteQueueMaxBytes},
       {"kCallsInFlightMax", relay::kCallsInFlightMax},
+      {"kAcksInFlightMax", relay::kAcksInFlightMax},
+      {"kLoginAttemptsMax", relay::kLoginAttemptsMax},
       {"kOneTimeKeysMax", relay::kOneTimeKeysMax},
       {"kOneTimeKeysLow", relay::kOneTimeKeysLow},
       {"kRetryMailboxFull", in(relay::kRetryMailboxFull)},
