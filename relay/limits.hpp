@@ -1,5 +1,5 @@
 // relay/limits: every queue and loop of the relay has its bound here. What an operator may change
-// is in config.hpp, with these as defaults; the protocol's own bounds are in schema/wire/limits.hpp.
+// is in config.hpp; the protocol's own bounds are in schema/wire/limits.hpp.
 #pragma once
 
 #include <chrono>
@@ -17,10 +17,10 @@ inline constexpr std::uint16_t kSlots = 4'096;
 inline constexpr std::chrono::microseconds kHoldMin = 2ms;   // a pushed envelope waits this long
 inline constexpr std::chrono::microseconds kHoldMax = 20ms;  // and never longer, before the disk
 inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per loop, then `busy`
-inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop, after the queue
+inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
 
-// --- What a refusal advises ------------------------------------------------------------------------
+// --- What a refusal advises ----------------------------------------------------------------------
 inline constexpr std::chrono::milliseconds kRetryMailboxFull = 60s;
 inline constexpr std::chrono::milliseconds kRetryStoreFull = 5s;
 inline constexpr std::chrono::milliseconds kRetryBusy = 200ms;
@@ -51,7 +51,7 @@ inline constexpr double kPrekeyPairPopsBurst = 5;
 inline constexpr double kLookupsPerSecond = 5;           // per requesting device
 inline constexpr double kLookupsBurst = 200;
 
-// --- In memory, bounded by eviction ----------------------------------------------------------------
+// --- In memory, bounded by eviction --------------------------------------------------------------
 inline constexpr std::size_t kDirectoryCacheMax = 65'536;  // users per loop
 inline constexpr std::size_t kRateBucketsMax = 65'536;     // addresses or devices per table
 

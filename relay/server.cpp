@@ -93,8 +93,10 @@ Server::Outcome Server::make_workers() {
       .store = *store_,
       .admission = *admission_,
       .log = log_,
-      .commit = [this](std::uint32_t loop,
-                       std::unique_ptr<store::Batch> batch) { writer_->submit(loop, std::move(batch)); },
+      .commit =
+          [this](std::uint32_t loop, std::unique_ptr<store::Batch> batch) {
+            writer_->submit(loop, std::move(batch));
+          },
       .worker = [this](std::uint32_t loop) -> Worker& { return *workers_[loop]; },
   });
   wire::random_bytes(shared_->hash_key);
@@ -149,8 +151,8 @@ Server::Outcome Server::start_writer() {
 
 Server::Outcome Server::listen() {
   for (const std::string& address : options_.config.listen) {
-    auto listener = godwit::net::Listener::listen(workers_[0]->loop(), address, {},
-                                                  [this](int descriptor) { on_accept(descriptor); });
+    auto listener = godwit::net::Listener::listen(
+        workers_[0]->loop(), address, {}, [this](int descriptor) { on_accept(descriptor); });
     if (!listener) {
       return tl::unexpected("cannot listen on " + address + ": " +
                             godwit::net::describe(listener.error()) +

@@ -53,7 +53,7 @@ Shard::Shard(const ShardOptions& options, Host& host, slot::Records& records,
       lookup_rates_({kLookupsPerSecond, kLookupsBurst}),
       prekey_rates_({kPrekeyFetchesPerSecond, kPrekeyFetchesBurst}) {}
 
-// ---- What comes in --------------------------------------------------------------------------------
+// ---- What comes in ------------------------------------------------------------------------------
 
 SessionId Shard::on_established(const wire::Key& transport, std::string address, bool unlimited,
                                 Now now) {
@@ -141,7 +141,7 @@ void Shard::on_shutdown(Now now) {
   drain();
 }
 
-// ---- From the engine to sessions --------------------------------------------------------------------
+// ---- From the engine to sessions ----------------------------------------------------------------
 
 void Shard::drain() {
   // By index: what is taken may make the engine say more.
@@ -228,7 +228,7 @@ void Shard::take(slot::Notice& notice) {
   host_.send(notice.session, encoder_.encode(frame));
 }
 
-// ---- From handlers to slots --------------------------------------------------------------------------
+// ---- From handlers to slots ---------------------------------------------------------------------
 
 void Shard::call(Session& session, std::uint16_t slot, slot::Operation operation,
                  session::Continuation then) {
@@ -289,7 +289,7 @@ void Shard::retry_parked() {
   }
 }
 
-// ---- From handlers to the device ---------------------------------------------------------------------
+// ---- From handlers to the device ----------------------------------------------------------------
 
 void Shard::reply(Session& session, std::uint32_t request, ReplyBody body) {
   host_.send(session.id, encoder_.encode(wire::RelayFrame{request, std::move(body)}));

@@ -92,7 +92,7 @@ Now Worker::now() {
               std::chrono::duration_cast<std::chrono::milliseconds>(wall).count())};
 }
 
-// ---- From other threads -----------------------------------------------------------------------------
+// ---- From other threads -------------------------------------------------------------------------
 
 void Worker::adopt(int descriptor) { accepted_.post_always(descriptor); }
 
@@ -102,7 +102,7 @@ void Worker::committed(std::unique_ptr<store::Batch> batch) {
 
 void Worker::stop() { stop_requested_.wake(); }
 
-// ---- Connections ------------------------------------------------------------------------------------
+// ---- Connections --------------------------------------------------------------------------------
 
 void Worker::on_accepted(int descriptor) {
   auto stream = godwit::net::Stream::adopt(loop_, descriptor);
@@ -154,7 +154,7 @@ net::Connection* Worker::find(SessionId session) {
   return found == by_session_.end() ? nullptr : found->second;
 }
 
-// ---- Host -------------------------------------------------------------------------------------------
+// ---- Host ---------------------------------------------------------------------------------------
 
 void Worker::send(SessionId session, wire::ByteView frame_body) {
   if (net::Connection* connection = find(session)) connection->send(frame_body);
@@ -199,7 +199,7 @@ Host::StoreIdentity Worker::store_identity() const {
   return {identity.id, identity.generation, identity.boot};
 }
 
-// ---- Time -------------------------------------------------------------------------------------------
+// ---- Time ---------------------------------------------------------------------------------------
 
 void Worker::on_round_end() {
   shard_->on_round_end(now());

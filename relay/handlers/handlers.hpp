@@ -1,5 +1,5 @@
-// handlers: exactly one wire request per function, one file each. Each gets a request that the codec
-// has checked and dispatch has allowed in the session's state, and gives it exactly one reply.
+// handlers: exactly one wire request per function, one file each. Each gets a request that the
+// codec has checked and dispatch has allowed in the session's state, and answers it exactly once.
 #pragma once
 
 #include "relay/handlers/context.hpp"

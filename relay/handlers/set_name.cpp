@@ -1,5 +1,5 @@
-// A change of name passes through three slots, one step after the other (slot/operation.hpp). It is a
-// task of the shard, so that a connection that drops in the middle leaves no name half changed.
+// A change of name passes through three slots, one step after the other (slot/operation.hpp). It is
+// a task of the shard, so that a connection that drops in the middle leaves no name half changed.
 #include <memory>
 
 #include "relay/handlers/handlers.hpp"

@@ -98,9 +98,9 @@ void Engine::on(const Origin& origin, std::unique_ptr<PutUser>& operation, Now,
     // A session that proved the old key ends; the one that changed it may go on.
     Mailbox* mailbox = mailboxes_.find(device);
     if (mailbox == nullptr || !mailbox->attachment) continue;
-    if (mailbox->attachment->session == origin.session && mailbox->attachment->loop == origin.loop) {
-      continue;
-    }
+    const bool its_own = mailbox->attachment->session == origin.session &&
+                         mailbox->attachment->loop == origin.loop;
+    if (its_own) continue;
     end_session(*mailbox, ErrorCode::unauthorized, effects);
     mailboxes_.release_if_idle(*mailbox);
   }

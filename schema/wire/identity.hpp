@@ -59,7 +59,9 @@ struct SignedList {
   Bytes body;
   Signature signature;
 
-  [[nodiscard]] SignedListView view() const { return {root, list_key, delegation, body, signature}; }
+  [[nodiscard]] SignedListView view() const {
+    return {root, list_key, delegation, body, signature};
+  }
   [[nodiscard]] static SignedList copy_of(const SignedListView& from) {
     return {from.root, from.list_key, from.delegation, Bytes(from.body.begin(), from.body.end()),
             from.signature};
