@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Adds up what doctest and unittest programs printed, from the reports of `meson test` (testlog.json).
+"""Adds up what test programs printed, from the reports of `meson test` (testlog.json).
 
-    tally.py [--failed N] REPORT...
+    tally.py [--passed N] [--failed N] REPORT...
 
 Prints the whole output of each program that failed, then `N passed, N failed[, N skipped]`, in test
-cases. A program that failed without naming a failed test case (a crash, a time-out, a leak found at
-its end) counts as one; so does one that ends without a summary, whatever it returns. --failed adds
-what failed before any program ran. The exit status is 0 when something passed and nothing failed.
+cases. A program without test cases counts as one. So does one that failed without naming a failed
+test case: a crash, a time-out, a leak found at its end; or that ended in good order, but before its
+summary or without a word. --passed and --failed add what was run otherwise. The exit status is 0
+when something passed and nothing failed.
 """
 
 import argparse
@@ -17,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+BEGIN = "[doctest] doctest version"
 CASES = re.compile(
-    r"^\[doctest\] test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped",
+    r"^\[doctest\] test cases:\s*\d+\s*\|"
+    r"\s*(\d+) passed\s*\|\s*(\d+) failed\s*\|\s*(\d+) skipped",
     re.MULTILINE,
 )
 UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s$", re.MULTILINE)
@@ -54,8 +57,10 @@ def tally_program(entry):
         tally.passed = int(summary[1])
     elif entry["result"] == "SKIP":
         tally.skipped = 1
+    elif succeeded and output.strip() and BEGIN not in output:
+        tally.passed = 1
     else:
-        succeeded = False  # whatever it returned, it did not come to its end
+        succeeded = False
     if not succeeded and tally.failed == 0:
         tally.failed = 1
     tally.skipped += sum(map(int, SKIPPED_INPUTS.findall(output)))
@@ -72,10 +77,11 @@ def print_failure(entry, report):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser()
+    parser.add_argument("--passed", type=int, default=0)
     parser.add_argument("--failed", type=int, default=0)
     parser.add_argument("reports", nargs="*", type=Path)
     arguments = parser.parse_args(arguments)
-    total = Tally(failed=arguments.failed)
+    total = Tally(arguments.passed, arguments.failed)
     for report in arguments.reports:
         # meson writes no report when no test was selected.
         lines = report.read_text().splitlines() if report.exists() else []

@@ -55,8 +55,9 @@ constexpr std::array kRules{
     Rule{"libuv has one door, schema/net/",
          [](View file) { return !file.starts_with("schema/net/"); },
          [](View name) { return name == "uv.h"; }},
+    // A test may read the file past the store, as the thief of a disk would.
     Rule{"LMDB has one door, a store/ folder",
-         [](View file) { return !in_folder_named(file, "store"); },
+         [](View file) { return is_product(file) && !in_folder_named(file, "store"); },
          [](View name) { return name == "lmdb.h"; }},
     Rule{"libsodium is for schema/wire/ and crypto/ folders",
          [](View file) {

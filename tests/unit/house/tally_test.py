@@ -18,7 +18,8 @@ BEGIN = '[doctest] doctest version is "2.4.9"\n'
 def summary(passed, failed, skipped):
     count = passed + failed
     return (
-        f"[doctest] test cases: {count:2} | {passed:2} passed | {failed} failed | {skipped} skipped\n"
+        f"[doctest] test cases: {count:2} | "
+        f"{passed:2} passed | {failed} failed | {skipped} skipped\n"
         f"[doctest] assertions: 90 | 90 passed | 0 failed |\n"
     )
 
@@ -57,6 +58,10 @@ class TallyTest(unittest.TestCase):
         self.check(program("") | {"stderr": ran + "OK\n"}, 13, 0)
         self.check(program("", "FAIL") | {"stderr": ran + "FAILED (failures=2)\n"}, 0, 1)
 
+    def test_a_program_without_test_cases_counts_as_one(self):
+        self.check(program("KEPT\n"), 1, 0)
+        self.check(program("BROKEN\n", "FAIL"), 0, 1)
+
     def test_a_program_that_says_it_cannot_run_here_is_skipped(self):
         self.check(program("", "SKIP"), 0, 0, 1)
 
@@ -64,8 +69,8 @@ class TallyTest(unittest.TestCase):
         self.check(program(BEGIN + summary(0, 0, 9)), 0, 0, 9)
 
     def test_inputs_that_are_not_there_count_as_skipped(self):
-        output = BEGIN + "vectors: skipped a.json\nvectors: checked 4, skipped 2\n" + summary(6, 0, 0)
-        self.check(program(output), 6, 0, 2)
+        output = "vectors: skipped a.json\nvectors: checked 4, skipped 2\n"
+        self.check(program(BEGIN + output + summary(6, 0, 0)), 6, 0, 2)
 
 
 class ReportTest(unittest.TestCase):
@@ -99,9 +104,14 @@ class ReportTest(unittest.TestCase):
         status, lines = self.run_main(program(BEGIN + summary(2, 0, 0)), failed=1)
         self.assertEqual((status, lines[-1]), (1, "2 passed, 1 failed"))
 
+    def test_what_was_run_otherwise_is_added(self):
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(tally.main(["--passed", "2"]), 0)
+            self.assertEqual(tally.main(["--passed", "2", "--failed", "1"]), 1)
+
     def test_nothing_run_is_no_success(self):
         self.assertEqual(self.run_main(), (1, ["0 passed, 0 failed"]))
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])  # `tools/test --full` hands every program an option of doctest
+    unittest.main()
