@@ -37,7 +37,7 @@ inline constexpr std::size_t kWriteQueuePauseBytes = 256 * 1024;     // reading 
 inline constexpr std::size_t kWriteQueueMaxBytes = 4 << 20;  // and a window; it ends above
 inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than submits
 inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // refused ones, then the session ends
-inline constexpr std::size_t kAcksInFlightMax = 1'024;  // per session
+inline constexpr std::uint32_t kAcksInFlightMax = 1'024;  // per session; then it is not read
 
 // --- Prekeys -------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kOneTimeKeysMax = 200;    // kept per device

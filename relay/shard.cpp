@@ -175,7 +175,7 @@ void Shard::take(slot::AnswerTo& answer) {
     case slot::Origin::Kind::submit:
       return take_outcome(*session, answer.origin.mark, std::get<slot::Enqueued>(answer.answer));
     case slot::Origin::Kind::ack: {
-      --session->acks;
+      if (session->acks-- == kAcksInFlightMax) resume(*session);
       const auto& done = std::get<slot::Simple>(answer.answer);
       if (done.code == ErrorCode::ok) return reply(*session, answer.origin.mark, wire::Done{});
       return refuse(*session, answer.origin.mark, done.code, {});
@@ -252,10 +252,9 @@ void Shard::enqueue(Session& session, std::uint32_t submit, slot::Enqueue operat
 }
 
 void Shard::ack(Session& session, std::uint32_t request, slot::Ack operation) {
-  if (session.acks >= kAcksInFlightMax) {
-    return refuse(session, request, ErrorCode::busy, kRetryBusy);
-  }
-  ++session.acks;
+  // A device may acknowledge faster than the disk forgets. An ack is never refused for that: the
+  // connection is read again when the disk has caught up.
+  if (++session.acks == kAcksInFlightMax) pause(session);
   route(&session, session.slot,
         {{session.id, options_.loop, request, slot::Origin::Kind::ack}, std::move(operation)});
 }
@@ -272,9 +271,17 @@ void Shard::route(Session* session, std::uint16_t slot, Ask ask) {
   SessionId id = 0;
   if (session != nullptr) {
     id = session->id;
-    if (session->parked++ == 0) host_.pause(id, true);
+    pause(*session);
   }
   parked_[loop].push_back({id, std::move(message)});
+}
+
+void Shard::pause(Session& session) {
+  if (session.pauses++ == 0) host_.pause(session.id, true);
+}
+
+void Shard::resume(Session& session) {
+  if (--session.pauses == 0) host_.pause(session.id, false);
 }
 
 void Shard::retry_parked() {
@@ -283,7 +290,7 @@ void Shard::retry_parked() {
     while (!waiting.empty() && host_.post(loop, waiting.front().message)) {
       Session* session = find(waiting.front().session);
       waiting.pop_front();
-      if (session != nullptr && --session->parked == 0) host_.pause(session->id, false);
+      if (session != nullptr) resume(*session);
     }
     if (!waiting.empty()) host_.wake_at(now_.steady + 1ms);
   }

@@ -113,6 +113,9 @@ class Shard final : private handlers::Context {
   // To the engine here, or to the shard that owns the slot.
   void route(session::Session* session, std::uint16_t slot, Ask ask);
   void retry_parked();
+  // Reasons not to read a connection add up.
+  void pause(session::Session& session);
+  void resume(session::Session& session);
   // Everything the engine said so far: to sessions here, or to other shards.
   void drain();
   void take(slot::AnswerTo& answer);

@@ -35,7 +35,7 @@ struct Session {
   SessionId id = 0;
   State state = State::greeting;
   bool unlimited = false;  // its address is in unlimited_from
-  std::uint32_t parked = 0;  // operations that found no room; it is not read until all have
+  std::uint32_t pauses = 0;  // reasons why it is not read now
   std::uint32_t acks = 0;    // asked and not yet answered
   std::uint16_t slot = 0;  // of its user
   std::string address;     // numeric, for the registration rate

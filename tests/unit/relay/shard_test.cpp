@@ -272,6 +272,98 @@ TEST_CASE("a session may have so many calls open; submits and acks do not count 
   CHECK(world.host.posted.size() == kCallsInFlightMax + 1);
 }
 
+TEST_CASE("acks that outrun the disk are all taken, and meanwhile the connection is not read") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const Account eve = Account::from_seed(2);
+  const SessionId sender = world.join(eve);
+  world.shard.on_closed(world.join(bob), world.now);
+  world.submit(sender, 5, {&bob}, 'a');
+  world.round();  // on the disk, so that each ack waits for a commit
+  const SessionId session = world.connect(bob);
+  world.ask(session, 1, wire::Login{1, bob.user, bob.device});
+  REQUIRE(world.host.take_frames(session).size() == 3);
+
+  for (std::uint32_t i = 1; i < kAcksInFlightMax; ++i) world.ask(session, i, wire::Ack{1, {}});
+  CHECK_FALSE(world.host.paused.contains(session));
+  world.ask(session, kAcksInFlightMax, wire::Ack{1, {}});
+  world.ask(session, kAcksInFlightMax + 1, wire::Ack{1, {}});  // was read before the pause
+  CHECK(world.host.paused.contains(session));
+  CHECK(world.host.take_frames(session).empty());
+  world.round();
+  CHECK_FALSE(world.host.paused.contains(session));
+  const auto frames = world.host.take_frames(session);
+  CHECK(frames.size() == kAcksInFlightMax + 1);
+  for (const auto* frame : frames) CHECK(std::holds_alternative<wire::Done>(frame->body));
+}
+
+TEST_CASE("a change of name comes to its end although the connection drops in the middle") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.join(bob);
+  world.ask(session, 5, wire::SetName{"bob"});
+  world.shard.on_closed(session, world.now);
+  world.round();
+  const SessionId other = world.join(Account::from_seed(2));
+  world.ask(other, 6, wire::GetUser{{}, "bob"});
+  CHECK(world.only<wire::User>(other).list.root == bob.list.root);
+  world.ask(other, 7, wire::SetName{"bob"});
+  world.round();
+  CHECK(world.refusal(other) == ErrorCode::name_taken);
+  world.ask(other, 8, wire::SetName{"rob"});  // nothing is left locked
+  world.round();
+  (void)world.only<wire::Done>(other);
+}
+
+TEST_CASE("two changes of one name that cross leave the last one's outcome, never half of each") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.join(bob);
+  world.ask(session, 5, wire::SetName{"bob"});
+  world.round();
+  (void)world.only<wire::Done>(session);
+  world.ask(session, 6, wire::SetName{});
+  world.ask(session, 7, wire::SetName{"bob"});
+  CHECK(world.refusal(session) == ErrorCode::busy);
+  world.round();
+  (void)world.only<wire::Done>(session);
+  world.ask(session, 8, wire::GetUser{{}, "bob"});
+  CHECK(world.refusal(session) == ErrorCode::not_found);
+}
+
+TEST_CASE("refused logins end the session after a few") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.connect(bob);
+  for (std::uint32_t i = 0; i < kLoginAttemptsMax; ++i) {
+    world.ask(session, 1 + i, wire::Login{1, bob.user, bob.device});
+    CHECK(world.refusal(session) == ErrorCode::unknown_device);
+  }
+  world.ask(session, 9, wire::Login{1, bob.user, bob.device});
+  CHECK(world.only<wire::Closing>(session).code == ErrorCode::unauthorized);
+  CHECK(world.host.closed.contains(session));
+}
+
+TEST_CASE("a requester gets five one-time keys of a user, then bundles without one") {
+  World world;
+  const Account bob = Account::from_seed(1, 20);
+  const SessionId target = world.join(bob);
+  world.ask(target, 5, wire::PutKeys{{}, {}, bob.one_time});
+  world.round();
+  const Account eve = Account::from_seed(2);
+  world.shard.on_closed(world.join(eve), world.now);
+  const SessionId requester = world.connect(eve, false);
+  world.ask(requester, 1, wire::Login{1, eve.user, eve.device});
+  REQUIRE(world.host.take_frames(requester).size() == 2);
+  for (std::uint32_t i = 0; i < 7; ++i) {
+    world.ask(requester, 10 + i, wire::GetPrekeys{bob.user, {}});
+    world.round();
+    const auto& bundles = world.only<wire::Prekeys>(requester).bundles;
+    REQUIRE(bundles.size() == 1);
+    CHECK(bundles[0].one_time.has_value() == (i < 5));
+  }
+}
+
 TEST_CASE("a session that is silent or never logs in is ended") {
   World world;
   const Account bob = Account::from_seed(1);

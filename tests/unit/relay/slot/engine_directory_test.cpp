@@ -138,6 +138,22 @@ TEST_CASE("a removed device loses its session, its mail and its keys; the others
   CHECK(slot.said() == Lines{"s3 call 6: prekeys -"});
 }
 
+TEST_CASE("a device whose transport key changed loses a session that proved the old one") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.attach(1, bob);
+  (void)slot.said();
+  TestUser next = make_user(1, {0}, {1, 2});
+  next.parsed.devices[0].transport.bytes[5] ^= 1;
+  slot.call(2, 5, EngineUnderTest::put_of(next));
+  CHECK(slot.said() == Lines{"s1 closing unauthorized"});
+  slot.commit();
+  CHECK(slot.said() == Lines{"s2 call 5: ok"});
+  slot.attach(1, bob);  // with the old key
+  CHECK(slot.said() == Lines{"s1 call 1: unauthorized"});
+}
+
 TEST_CASE("mail of a removed device that is on its way to the disk is removed when it is there") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1, {0, 1});
