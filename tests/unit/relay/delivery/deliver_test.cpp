@@ -187,6 +187,7 @@ TEST_CASE("a live push happens only when the cursor has come through the backlog
   slot.attach(1, bob);
   (void)slot.said();
   slot.enqueue(bob, 2);
+  slot.enqueue(bob, 3);  // behind one that waits, not before it
   CHECK(slot.said().empty());
   slot.ack(1, bob, 1);
   CHECK(slot.said() == Lines{"s1 <- #2 m2"});
