@@ -16,7 +16,7 @@ namespace godwit::relay::store {
 enum class Table : std::uint8_t {
   users,          // user id -> signed device list and username
   device_keys,    // user id | device id -> seal key and signed prekey
-  one_time_keys,  // user id | device id | key id (big-endian) -> public key
+  one_time_keys,  // user id | device id -> one-time prekeys that are left
   names,          // folded username -> user id
 };
 inline constexpr std::size_t kTableCount = 4;

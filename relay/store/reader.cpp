@@ -104,32 +104,6 @@ Reader::Found Reader::get(Table table, ByteView key, wire::Bytes& value) {
   return found;
 }
 
-void Reader::scan(Table table, ByteView prefix, std::size_t limit,
-                  const std::function<void(ByteView key, ByteView value)>& on_record) {
-  const Busy busy(state_->reading);
-  if (limit == 0) return;
-  auto txn = state_->slot.begin();
-  if (!txn) return;
-  const TableId id = table_id(table);
-  std::size_t left = limit;
-  const auto visit = [&](ByteView key, ByteView raw) {
-    if (key.size() < prefix.size() || !std::ranges::equal(key.first(prefix.size()), prefix)) {
-      return false;
-    }
-    const auto payload = payload_of(id, key, raw);
-    if (!payload) {
-      state_->store.damage.note(id, key);
-      return true;
-    }
-    on_record(key, *payload);
-    return --left > 0;
-  };
-  // What LMDB cannot read ends the scan; the records before it stand.
-  if (auto done = state_->store.env->table(id).scan(*txn, prefix, visit); !done) {
-    state_->store.damage.note(id, prefix);
-  }
-}
-
 void Reader::envelopes(
     std::span<const std::uint64_t> positions,
     const std::function<void(std::size_t index, Found, const Envelope&)>& on_one) {

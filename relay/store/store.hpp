@@ -120,10 +120,6 @@ class Reader {
   // The value without its checksum. `damaged` is counted and reported once per record.
   [[nodiscard]] Found get(Table table, wire::ByteView key, wire::Bytes& value);
 
-  // Up to `limit` records whose keys begin with `prefix`, in key order.
-  void scan(Table table, wire::ByteView prefix, std::size_t limit,
-            const std::function<void(wire::ByteView key, wire::ByteView value)>& on_record);
-
   // Envelopes at `positions` (ascending), shared bodies resolved. Views live during the call.
   // `damaged` or `no`: the caller quarantines the position (Batch::quarantines) and goes on.
   struct Envelope {

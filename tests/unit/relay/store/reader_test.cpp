@@ -18,30 +18,6 @@ Batch puts_of(Table table, std::initializer_list<std::pair<const char*, const ch
 }  // namespace
 
 TEST_SUITE("relay/store/reader") {
-  TEST_CASE("a scan sees the records of its prefix in key order, up to the limit") {
-    const TemporaryDirectory directory;
-    auto store = open_store(small_options(directory.path()));
-    WriterUnderTest writer(*store);
-    writer.commit(
-        puts_of(Table::one_time_keys,
-                {{"a9", "other"}, {"b3", "three"}, {"b1", "one"}, {"b2", "two"}, {"c0", "other"}}));
-    auto reader = required(Reader::open(*store));
-    const auto scan = [&](std::string_view prefix, std::size_t limit) {
-      std::string seen;
-      reader->scan(Table::one_time_keys, wire::as_bytes(prefix), limit,
-                   [&](wire::ByteView key, wire::ByteView value) {
-                     seen += text_of(key) + "=" + text_of(value) + " ";
-                   });
-      return seen;
-    };
-    CHECK(scan("b", 10) == "b1=one b2=two b3=three ");
-    CHECK(scan("b", 2) == "b1=one b2=two ");
-    CHECK(scan("b2", 10) == "b2=two ");
-    CHECK(scan("", 1) == "a9=other ");
-    CHECK(scan("d", 10).empty());
-    CHECK(scan("b", 0).empty());
-  }
-
   TEST_CASE("tables are apart: a key of one is not found in another") {
     const TemporaryDirectory directory;
     auto store = open_store(small_options(directory.path()));
