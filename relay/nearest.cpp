@@ -1,28 +1,34 @@
 #include "relay/nearest.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <numeric>
-#include <utility>
 
 namespace godwit::relay {
 namespace {
 
 constexpr std::size_t kWordSizeMax = 64;  // longer ones are no typing mistakes
 
-// Levenshtein distance with one row: insertions, deletions and substitutions count one each.
+// Insertions, deletions, substitutions and swaps of neighbours count one each (optimal string
+// alignment). rows[i % 3][j]: edits between the first i and the first j characters.
 std::size_t edits_between(std::string_view left, std::string_view right) {
-  std::vector<std::size_t> row(right.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < left.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < right.size(); ++j) {
-      const std::size_t substituted = diagonal + (left[i] == right[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({substituted, row[j] + 1, diagonal + 1});
+  std::array<std::vector<std::size_t>, 3> rows;
+  rows.fill(std::vector<std::size_t>(right.size() + 1));
+  std::iota(rows[0].begin(), rows[0].end(), std::size_t{0});
+  for (std::size_t i = 1; i <= left.size(); ++i) {
+    auto& row = rows[i % 3];
+    const auto& above = rows[(i + 2) % 3];
+    row[0] = i;
+    for (std::size_t j = 1; j <= right.size(); ++j) {
+      const std::size_t substituted = above[j - 1] + (left[i - 1] == right[j - 1] ? 0 : 1);
+      row[j] = std::min({substituted, above[j] + 1, row[j - 1] + 1});
+      if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1]) {
+        row[j] = std::min(row[j], rows[(i + 1) % 3][j - 2] + 1);
+      }
     }
   }
-  return row.back();
+  return rows[left.size() % 3].back();
 }
 
 }  // namespace

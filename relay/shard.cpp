@@ -343,6 +343,7 @@ void Shard::welcome(Session& session, std::uint32_t request, const slot::Attache
   welcome.one_time_keys_left = attached.one_time_keys_left;
   welcome.name = name;
   welcome.replaced = attached.replaced;
+  welcome.own_name = attached.name;
   welcome.limits = config().wire_limits();
   host_.lift_frame_limit(session.id);
   reply(session, request, welcome);

@@ -1,7 +1,9 @@
 // Happy path: list and keys verify, and the handshake's static key is the listed transport key of
 // the device -> the user's slot takes the list -> the name is claimed -> attach -> Welcome.
-// Failure: nothing is written unless everything verifies. A taken name does not undo the
-// registration: Welcome says so, and SetName can try another.
+// Failure: nothing is written unless everything verifies. A list that does not follow the one that
+// is there is answered with that one, as User: a device that was recovered from the root key alone
+// builds on it and registers again. A taken name does not undo the registration: Welcome says so,
+// and SetName can try another.
 #include "relay/handlers/handlers.hpp"
 #include "relay/slot/slot_of.hpp"
 
@@ -62,6 +64,10 @@ void handle_register(Context& context, Session& session, std::uint32_t request,
                  if (const ErrorCode refusal = code_of(answer); refusal != ErrorCode::ok) {
                    registered.state = session::State::greeting;
                    return context.refuse(registered, request, refusal);
+                 }
+                 if (const auto* held = std::get_if<slot::FoundUser>(&answer)) {
+                   registered.state = session::State::greeting;
+                   return context.reply(registered, request, wire::User{held->list->view()});
                  }
                  if (name.empty()) return attach(context, registered, request, ErrorCode::ok);
                  change_name(context, registered, name,

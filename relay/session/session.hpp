@@ -1,6 +1,7 @@
 // session/session: one device's conversation with the relay, after the handshake.
 //
 //   greeting --Login/Register--> attaching --Welcome--> live --> closing
+// Any other reply to Login or Register leads from attaching back to greeting.
 // From greeting and attaching only Login, Register and Ping are answered; anything else ends it.
 //
 // Owns:    what is asked and not yet answered.

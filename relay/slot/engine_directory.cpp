@@ -30,6 +30,7 @@ void Engine::on(const Origin& origin, Attach& operation, Now now, Effects& effec
   AttachedAs attached;
   attached.list = user->version;
   attached.one_time_keys_left = prekeys_.one_time_left(operation.user, operation.device);
+  if (auto record = directory_.load(operation.user)) attached.name = std::move(record->name);
 
   Mailbox& mailbox = mailboxes_.at(operation.device, slot_of(operation.user));
   if (mailbox.attachment) {  // half-dead, or a clone: the newcomer wins, and both are told
@@ -79,10 +80,15 @@ void Engine::detach(Mailbox& mailbox) {
   }
 }
 
-void Engine::on(const Origin& origin, std::unique_ptr<PutUser>& operation, Now,
+void Engine::on(const Origin& origin, std::unique_ptr<PutUser>& operation, Now now,
                 Effects& effects) {
   const wire::UserId user = operation->parsed.user;
   const Directory::Put put = directory_.put(*operation);
+  if (put.code == ErrorCode::conflict && !operation->expected) {
+    // Who has lost all but the root key learns here which list to follow.
+    GetUser held{user};
+    return on(origin, held, now, effects);
+  }
   if (put.code != ErrorCode::ok) return answer(origin, Simple{put.code, 0}, false, effects);
   if (operation->keys) {
     const ErrorCode keys = prekeys_.put(user, operation->device, operation->keys->seal_key,

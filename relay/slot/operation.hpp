@@ -48,7 +48,8 @@ struct DeviceKeys {
   wire::SignedKey signed_prekey;
 };
 
-// Compare-and-set of a user's device list. Signatures were verified before it got here.
+// Compare-and-set of a user's device list. Signatures were verified before it got here. Answers
+// ok, or conflict; a registration is answered FoundUser instead: the list that it must follow.
 struct PutUser {
   wire::SignedList list;
   wire::DeviceList parsed;
@@ -143,6 +144,7 @@ struct AttachedAs {
   wire::ListVersion list;
   std::uint32_t one_time_keys_left = 0;
   bool replaced = false;  // another live session of this device was ended
+  std::string name;       // that the user's record holds; empty: none
 };
 
 struct FoundUser {

@@ -5,7 +5,8 @@
 // Trust:   every byte is hostile. The verifier runs first, with kVerifierTablesMax and
 //          kVerifierDepthMax, over 8-byte aligned storage; then every count, size, enum, union
 //          member and order is checked, so that what comes out needs no second look. Of a name
-//          only the length is: what a name may hold, fold_name() says. Signatures are identity's.
+//          in a request only the length is: what a name may hold, fold_name() says. Signatures
+//          are identity's.
 // Filling: a FlatBuffer does not tell its length. What is checked is that the last byte the
 //          verifier looked at, rounded up to 4, ends the frame: nothing can trail behind. Bytes
 //          between the parts that no offset leads to cannot be seen; they are never read. For

@@ -78,6 +78,13 @@ template <class To, class From>
   return builder.CreateString(name->data(), name->size());
 }
 
+[[nodiscard]] Offset<flatbuffers::String> write_own_name(Builder& builder,
+                                                         const std::string& name) {
+  if (name.empty()) return {};
+  assert(fold_name(name) == name);
+  return builder.CreateString(name);
+}
+
 [[nodiscard]] Offset<fb::DeviceList> write_list(Builder& builder, const SignedListView& list) {
   assert(!list.body.empty() && list.body.size() <= kListBodySizeMax);
   const auto body = write_bytes(builder, list.body);
@@ -207,11 +214,12 @@ template <class To, class From>
 }
 
 [[nodiscard]] Offset<fb::Welcome> write(Builder& builder, const Welcome& from) {
+  const auto own_name = write_own_name(builder, from.own_name);
   const auto limits = write_limits(builder, from.limits);
   const auto store_id = std::bit_cast<fb::Id>(from.store_id);
-  return fb::CreateWelcome(builder, from.version, &store_id, from.store_generation,
-                           from.relay_time_ms, from.list.gen, from.list.seq,
-                           from.one_time_keys_left, to_enum(from.name), limits, from.replaced);
+  return fb::CreateWelcome(
+      builder, from.version, &store_id, from.store_generation, from.relay_time_ms, from.list.gen,
+      from.list.seq, from.one_time_keys_left, to_enum(from.name), limits, from.replaced, own_name);
 }
 
 [[nodiscard]] Offset<fb::Done> write(Builder& builder, const Done&) {

@@ -78,6 +78,14 @@ template <class Root>
   return std::string_view(from->c_str(), from->size());
 }
 
+// What a relay calls a name was folded when it was claimed.
+[[nodiscard]] Parsed<std::string> read_own_name(const flatbuffers::String* from) {
+  if (from == nullptr) return std::string();
+  auto folded = fold_name(from->string_view());
+  if (!folded || *folded != from->string_view()) return out_of_bounds();
+  return *std::move(folded);
+}
+
 [[nodiscard]] Parsed<SignedListView> read_list(const fb::DeviceList& from) {
   if (!within(from.body()->size(), 1, kListBodySizeMax)) return out_of_bounds();
   return SignedListView{.root = std::bit_cast<Key>(*from.root()),
@@ -265,7 +273,8 @@ template <class Root>
 
 [[nodiscard]] Parsed<Welcome> read(const fb::Welcome& from) {
   const auto name = read_code(static_cast<std::uint8_t>(from.name()));
-  if (!name) return out_of_bounds();
+  auto own_name = read_own_name(from.own_name());
+  if (!name || !own_name) return out_of_bounds();
   return Welcome{.version = from.version(),
                  .store_id = std::bit_cast<StoreId>(*from.store_id()),
                  .store_generation = from.store_generation(),
@@ -274,7 +283,8 @@ template <class Root>
                  .one_time_keys_left = from.one_time_keys_left(),
                  .name = *name,
                  .limits = read_limits(*from.limits()),
-                 .replaced = from.replaced()};
+                 .replaced = from.replaced(),
+                 .own_name = *std::move(own_name)};
 }
 
 [[nodiscard]] Parsed<Done> read(const fb::Done&) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -145,6 +146,7 @@ struct Welcome {
   ErrorCode name = ErrorCode::ok;
   Limits limits;
   bool replaced = false;  // this login ended another live session of this device
+  std::string own_name;   // that the user holds, folded; empty: none. Owned: a Welcome is kept
 };
 
 struct Done {};

@@ -110,7 +110,7 @@ void dump(Dump& to, const Refused& from) {
 }
 void dump(Dump& to, const Welcome& from) {
   to("welcome", from.version, from.store_id, from.store_generation, from.relay_time_ms, from.list,
-     from.one_time_keys_left, from.name, from.limits, from.replaced);
+     from.one_time_keys_left, from.name, from.limits, from.replaced, from.own_name);
 }
 void dump(Dump& to, const Done&) {
   to("done");

@@ -99,7 +99,8 @@ constexpr auto kEnvelope = counted<45>(0x14);
           .one_time_keys_left = 77,
           .name = ErrorCode::name_taken,
           .limits = limits_sample(),
-          .replaced = true};
+          .replaced = true,
+          .own_name = "limosa"};
 }
 
 [[nodiscard]] Prekeys prekeys_sample() {

@@ -23,6 +23,11 @@ struct TwoDevices {
   }
 };
 
+wire::Register registration_of(const Account& account) {
+  return {wire::kProtocolVersion, account.device,        account.list.view(),
+          account.seal_key,       account.signed_prekey, {}};
+}
+
 TEST_SUITE("tests/integration/people") {
   TEST_CASE("a device that the relay does not know registers on the same connection") {
     Story story;
@@ -230,6 +235,45 @@ TEST_SUITE("tests/integration/people") {
     REQUIRE(answer.outcomes.size() == 1);
     CHECK(answer.outcomes[0].code == ErrorCode::unknown_device);
     CHECK(user.first.ask(wire::Ping{}).done);
+  }
+
+  TEST_CASE("a lost account comes back with the root key alone; the lost device and its mail go") {
+    Story story;
+    auto& lost = story.device(Account::from_seed(1));
+    lost.acks = false;
+    lost.connect();
+    REQUIRE(lost.register_user("anna").welcome);
+    auto& sender = story.member(9);
+    REQUIRE(sender.submit(lost.account(), 1, "never acknowledged").accepted());
+    CHECK(story.relay.status().queued_envelopes == 1);
+
+    auto& fresh = story.device(Account::of_device(1, 1, support::recovered_list(1, nullptr, 1)));
+    fresh.connect();
+    const auto held = fresh.register_user().list;
+    REQUIRE(held);
+    REQUIRE(wire::verify_device_list(held->view()));
+    CHECK(held->body == lost.account().list.body);
+    CHECK(story.relay.status().devices == 2);  // nothing has changed yet
+    CHECK(lost.ask(wire::Ping{}).done);
+
+    const auto next = Account::of_device(1, 1, support::recovered_list(1, &*held, 1));
+    const auto welcome = fresh.ask(registration_of(next)).welcome;
+    REQUIRE(welcome);
+    CHECK(welcome->list == wire::ListVersion{2, 1});
+    CHECK(welcome->own_name == "anna");
+    lost.await_closed();
+    CHECK(lost.closing == ErrorCode::removed);
+    const auto figures = story.relay.status();
+    CHECK(figures.queued_envelopes == 0);
+    CHECK(figures.devices == 2);
+
+    // The lost device is told what became of it, and nothing else; the others find the new one.
+    lost.connect();
+    CHECK(lost.login().code == ErrorCode::unknown_device);
+    CHECK(lost.register_user().lists == std::vector<wire::Bytes>{next.list.body});
+    CHECK(sender.ask(wire::GetUser{{}, "anna"}).lists == std::vector<wire::Bytes>{next.list.body});
+    CHECK(sender.submit(next, 2, "welcome back").accepted());
+    fresh.await_texts(1);
   }
 
   TEST_CASE("a submit for an older device list is refused with the new one") {

@@ -12,7 +12,10 @@ struct Copy {
   }
   void operator()(const wire::Welcome& body) const { answer.welcome = body; }
   void operator()(const wire::Done&) const { answer.done = true; }
-  void operator()(const wire::User& body) const { add(body.list); }
+  void operator()(const wire::User& body) const {
+    add(body.list);
+    answer.list = wire::SignedList::copy_of(body.list);
+  }
   void operator()(const wire::Prekeys& body) const {
     add(body.list);
     answer.bundles = body.bundles;

@@ -27,7 +27,8 @@ struct Answer {
   std::uint32_t retry_after_ms = 0;
   std::optional<wire::Welcome> welcome;
   std::vector<wire::Outcome> outcomes;
-  std::vector<wire::Bytes> lists;  // bodies
+  std::vector<wire::Bytes> lists;        // bodies
+  std::optional<wire::SignedList> list;  // of User, whole
   std::vector<wire::Bundle> bundles;
   bool done = false;
 

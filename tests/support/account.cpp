@@ -25,8 +25,9 @@ crypto::RootKey root_of(std::uint64_t seed) {
   return crypto::RootKey(crypto::SigningKey::draw(stream_for("root", seed, 0)));
 }
 
-crypto::ListKey list_key_of(std::uint64_t seed) {
-  return crypto::ListKey(crypto::SigningKey::draw(stream_for("list", seed, 0)));
+// Index 0 is the list key of from_seed(); the others are of devices that recovered the account.
+crypto::ListKey list_key_of(std::uint64_t seed, std::uint32_t index = 0) {
+  return crypto::ListKey(crypto::SigningKey::draw(stream_for("list", seed, index)));
 }
 
 crypto::DeviceKeys device_of(std::uint64_t seed, std::uint32_t index) {
@@ -46,6 +47,17 @@ wire::SignedList next_list(std::uint64_t seed, const wire::SignedList& previous,
   for (const std::uint32_t index : devices) entries.push_back(signed_device_of(seed, index));
   auto list = crypto::make_next_list(previous, list_key_of(seed), entries);
   assert(list && "`previous` is a list of this seed, and no index stands twice");
+  return *std::move(list);
+}
+
+wire::SignedList recovered_list(std::uint64_t seed, const wire::SignedList* previous,
+                                std::uint32_t device) {
+  const std::array devices{signed_device_of(seed, device)};
+  const crypto::ListKey fresh = list_key_of(seed, device + 1);
+  auto list = previous == nullptr
+                  ? crypto::make_first_list(root_of(seed), fresh, devices)
+                  : crypto::make_recovered_list(root_of(seed), fresh, *previous, devices);
+  assert(list && "`previous` is a list of this seed");
   return *std::move(list);
 }
 

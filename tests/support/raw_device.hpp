@@ -49,6 +49,11 @@ struct Account {
 [[nodiscard]] wire::SignedList next_list(std::uint64_t seed, const wire::SignedList& previous,
                                          std::span<const std::uint32_t> devices);
 
+// The list with which one device of the user of `seed` takes over, given the root key alone: signed
+// by a list key of its own, it follows `previous`, or no list when there is none.
+[[nodiscard]] wire::SignedList recovered_list(std::uint64_t seed, const wire::SignedList* previous,
+                                              std::uint32_t device);
+
 class Fleet;
 
 class RawDevice {

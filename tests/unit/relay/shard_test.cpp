@@ -140,6 +140,80 @@ TEST_CASE("a registration for a key that the handshake did not prove is refused"
   CHECK(world.counters.users.get() == 0);
 }
 
+TEST_CASE("a device with the root key alone is told the list, follows it, and takes over") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId old = world.join(bob);
+  world.ask(old, 5, wire::SetName{"bob"});
+  world.round();
+  (void)world.only<wire::Done>(old);
+
+  Account fresh = Account::of_device(1, 1, support::recovered_list(1, nullptr, 1));
+  const SessionId session = world.connect(fresh, false);  // under the rates
+  world.ask(session, 1, wire::Login{1, fresh.user, fresh.device});
+  CHECK(world.refusal(session) == ErrorCode::unknown_device);
+  world.ask(session, 2, World::registration(fresh));
+  const auto held = wire::SignedList::copy_of(world.only<wire::User>(session).list);
+  CHECK(held.body == bob.list.body);
+  CHECK(world.host.lifted.count(session) == 0);
+
+  fresh = Account::of_device(1, 1, support::recovered_list(1, &held, 1));
+  world.ask(session, 3, World::registration(fresh));
+  CHECK(world.only<wire::Closing>(old).code == ErrorCode::removed);
+  world.round();
+  const auto frames = world.host.take_frames(session);
+  REQUIRE(frames.size() == 2);
+  const auto& welcome = std::get<wire::Welcome>(frames[0]->body);
+  CHECK(welcome.list == wire::ListVersion{2, 1});
+  CHECK(welcome.own_name == "bob");
+}
+
+TEST_CASE("a registration that does not follow the list must still prove its device, and counts "
+          "for the rate") {
+  World world;
+  (void)world.join(Account::from_seed(1));
+  const Account fresh = Account::of_device(1, 1, support::recovered_list(1, nullptr, 1));
+  const SessionId stranger = world.connect(Account::from_seed(2), false);
+  world.ask(stranger, 1, World::registration(fresh));
+  CHECK(world.refusal(stranger) == ErrorCode::unauthorized);
+  std::uint32_t told = 0;
+  for (; told < 9; ++told) {
+    const SessionId session = world.connect(fresh, false);
+    world.ask(session, 1, World::registration(fresh));
+    const auto frames = world.host.take_frames(session);
+    REQUIRE(frames.size() == 1);
+    if (const auto* refused = std::get_if<wire::Refused>(&frames[0]->body)) {
+      CHECK(refused->code == ErrorCode::rate_limited);
+      break;
+    }
+    CHECK(std::holds_alternative<wire::User>(frames[0]->body));
+  }
+  CHECK(told == 4);  // the stranger's was the first of five
+}
+
+TEST_CASE("Welcome says the name that holds after the registration, whatever became of the one "
+          "asked for") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const Account eve = Account::from_seed(2);
+  const auto own_name = [&](const Account& account, const char* asked) {
+    const SessionId session = world.connect(account);
+    wire::Register registration = World::registration(account);
+    if (asked != nullptr) registration.name = asked;
+    world.ask(session, 1, registration);
+    world.round();
+    const auto frames = world.host.take_frames(session);
+    REQUIRE(frames.size() == 2);
+    return std::get<wire::Welcome>(frames[0]->body).own_name;
+  };
+  CHECK(own_name(bob, nullptr).empty());
+  CHECK(own_name(bob, "Bob") == "bob");
+  CHECK(own_name(bob, nullptr) == "bob");
+  CHECK(own_name(eve, "bob").empty());  // taken
+  CHECK(own_name(eve, "eve") == "eve");
+  CHECK(own_name(eve, "bob") == "eve");
+}
+
 TEST_CASE("a request out of its state ends the session, and nothing after it is answered") {
   World world;
   const Account bob = Account::from_seed(1);

@@ -136,6 +136,18 @@ constexpr std::optional<CodecError> kMalformed{CodecError::malformed};
       forged_relay_frame(builder, fb::CreateDeliverDirect(builder, number, &envelope)));
 }
 
+// A Welcome with this name, or with none.
+[[nodiscard]] auto welcome_name(std::optional<std::string_view> name) {
+  Builder builder;
+  const fb::Id store;
+  flatbuffers::Offset<flatbuffers::String> written;
+  if (name) written = builder.CreateString(name->data(), name->size());
+  const auto limits = fb::CreateLimits(builder);
+  const auto body = fb::CreateWelcome(builder, 1, &store, 0, 0, 0, 0, 0, fb::ErrorCode::ok, limits,
+                                      false, written);
+  return relay_refusal(forged_relay_frame(builder, body, 1));
+}
+
 const fb::Outcome kOk{0, wire::kNoList, 0};
 constexpr auto kStale = static_cast<std::uint8_t>(wire::ErrorCode::stale_list);
 
@@ -256,6 +268,18 @@ TEST_SUITE("schema/wire/codec, bounds") {
     CHECK(std::get<wire::SetName>(parsed->body).name == odd);
   }
 
+  TEST_CASE("the own name in a Welcome is a folded name, or absent") {
+    CHECK(welcome_name({}) == kAccepted);
+    CHECK(welcome_name("") == kOutOfBounds);
+    CHECK(welcome_name(std::string(wire::kNameSizeMin - 1, 'a')) == kOutOfBounds);
+    CHECK(welcome_name(std::string(wire::kNameSizeMin, 'a')) == kAccepted);
+    CHECK(welcome_name(std::string(wire::kNameSizeMax, 'a')) == kAccepted);
+    CHECK(welcome_name(std::string(wire::kNameSizeMax + 1, 'a')) == kOutOfBounds);
+    CHECK(welcome_name("Anna") == kOutOfBounds);
+    CHECK(welcome_name("an na") == kOutOfBounds);
+    CHECK(welcome_name(std::string_view("an\0na", 5)) == kOutOfBounds);
+  }
+
   TEST_CASE("a reply brings at most kDevicesMax key bundles") {
     CHECK(prekeys(0, false) == kAccepted);
     CHECK(prekeys(wire::kDevicesMax, false) == kAccepted);
@@ -350,6 +374,18 @@ TEST_SUITE("schema/wire/codec, bounds") {
     auto to = recipients(wire::kRecipientsMax - bodies.size());
     for (std::uint32_t i = 0; i < bodies.size(); ++i) to.push_back(recipient(to.size(), i));
     CHECK(submit(to, bodies, bodies.size() * wire::kEnvelopeSizeMax) == kAccepted);
+  }
+
+  TEST_CASE("what passes before a Welcome fits its frames, also with the longest list") {
+    const wire::Bytes body(wire::kListBodySizeMax, 0x5a);
+    wire::Register registration;
+    registration.list.body = body;
+    const std::string name(wire::kRawNameSizeMax, 'a');
+    registration.name = name;
+    wire::Encoder encoder;
+    CHECK(encoder.encode(wire::Request{1, registration}).size() <= wire::kFrameSizeMaxBeforeLogin);
+    const wire::User held{registration.list};
+    CHECK(encoder.encode(wire::RelayFrame{1, held}).size() <= wire::kFrameSizeMaxBeforeLogin);
   }
 
   TEST_CASE("vectors that fill the frame are refused by their count") {

@@ -82,10 +82,38 @@ TEST_CASE("a list that is not newer, or follows another than the one in force, i
   CHECK(put({2, 4}, wire::ListVersion{2, 5}) == "s1 call 5: conflict");
   CHECK(put({1, 9}, wire::ListVersion{2, 5}) == "s1 call 5: conflict");
   CHECK(put({2, 6}, wire::ListVersion{2, 4}) == "s1 call 5: conflict");
-  CHECK(put({2, 5}, {}) == "s1 call 5: conflict");
-  CHECK(put({1, 1}, {}) == "s1 call 5: conflict");
   CHECK(put({3, 1}, wire::ListVersion{2, 5}) == "s1 call 5: ok");  // the generation counts first
   CHECK(put({3, 2}, {}) == "s1 call 5: ok");  // a registration with a newer list
+}
+
+TEST_CASE("a registration that is not newer is answered with the list in force, and changes "
+          "nothing") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1, {0}, {2, 5});
+  slot.add(bob);
+  slot.attach(1, bob);
+  (void)slot.said();
+  for (const wire::ListVersion version : {wire::ListVersion{2, 5}, {2, 4}, {1, 9}}) {
+    slot.call(2, 6, EngineUnderTest::put_of(make_user(1, {1}, version)));
+    REQUIRE(slot.effects().size() == 1);
+    const auto& answer = std::get<AnswerTo>(slot.effects()[0]);
+    CHECK(answer.origin.session == 2);
+    CHECK(std::get<FoundUser>(answer.answer).list->body == bob.list.body);
+    CHECK(slot.said() == Lines{"s2 call 6: user"});
+  }
+  CHECK_FALSE(slot.flush());
+  CHECK(slot.counters->devices.get() == 1);
+  slot.call(2, 7, GetPrekeys{bob.id, {make_user(1, {1}).device()}, {}, false});
+  CHECK(slot.said() == Lines{"s2 call 7: prekeys"});
+}
+
+TEST_CASE("the list that a registration must follow is not told before it is on the disk") {
+  EngineUnderTest slot;
+  slot.call(1, 5, EngineUnderTest::put_of(make_user(1)));
+  slot.call(2, 6, EngineUnderTest::put_of(make_user(1, {1})));
+  CHECK(slot.said().empty());
+  slot.commit();
+  CHECK(slot.said() == Lines{"s1 call 5: ok", "s2 call 6: user"});
 }
 
 TEST_CASE("without a record of the user any list is taken, whatever it follows") {
@@ -243,6 +271,32 @@ TEST_CASE("the user's record remembers one name, and a new list keeps it") {
   slot.call(2, 8, HoldsName{"bob", bob.id});
   CHECK(slot.said() ==
         Lines{"s1 call 5: ok", "s1 call 6: ok", "s1 call 7: previous bob", "s2 call 8: ok"});
+}
+
+TEST_CASE("a device that is attached is told the name that its user's record says") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  const auto told = [&] {
+    slot.attach(1, bob);
+    REQUIRE_FALSE(slot.effects().empty());
+    const auto attached = std::get<AttachedAs>(std::get<AnswerTo>(slot.effects()[0]).answer);
+    slot.detach(1, bob);
+    (void)slot.said();
+    return attached.name;
+  };
+  const auto name_it = [&](const char* name) {
+    slot.call(1, 5, SetUserName{bob.id, name});
+    slot.commit();
+    (void)slot.said();
+  };
+  CHECK(told().empty());
+  name_it("bob");
+  CHECK(told() == "bob");
+  slot.restart();
+  CHECK(told() == "bob");
+  name_it("");
+  CHECK(told().empty());
 }
 
 TEST_CASE("one change of a user's name at a time; a name the record does not say is not held") {
