@@ -67,6 +67,7 @@ HandshakeState::HandshakeState(const HandshakeConfig& config)
       own_(config.own),
       ephemeral_(config.ephemeral),
       psk_(config.psk),
+      static_secret_(config.static_secret),
       remote_static_(config.remote_static) {
   assert(remote_static_.has_value() == (role_ == NoiseRole::initiator));
   assert(psk_.has_value() == pattern_->with_psk);
@@ -207,7 +208,7 @@ HandshakeState::Result HandshakeState::mix_secret(Token token) {
     case Token::ee:
       return mix_dh(ephemeral_->secret, *remote_ephemeral_);
     case Token::ss:
-      return mix_dh(own_.secret, *remote_static_);
+      return mix_static_secret();
     case Token::es:
       return initiator ? mix_dh(ephemeral_->secret, *remote_static_)
                        : mix_dh(own_.secret, *remote_ephemeral_);
@@ -222,6 +223,15 @@ HandshakeState::Result HandshakeState::mix_secret(Token token) {
       break;
   }
   assert(false && "e and s are not secrets");
+  return {};
+}
+
+HandshakeState::Result HandshakeState::mix_static_secret() {
+  if (!static_secret_) return mix_dh(own_.secret, *remote_static_);
+  std::optional<SecretKey> shared = static_secret_(*remote_static_);
+  if (!shared) return tl::unexpected(HandshakeError::bad_key);
+  symmetric_->mix_key(shared->view());
+  wipe(shared->bytes);
   return {};
 }
 

@@ -7,6 +7,8 @@
 // Spec:    The Noise Protocol Framework, revision 34, sections 5.3, 7 and 9.
 #pragma once
 
+#include <functional>
+
 #include "schema/wire/noise_symmetric.hpp"
 
 namespace godwit::wire {
@@ -27,6 +29,9 @@ enum class HandshakeError : std::uint8_t {
   dead,           // an earlier message failed
 };
 
+// The Diffie-Hellman of our static key with `peer`, kept from before; nothing when it is zero.
+using StaticSecret = std::function<std::optional<SecretKey>(const Key& peer)>;
+
 struct HandshakeConfig {  // wipes the secrets it carries when it dies
   NoisePattern pattern = NoisePattern::IK;
   NoiseRole role = NoiseRole::initiator;
@@ -35,6 +40,7 @@ struct HandshakeConfig {  // wipes the secrets it carries when it dies
   std::optional<Key> remote_static;  // the initiator's config has it, the responder's has not
   std::optional<SecretKey> psk;      // with IKpsk2 only
   std::optional<KeyPair> ephemeral;  // fixed in tests and simulations, else drawn from the system
+  StaticSecret static_secret = {};   // empty: the handshake computes it
 
   ~HandshakeConfig();
 };
@@ -85,6 +91,7 @@ class HandshakeState {
   [[nodiscard]] Result write_static(Bytes& out);
   [[nodiscard]] Result read_static(ByteView sealed);
   [[nodiscard]] Result mix_secret(Token token);
+  [[nodiscard]] Result mix_static_secret();
   [[nodiscard]] Result mix_dh(const SecretKey& own, const Key& peer);
   void mix_ephemeral(const Key& key);
   void die();
@@ -96,6 +103,7 @@ class HandshakeState {
   KeyPair own_;
   std::optional<KeyPair> ephemeral_;
   std::optional<SecretKey> psk_;
+  StaticSecret static_secret_;
   std::optional<Key> remote_static_;
   std::optional<Key> remote_ephemeral_;
 };

@@ -2,7 +2,9 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <cassert>
+#include <limits>
 
 #include "schema/wire/bytes.hpp"
 #include "schema/wire/hash.hpp"
@@ -127,6 +129,32 @@ DhKey DhKey::draw(const Random& random) {
   return from_secret(Secret::draw(random).value());
 }
 
+std::optional<wire::Key> dh_public_of(const wire::Key& identity) {
+  wire::Key converted;
+  if (crypto_sign_ed25519_pk_to_curve25519(converted.bytes.data(), identity.bytes.data()) != 0) {
+    return {};
+  }
+  return converted;
+}
+
+DhKey dh_key_of(const SigningKey& identity) {
+  return DhKey::from_secret(dh_secret_of(identity).value());
+}
+
+Secret dh_secret_of(const SigningKey& identity) {
+  // The conversion reads the seed alone, so the half with the public key may stay empty.
+  std::array<std::uint8_t, crypto_sign_ed25519_SECRETKEYBYTES> expanded{};
+  std::ranges::copy(identity.seed().bytes, expanded.begin());
+  wire::SecretKey scalar;
+  const int made = crypto_sign_ed25519_sk_to_curve25519(scalar.bytes.data(), expanded.data());
+  assert(made == 0);
+  static_cast<void>(made);
+  Secret secret(scalar);
+  wire::wipe(scalar.bytes);
+  wire::wipe(expanded);
+  return secret;
+}
+
 wire::Signature RootKey::delegate(std::uint32_t gen, const wire::Key& list_key) const {
   return key_.sign(wire::delegation_bytes(user_id(), gen, list_key));
 }
@@ -184,6 +212,22 @@ tl::expected<wire::SignedList, IdentityError> make_next_list(
                     .root = previous.root,
                     .delegation = previous.delegation},
                    list_key, devices);
+}
+
+tl::expected<wire::SignedList, IdentityError> make_recovered_list(
+    const RootKey& root, const ListKey& fresh, const wire::SignedList& previous,
+    std::span<const SignedDevice> devices) {
+  const auto before = wire::verify_device_list(previous.view());
+  if (!before) return unexpected(before.error());
+  if (before->user != root.user_id()) return unexpected(IdentityError::wrong_user);
+  assert(before->version.gen < std::numeric_limits<std::uint32_t>::max());
+  const wire::ListVersion version{before->version.gen + 1, 1};
+  return make_list({.user = before->user,
+                    .version = version,
+                    .previous = wire::sha512_32(previous.body),
+                    .root = root.public_key(),
+                    .delegation = root.delegate(version.gen, fresh.public_key())},
+                   fresh, devices);
 }
 
 tl::expected<std::vector<SignedDevice>, IdentityError> devices_of(const wire::SignedList& list) {

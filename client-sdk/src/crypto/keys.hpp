@@ -10,6 +10,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <tl/expected.hpp>
 
 #include "schema/wire/identity.hpp"
@@ -69,6 +70,11 @@ class DhKey {
   Secret secret_;
   wire::Key public_key_;
 };
+
+// An identity key as an X25519 key, for Diffie-Hellman; nothing for a key of small or mixed order.
+[[nodiscard]] std::optional<wire::Key> dh_public_of(const wire::Key& identity);
+[[nodiscard]] DhKey dh_key_of(const SigningKey& identity);
+[[nodiscard]] Secret dh_secret_of(const SigningKey& identity);  // its secret half alone: cheaper
 
 // R: makes the user id. Needed only to name a list key; its place is the recovery code.
 class RootKey {
@@ -148,6 +154,13 @@ class DeviceKeys {
 // must be the one that signed `previous`; else, and when either list does not verify, it fails.
 [[nodiscard]] tl::expected<wire::SignedList, wire::IdentityError> make_next_list(
     const wire::SignedList& previous, const ListKey& list_key,
+    std::span<const SignedDevice> devices);
+
+// The list with which a new list key takes over, after the recovery code brought the root key back:
+// next generation, sequence 1, chained by hash to `previous`, the last list that is known. Fails as
+// make_next_list does, and with wrong_user when `root` is another user's.
+[[nodiscard]] tl::expected<wire::SignedList, wire::IdentityError> make_recovered_list(
+    const RootKey& root, const ListKey& fresh, const wire::SignedList& previous,
     std::span<const SignedDevice> devices);
 
 // The entries of a list with their signatures, to be carried over into the next one.

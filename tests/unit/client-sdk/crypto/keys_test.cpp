@@ -181,6 +181,39 @@ TEST_SUITE("client-sdk/src/crypto/keys") {
     CHECK(devices_of(first).error() == IdentityError::bad_list_signature);
   }
 
+  TEST_CASE("a recovered root key names a new list key, in a list that follows the last one") {
+    Account account("recovered");
+    const wire::SignedList first = account.first_list();
+    const ListKey fresh(SigningKey::draw(std::ref(account.random)));
+    const auto list =
+        make_recovered_list(account.root, fresh, first, std::vector{account.other_signed_device()});
+    REQUIRE(list.has_value());
+    const auto verified = wire::verify_device_list(list->view());
+    REQUIRE(verified.has_value());
+    CHECK(verified->user == account.root.user_id());
+    CHECK(verified->version == wire::ListVersion{2, 1});
+    CHECK(verified->previous == wire::sha512_32(first.body));
+    REQUIRE(verified->devices.size() == 1);
+    CHECK(verified->devices[0].id == account.other_device.device_id());
+    // From then on the fresh key signs, and the lost one no more.
+    const std::vector next{account.signed_device()};
+    CHECK(make_next_list(*list, fresh, next).has_value());
+    CHECK_FALSE(make_next_list(*list, account.list_key, next).has_value());
+  }
+
+  TEST_CASE("a list is not recovered with another user's root key, or from a damaged list") {
+    Account account("recovered");
+    const Account stranger("stranger");
+    wire::SignedList first = account.first_list();
+    const ListKey fresh(SigningKey::draw(std::ref(account.random)));
+    const std::vector devices{account.signed_device()};
+    CHECK(make_recovered_list(stranger.root, fresh, first, devices).error() ==
+          IdentityError::wrong_user);
+    first.signature.bytes[0] ^= 1;
+    CHECK(make_recovered_list(account.root, fresh, first, devices).error() ==
+          IdentityError::bad_list_signature);
+  }
+
   TEST_CASE("a signed prekey and a seal key verify under their own kind") {
     const Account account("signed keys");
     FixedRandom random("pair");
