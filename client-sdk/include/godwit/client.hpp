@@ -1,0 +1,112 @@
+// godwit/client: start here. One account on this device: its history, its outbox, its connection.
+//
+// Every call may come from any thread. Calls that change something return when the change is
+// durable on this device; what has to travel goes on by itself, across crashes and offline days.
+// Reads see the last committed state. No call waits for the network, but for those named wait_*.
+//
+// A home is a directory. One process at a time opens it. All in it is encrypted, with a key file
+// beside it or with a passphrase.
+//
+// Events are pulled: next_event() takes one, descriptor() is readable while there is one. The
+// queue is bounded; when it overflows the oldest leave and one events_lost tells.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+
+#include "godwit/error.hpp"
+#include "godwit/events.hpp"
+#include "godwit/types.hpp"
+
+namespace godwit {
+
+struct Options {
+  std::filesystem::path home;
+  std::optional<std::string> passphrase = {};  // none: a key file in the home
+  std::size_t events_max = 4'096;
+};
+
+struct Outgoing {
+  std::string to;    // the name of a user
+  std::string text;  // UTF-8, 1 byte to 64 KiB
+  std::optional<std::string> key = {};  // idempotency key, 1 to 256 bytes: one message however often
+};
+
+struct Sent {
+  MessageId id;
+  ConversationId conversation;
+  Status status = Status::queued;  // of an earlier message with the same key: its status now
+};
+
+class Client {
+ public:
+  // Makes a home with a new account. `relay`: godwit://KEY@HOST:PORT. `name`: 2 to 32 of
+  // [a-z0-9._-]. No network: connect() registers it, and says so with an event.
+  [[nodiscard]] static Result<Client> create(const Options& options, std::string_view relay,
+                                             std::string_view name);
+  // The account of a recovery code on this device, which takes the place of all earlier ones.
+  [[nodiscard]] static Result<Client> recover(const Options& options, std::string_view relay,
+                                              std::string_view code);
+  [[nodiscard]] static Result<Client> open(const Options& options);
+
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  // Ends the connection and the thread; what is not yet accepted stays in the outbox.
+  ~Client();
+
+  // Connects and stays connected: after a loss again, with growing, random delays.
+  [[nodiscard]] Result<void> connect();
+  void disconnect();
+
+  [[nodiscard]] Account account() const;
+  // The only way back to the account when the device is lost.
+  [[nodiscard]] Result<std::string> recovery_code() const;
+  [[nodiscard]] Result<void> set_name(std::string_view name);
+
+  [[nodiscard]] Result<Sent> send(const Outgoing& message);
+  // Several in one transaction: all or none.
+  [[nodiscard]] Result<std::vector<Sent>> send(std::span<const Outgoing> messages);
+  // `name` and `conversation` are two ways to say the same.
+  [[nodiscard]] Result<void> mark_read(std::string_view name);
+  [[nodiscard]] Result<void> mark_read(const ConversationId& conversation);
+  [[nodiscard]] Result<void> set_typing(std::string_view name, bool active);
+
+  [[nodiscard]] Result<Page<Conversation>> conversations(const PageRequest& page) const;
+  [[nodiscard]] Result<Page<Message>> messages(std::string_view name, const PageRequest& page) const;
+  [[nodiscard]] Result<Page<Message>> messages(const ConversationId& conversation,
+                                               const PageRequest& page) const;
+  [[nodiscard]] Result<Message> message(const MessageId& id) const;
+  [[nodiscard]] Result<MessageStatus> status(const MessageId& id) const;
+  [[nodiscard]] Result<Explanation> explain(const MessageId& id) const;
+
+  [[nodiscard]] Result<std::vector<Contact>> contacts() const;
+  // 60 digits that both compare; needs a contact that was looked up.
+  [[nodiscard]] Result<std::string> safety_number(std::string_view name) const;
+  // Strangers' messages are held apart until accepted when the policy says so; blocked users'
+  // messages are dropped.
+  [[nodiscard]] Result<void> accept(std::string_view name);
+  [[nodiscard]] Result<void> block(std::string_view name, bool blocked);
+  enum class ContactPolicy : std::uint8_t { open, requests };
+  [[nodiscard]] Result<void> set_contact_policy(ContactPolicy policy);
+
+  [[nodiscard]] std::optional<Event> next_event();
+  [[nodiscard]] int descriptor() const;  // for poll(): readable while an event waits
+  // Waits until an event is there, at most so long. False: none came.
+  [[nodiscard]] bool wait_event(std::chrono::milliseconds timeout);
+
+  // These wait for the network, at most so long; `offline` or `timed_out` lose nothing.
+  [[nodiscard]] Result<void> wait_registered(std::chrono::milliseconds timeout);
+  // Until a message has left `queued`.
+  [[nodiscard]] Result<Status> wait_accepted(const MessageId& id,
+                                             std::chrono::milliseconds timeout);
+  // Until caught up, all that can be sent (receipts too) is accepted, and all acks are confirmed.
+  [[nodiscard]] Result<void> wait_settled(std::chrono::milliseconds timeout);
+
+ private:
+  struct State;
+  explicit Client(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace godwit

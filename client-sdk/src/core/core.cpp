@@ -1,0 +1,565 @@
+// Wires the parts: an input goes to the part that it concerns; the end of a round lets every part
+// send what it owes, writes what changed, commits, and only then hands out frames and events.
+#include "client-sdk/src/core/core.hpp"
+
+#include <algorithm>
+
+#include "client-sdk/src/core/login.hpp"
+#include "client-sdk/src/core/reads.hpp"
+#include "client-sdk/src/crypto/recovery_code.hpp"
+#include "client-sdk/src/crypto/safety_number.hpp"
+#include "schema/wire/hash.hpp"
+
+namespace godwit::core {
+namespace {
+
+// Held lanes that wait longer than this do not keep `settled` from being true.
+constexpr milliseconds kSettledHorizon = std::chrono::seconds{5};
+
+Error no_such_name(std::string_view name) {
+  return {ErrorCode::not_found, "there is no contact " + std::string(name) + " on this device"};
+}
+
+Error key_conflict(const std::string& key) {
+  return {ErrorCode::key_conflict, "the key \"" + key +
+                                       "\" was used for another message; use a new key for a new "
+                                       "message"};
+}
+
+Error offline() { return {ErrorCode::offline, "the relay is not connected"}; }
+
+Result<void> make_account(store::Database& database, const crypto::Random& random, Now now,
+                          std::string_view relay, std::string_view name,
+                          std::optional<wire::SecretKey> root) {
+  Round round(database, random);
+  round.now = now;
+  if (LocalAccount::load(round)) return error_of(store::StoreError::exists);
+  if (auto made = LocalAccount::make(round, relay, name, std::move(root)); !made) return made;
+  const auto account = LocalAccount::load(round);
+  if (account) {
+    Upkeep::make_first(round, *account);
+    (void)round.count();
+  }
+  if (auto done = round.commit(); !done) return error_of(done.error());
+  return {};
+}
+
+}  // namespace
+
+struct Core::State {
+  State(store::Database& database_in, crypto::Random random, LocalAccount account_in)
+      : database(database_in), round(database_in, std::move(random)),
+        account(std::move(account_in)), user(account.record.user) {}
+
+  store::Database& database;
+  Round round;
+  LocalAccount account;
+  const wire::UserId user;
+  Peers peers;
+  Requests requests;
+  HybridClock clock;
+  Upkeep upkeep;
+  Sealer sealer{account};
+  Outbox outbox{account, peers, sealer, requests};
+  Receipts receipts{peers, sealer, outbox, requests};
+  Inbox inbox{account, peers, sealer, outbox, receipts, requests, upkeep, clock};
+  Login login{account, requests, outbox, receipts, upkeep, clock};
+  milliseconds last_sent{};   // of Now::steady
+  milliseconds next_upkeep{};
+
+  void on_answer(const wire::RelayFrame& frame);
+  void pass(const Asked& asked, const wire::RelayFrame& frame);
+  void pass_user(const UserAsked& asked, const wire::User* user, const wire::Refused* refused);
+  void tend(Now now);
+  [[nodiscard]] Result<void> check(const Outgoing& message) const;
+  [[nodiscard]] Sent send_one(const Outgoing& message);
+  [[nodiscard]] ConversationRecord conversation_to(const std::string& name);
+};
+
+// ---- Accounts -----------------------------------------------------------------------------------
+
+Result<void> Core::create_account(store::Database& database, const crypto::Random& random, Now now,
+                                  std::string_view relay, std::string_view name) {
+  if (name.empty()) return Error{ErrorCode::invalid_argument, "an account needs a name"};
+  return make_account(database, random, now, relay, name, {});
+}
+
+Result<void> Core::recover_account(store::Database& database, const crypto::Random& random,
+                                   Now now, std::string_view relay, std::string_view code) {
+  auto root = crypto::parse_recovery_code(code);
+  if (!root) return Error{ErrorCode::invalid_argument, root.error()};
+  auto made = make_account(database, random, now, relay, {}, *root);
+  wire::wipe(root->bytes);
+  return made;
+}
+
+Result<std::unique_ptr<Core>> Core::open(store::Database& database, crypto::Random random,
+                                         Now now) {
+  auto txn = database.read();
+  if (!txn) return error_of(txn.error());
+  const View view(*txn);
+  auto account = LocalAccount::load(view);
+  if (view.failed()) return error_of(*view.failed());
+  if (!account) return error_of(store::StoreError::not_found);
+  auto state = std::make_unique<State>(database, std::move(random), std::move(*account));
+  state->round.now = now;
+  if (auto counters = view.load<CountersRecord>(name_bytes(kCountersName))) {
+    state->round.counters = *counters;
+  }
+  state->upkeep.load(view);
+  state->outbox.load(view);
+  state->peers.load_attention(view);
+  if (view.failed()) return error_of(*view.failed());
+  return std::unique_ptr<Core>(new Core(std::move(state)));
+}
+
+Core::Core(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Core::~Core() = default;
+
+// ---- Frames -------------------------------------------------------------------------------------
+
+void Core::on_connected(Now now) {
+  state_->round.now = now;
+  state_->login.start(state_->round);
+}
+
+void Core::on_frame(const wire::RelayFrame& frame, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  if (const auto* deliver = std::get_if<wire::Deliver>(&frame.body)) {
+    s.inbox.on_deliver(s.round, *deliver);
+  } else if (std::holds_alternative<wire::CaughtUp>(frame.body)) {
+    s.login.on_caught_up(s.round);
+  } else if (const auto* low = std::get_if<wire::KeysLow>(&frame.body)) {
+    s.upkeep.tend(s.round, s.account, s.requests, low->one_time_keys_left);
+  } else if (const auto* closing = std::get_if<wire::Closing>(&frame.body)) {
+    s.login.on_closing(s.round, *closing);
+  } else {
+    s.on_answer(frame);
+  }
+}
+
+void Core::State::on_answer(const wire::RelayFrame& frame) {
+  const auto asked = requests.answered(frame.request);
+  if (!asked) return;  // a refusal of what it could not read, or an answer to nothing
+  pass(*asked, frame);
+}
+
+void Core::State::pass_user(const UserAsked& asked, const wire::User* found,
+                            const wire::Refused* refused) {
+  if (asked.claimed_by != wire::UserId{}) {
+    inbox.on_name(round, asked, found, refused);
+    return;
+  }
+  if (asked.user == user) {
+    if (found != nullptr) login.on_own_list(round, *found);
+    return;
+  }
+  inbox.on_user(round, asked, found, refused);
+  outbox.on_user(round, asked, found, refused);
+}
+
+void Core::State::pass(const Asked& asked, const wire::RelayFrame& frame) {
+  const auto* refused = std::get_if<wire::Refused>(&frame.body);
+  const auto* done = std::get_if<wire::Done>(&frame.body);
+  const auto* found = std::get_if<wire::User>(&frame.body);
+  const auto* welcome = std::get_if<wire::Welcome>(&frame.body);
+  if (const auto* submit = std::get_if<SubmitAsked>(&asked)) {
+    if (const auto* reply = std::get_if<wire::Submitted>(&frame.body)) {
+      return outbox.on_submitted(round, *submit, *reply);
+    }
+    if (refused != nullptr) return outbox.on_submit_refused(round, *submit, *refused);
+  } else if (std::holds_alternative<LoginAsked>(asked)) {
+    if (welcome != nullptr) return login.on_welcome(round, *welcome, false);
+    if (refused != nullptr) return login.on_refused(round, *refused, false);
+  } else if (std::holds_alternative<RegisterAsked>(asked)) {
+    if (welcome != nullptr) return login.on_welcome(round, *welcome, true);
+    if (found != nullptr) return login.on_conflict(round, *found);
+    if (refused != nullptr) return login.on_refused(round, *refused, true);
+  } else if (const auto* keys = std::get_if<KeysPut>(&asked)) {
+    if (done != nullptr) return upkeep.on_put(round, *keys);
+    if (refused != nullptr) return upkeep.on_put_failed();
+  } else if (const auto* name = std::get_if<NamePut>(&asked)) {
+    if (done != nullptr || refused != nullptr) return login.on_name_put(round, *name, refused);
+  } else if (const auto* who = std::get_if<UserAsked>(&asked)) {
+    if (found != nullptr || refused != nullptr) return pass_user(*who, found, refused);
+  } else if (const auto* prekeys = std::get_if<PrekeysAsked>(&asked)) {
+    const auto* reply = std::get_if<wire::Prekeys>(&frame.body);
+    if (reply != nullptr || refused != nullptr) {
+      return outbox.on_prekeys(round, *prekeys, reply, refused);
+    }
+  } else if (done != nullptr || refused != nullptr) {
+    return;  // Ack, Ping, PutDevices: the next login looks again
+  }
+  login.close("the relay answered what was not asked");
+}
+
+void Core::on_disconnected(Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  (void)s.requests.abandon();
+  s.login.on_disconnected(s.round);
+  s.outbox.on_disconnected();
+  s.receipts.on_disconnected();
+  s.inbox.on_disconnected();
+  s.upkeep.on_put_failed();
+}
+
+// ---- Time and rounds ----------------------------------------------------------------------------
+
+void Core::on_time(Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  s.tend(now);
+  const auto oldest = s.requests.oldest();
+  if (oldest && now.steady - *oldest >= kAnswerWait) {
+    s.login.close("the relay does not answer");
+    return;
+  }
+  if (s.login.link().logged_in && now.steady - s.last_sent >= kPingInterval) {
+    s.requests.ask(s.round, wire::Ping{}, PingAsked{});
+  }
+}
+
+void Core::State::tend(Now now) {
+  if (now.steady < next_upkeep) return;
+  next_upkeep = now.steady + kUpkeepInterval;
+  inbox.sweep_seen(round);
+  if (!login.link().logged_in) return;
+  upkeep.tend(round, account, requests, {});
+  if (login.caught_up()) upkeep.sweep(round);  // what the mailbox holds may still need old keys
+}
+
+Result<void> Core::end_round(Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  if (s.login.link().logged_in && !s.login.link().close) {
+    s.receipts.pump(s.round);
+    s.outbox.pump(s.round);
+    s.inbox.pump(s.round);
+  }
+  s.peers.flush(s.round);
+  if (!s.round.dirty()) return {};
+  if (auto done = s.round.commit(); !done) return error_of(done.error());
+  return {};
+}
+
+std::vector<wire::Bytes> Core::take_frames() {
+  auto frames = state_->round.take_frames();
+  if (!frames.empty()) state_->last_sent = state_->round.now.steady;
+  return frames;
+}
+
+std::vector<Event> Core::take_events() { return state_->round.take_events(); }
+
+std::optional<std::chrono::milliseconds> Core::deadline() const {
+  const State& s = *state_;
+  std::optional<milliseconds> first = s.next_upkeep;
+  const auto sooner = [&](std::optional<milliseconds> other) {
+    if (other && *other < *first) first = other;
+  };
+  if (const auto oldest = s.requests.oldest()) sooner(*oldest + kAnswerWait);
+  if (s.login.link().logged_in) {
+    sooner(s.last_sent + kPingInterval);
+    sooner(s.outbox.deadline());
+    sooner(s.receipts.deadline());
+    sooner(s.inbox.deadline());
+  }
+  return first;
+}
+
+const Core::Link& Core::link() const { return state_->login.link(); }
+bool Core::registered() const { return state_->account.record.registered; }
+
+bool Core::settled() const {
+  const State& s = *state_;
+  return s.login.link().logged_in && s.login.caught_up() && s.inbox.idle() &&
+         s.requests.waiting() == s.requests.count<PingAsked>() && !s.receipts.owing() &&
+         s.upkeep.all_put() && s.outbox.idle(s.round.now.steady, kSettledHorizon);
+}
+
+// ---- Commands -----------------------------------------------------------------------------------
+
+// What would refuse this message; nothing is changed yet, so that a batch is all or nothing.
+Result<void> Core::State::check(const Outgoing& message) const {
+  if (message.text.empty() || message.text.size() > wire::kTextSizeMax) {
+    return Error{ErrorCode::invalid_argument, "a text has 1 byte to 64 KiB"};
+  }
+  if (!wire::is_utf8(message.text)) {
+    return Error{ErrorCode::invalid_argument, "the text is not UTF-8"};
+  }
+  if (const auto known = reads::user_of(round, message.to)) {
+    const auto contact = round.load<ContactRecord>(known->view());
+    if (contact && contact->blocked) {
+      return Error{ErrorCode::invalid_argument, message.to + " is blocked; unblock them to write"};
+    }
+  } else {
+    const auto folded = wire::fold_name(message.to);
+    if (!folded) {
+      return Error{ErrorCode::invalid_argument,
+                   "\"" + message.to + "\" is no name: 2 to 32 of a-z, 0-9, dot, dash, underscore"};
+    }
+    if (*folded == account.record.name) {
+      return Error{ErrorCode::invalid_argument, "this is your own name; write to somebody else"};
+    }
+  }
+  if (!message.key) return {};
+  if (message.key->empty() || message.key->size() > kKeySizeMax) {
+    return Error{ErrorCode::invalid_argument, "a key has 1 to 256 bytes"};
+  }
+  const auto before = history::find_message(round, account.message_id_of(*message.key), user);
+  if (!before || !before->record.outgoing) return {};
+  const auto conversation = reads::conversation_of(round, message.to);
+  if (conversation && before->place.conversation == *conversation &&
+      before->record.text == message.text) {
+    return {};
+  }
+  return key_conflict(*message.key);
+}
+
+ConversationRecord Core::State::conversation_to(const std::string& name) {
+  const auto known = reads::user_of(round, name);
+  if (!known) return history::conversation_named(round, *wire::fold_name(name));
+  auto contact = peers.contact(round, *known);
+  if (contact && !contact->accepted) {  // who writes to somebody accepts them
+    contact->accepted = true;
+    peers.save(round, *contact);
+  }
+  return history::conversation_with(round, *known);
+}
+
+// Precondition: check() found nothing.
+Sent Core::State::send_one(const Outgoing& message) {
+  ConversationRecord conversation = conversation_to(message.to);
+  MessageRecord record;
+  if (message.key) {
+    record.key = *message.key;
+    record.id = account.message_id_of(*message.key);
+    if (const auto place = history::place_of(round, record.id, user)) {
+      const auto before = history::load(round, *place);
+      return {as_id<MessageId>(record.id), as_id<ConversationId>(place->conversation),
+              before ? before->status : Status::queued};
+    }
+  } else {
+    round.random(record.id.bytes);
+  }
+  record.outgoing = true;
+  record.sender = user;
+  record.device = account.record.device;
+  record.hlc = clock.next(round);
+  record.text = message.text;
+  record.created = round.wall();
+  record.outbox = round.counters.outbox + 1;
+  const MessagePlace place = history::add(round, conversation, record);
+  outbox.add_text(round, conversation, place);
+  return {as_id<MessageId>(record.id), as_id<ConversationId>(conversation.id), Status::queued};
+}
+
+Result<std::vector<Sent>> Core::send(std::span<const Outgoing> messages, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  if (s.outbox.size() + messages.size() > kOutboxMax) {
+    return Error{ErrorCode::outbox_full, "too many messages wait; try again when some have gone"};
+  }
+  std::map<std::string, const Outgoing*> keys;
+  for (const Outgoing& message : messages) {
+    if (auto wrong = s.check(message); !wrong) return wrong.error();
+    if (!message.key) continue;
+    const auto [twin, fresh] = keys.emplace(*message.key, &message);
+    if (!fresh && (twin->second->text != message.text || twin->second->to != message.to)) {
+      return key_conflict(*message.key);
+    }
+  }
+  std::vector<Sent> sent;
+  for (const Outgoing& message : messages) sent.push_back(s.send_one(message));
+  return sent;
+}
+
+Result<void> Core::mark_read(const ConversationId& conversation, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  const auto id = as_id<LocalConversation>(conversation);
+  auto record = s.round.load<ConversationRecord>(id.view());
+  if (!record) return Error{ErrorCode::not_found, "there is no such conversation"};
+  if (record->unread == 0 && record->read_arrival != 0) return {};
+  record->unread = 0;
+  record->read_arrival = s.round.counters.arrival;
+  record->read_hlc = record->last_hlc;
+  s.round.save(id.view(), *record);
+  const auto contact = record->resolved ? s.peers.contact(s.round, record->user) : std::nullopt;
+  if (!contact) return {};
+  for (const auto& listed : Peers::devices_of(*contact).devices) {
+    Peer* peer = s.peers.device(s.round, listed.id);
+    if (peer == nullptr || peer->record.text_seq <= peer->record.read) continue;
+    peer->change().read = peer->record.text_seq;
+    peer->change().receipt_owed = true;
+  }
+  return {};
+}
+
+Result<void> Core::set_typing(std::string_view name, bool active, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  if (!s.login.link().logged_in) return offline();
+  const auto user = reads::user_of(s.round, name);
+  const auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
+  if (!contact) return no_such_name(name);
+  const wire::DeviceList list = Peers::devices_of(*contact);
+  for (const auto& listed : list.devices) {
+    Peer* peer = s.peers.device(s.round, listed.id);
+    if (peer == nullptr || !Sealer::reachable(*peer)) continue;
+    const wire::Bytes body = s.sealer.seal_typing(s.round, *peer, active);
+    wire::Submit submit;
+    s.round.random(submit.request_id.bytes);
+    submit.ttl_s = static_cast<std::uint32_t>(kTypingTtl.count());
+    submit.recipients.push_back({*user, listed.id, list.version, 0});
+    submit.bodies.push_back(body);
+    s.requests.ask(s.round, std::move(submit), SubmitAsked{});
+  }
+  return {};
+}
+
+Result<void> Core::set_name(std::string_view name, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  const auto folded = wire::fold_name(name);
+  if (!folded) {
+    return Error{ErrorCode::invalid_argument,
+                 "a name has 2 to 32 characters of a-z, 0-9, dot, dash and underscore"};
+  }
+  if (s.login.link().logged_in) {
+    s.requests.ask(s.round, wire::SetName{*folded}, NamePut{*folded});
+    return {};
+  }
+  if (s.account.record.registered) return offline();
+  s.account.record.name = *folded;
+  s.account.save(s.round);
+  return {};
+}
+
+Result<void> Core::accept(std::string_view name, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  const auto user = reads::user_of(s.round, name);
+  auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
+  if (!contact) return no_such_name(name);
+  contact->accepted = true;
+  s.peers.save(s.round, *contact);
+  auto conversation = history::conversation_with(s.round, *user);
+  conversation.request = false;
+  s.round.save(conversation.id.view(), conversation);
+  for (const auto& listed : Peers::devices_of(*contact).devices) {
+    Peer* peer = s.peers.device(s.round, listed.id);
+    if (peer != nullptr && peer->record.seq > 0) peer->change().receipt_owed = true;
+  }
+  return {};
+}
+
+Result<void> Core::block(std::string_view name, bool blocked, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  const auto user = reads::user_of(s.round, name);
+  auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
+  if (!contact) return no_such_name(name);
+  contact->blocked = blocked;
+  s.peers.save(s.round, *contact);
+  return {};
+}
+
+Result<void> Core::set_contact_policy(Client::ContactPolicy policy, Now now) {
+  State& s = *state_;
+  s.round.now = now;
+  s.account.record.requests = policy == Client::ContactPolicy::requests;
+  s.account.save(s.round);
+  return {};
+}
+
+// ---- Reads --------------------------------------------------------------------------------------
+
+Account Core::account() const {
+  const AccountRecord& record = state_->account.record;
+  return {as_id<UserId>(record.user), as_id<DeviceId>(record.device), record.name, record.relay,
+          record.registered};
+}
+
+wire::KeyPair Core::transport_keys() const { return state_->account.device().transport().pair(); }
+
+Result<std::string> Core::recovery_code() const {
+  auto seed = state_->account.root_seed();
+  if (!seed) return Error{ErrorCode::not_found, "this device does not hold the recovery code"};
+  auto code = crypto::format_recovery_code(*seed);
+  wire::wipe(seed->bytes);
+  return code;
+}
+
+namespace {
+
+template <class Read>
+auto over_snapshot(const store::Database& database, const Read& read)
+    -> decltype(read(std::declval<const View&>())) {
+  auto txn = database.read();
+  if (!txn) return error_of(txn.error());
+  return read(View(*txn));
+}
+
+}  // namespace
+
+Result<ConversationId> Core::conversation_of(std::string_view name) const {
+  return over_snapshot(state_->database, [&](const View& view) -> Result<ConversationId> {
+    const auto id = reads::conversation_of(view, name);
+    if (!id) return id.error();
+    return as_id<ConversationId>(*id);
+  });
+}
+
+Result<Page<Conversation>> Core::conversations(const PageRequest& page) const {
+  return over_snapshot(state_->database,
+                       [&](const View& view) { return reads::conversations(view, page); });
+}
+
+Result<Page<Message>> Core::messages(const ConversationId& conversation,
+                                     const PageRequest& page) const {
+  return over_snapshot(state_->database, [&](const View& view) {
+    return reads::messages(view, as_id<LocalConversation>(conversation), page);
+  });
+}
+
+Result<Message> Core::message(const MessageId& id) const {
+  return over_snapshot(state_->database,
+                       [&](const View& view) { return reads::message(view, id); });
+}
+
+Result<MessageStatus> Core::status(const MessageId& id) const {
+  return over_snapshot(state_->database,
+                       [&](const View& view) { return reads::status(view, id); });
+}
+
+Result<Explanation> Core::explain(const MessageId& id) const {
+  return over_snapshot(state_->database, [&](const View& view) -> Result<Explanation> {
+    auto explanation = reads::explain(view, id);
+    if (!explanation) return explanation;
+    const auto found =
+        history::find_message(view, as_id<wire::MessageId>(id), state_->user);
+    if (found && found->record.outbox != 0) {
+      std::string waits = state_->outbox.waits_on(found->record.outbox);
+      if (!waits.empty()) explanation->waits_on = std::move(waits);
+    }
+    return explanation;
+  });
+}
+
+Result<std::vector<Contact>> Core::contacts() const {
+  return over_snapshot(state_->database, [](const View& view) { return reads::contacts(view); });
+}
+
+Result<std::string> Core::safety_number(std::string_view name) const {
+  return over_snapshot(state_->database, [&](const View& view) -> Result<std::string> {
+    const auto user = reads::user_of(view, name);
+    const auto contact = user ? view.load<ContactRecord>(user->view()) : std::nullopt;
+    const auto own = view.load<AccountRecord>(name_bytes(kAccountName));
+    if (!contact || !own) return no_such_name(name);
+    return crypto::safety_number(own->list.root, own->user, contact->list.root, contact->user);
+  });
+}
+
+}  // namespace godwit::core

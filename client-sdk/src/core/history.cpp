@@ -1,0 +1,240 @@
+#include "client-sdk/src/core/history.hpp"
+
+#include <algorithm>
+
+namespace godwit::core {
+namespace {
+
+constexpr unsigned kCounterBits = 16;
+
+// Where two ids of one message may differ: the sender. 8 bytes keep them apart.
+wire::ByteView sender_tag(const wire::UserId& sender) { return sender.view().first(8); }
+
+std::string preview_of(std::string_view text) {
+  std::size_t size = std::min(text.size(), kPreviewSizeMax);
+  while (size > 0 && size < text.size() && (text[size] & 0xc0) == 0x80) --size;  // whole characters
+  return std::string(text.substr(0, size));
+}
+
+void summarise(ConversationRecord& conversation, const MessageRecord& message) {
+  if (message.hlc < conversation.last_hlc) return;
+  conversation.last_hlc = message.hlc;
+  conversation.last_text = preview_of(message.text);
+  conversation.last_outgoing = message.outgoing;
+  conversation.last_time = time_of(message.hlc);
+}
+
+void touch(Round& round, ConversationRecord& conversation) {
+  if (conversation.activity != 0) {
+    round.erase(Table::recent, {}, order_bytes(conversation.activity));
+  }
+  conversation.activity = ++round.count().activity;
+  round.save({}, order_bytes(conversation.activity), Recent{conversation.id});
+}
+
+ConversationRecord create(Round& round) {
+  ConversationRecord conversation;
+  round.random(conversation.id.bytes);
+  auto& event = round.tell(EventKind::conversation_added);
+  event.conversation = as_id<ConversationId>(conversation.id);
+  return conversation;
+}
+
+}  // namespace
+
+SortKey sort_key_of(std::uint64_t hlc, const wire::DeviceId& device,
+                    const wire::MessageId& message) {
+  SortKey key;
+  const auto time = order_bytes(hlc);
+  std::ranges::copy(time, key.bytes.begin());
+  std::ranges::copy(device.view().first(4), key.bytes.begin() + 8);
+  std::ranges::copy(message.view().first(4), key.bytes.begin() + 12);
+  return key;
+}
+
+Milliseconds time_of(std::uint64_t hlc) { return hlc >> kCounterBits; }
+
+// ---- Clock --------------------------------------------------------------------------------------
+
+void HybridClock::relay_says(Milliseconds relay_time, Milliseconds own_time) {
+  offset_ = static_cast<std::int64_t>(relay_time) - static_cast<std::int64_t>(own_time);
+}
+
+Milliseconds HybridClock::bounded(Milliseconds own) const {
+  if (!offset_) return own;
+  const auto relay = static_cast<std::int64_t>(own) + *offset_;
+  const std::int64_t bound = kClockAheadMax.count();
+  return static_cast<Milliseconds>(
+      std::clamp(static_cast<std::int64_t>(own), relay - bound, relay + bound));
+}
+
+std::uint64_t HybridClock::next(Round& round) const {
+  std::uint64_t& hlc = round.count().hlc;
+  hlc = std::max(hlc + 1, bounded(round.wall()) << kCounterBits);
+  return hlc;
+}
+
+bool HybridClock::saw(Round& round, std::uint64_t hlc) const {
+  const Milliseconds bound =
+      bounded(round.wall()) + static_cast<Milliseconds>(kHlcAheadMax.count());
+  if (time_of(hlc) > bound) return false;
+  if (hlc > round.counters.hlc) round.count().hlc = hlc;
+  return true;
+}
+
+// ---- Conversations ------------------------------------------------------------------------------
+
+namespace history {
+
+std::optional<LocalConversation> find(const View& view, wire::ByteView user_or_name) {
+  const auto ref = view.load<ConversationOf>(user_or_name);
+  if (!ref) return std::nullopt;
+  return ref->id;
+}
+
+ConversationRecord conversation_with(Round& round, const wire::UserId& user) {
+  if (const auto id = find(round, user.view())) {
+    if (auto found = round.load<ConversationRecord>(id->view())) return std::move(*found);
+  }
+  ConversationRecord made = create(round);
+  made.resolved = true;
+  made.user = user;
+  round.save(user.view(), ConversationOf{made.id});
+  return made;
+}
+
+ConversationRecord conversation_named(Round& round, const std::string& name) {
+  if (const auto id = find(round, wire::as_bytes(name))) {
+    if (auto found = round.load<ConversationRecord>(id->view())) return std::move(*found);
+  }
+  ConversationRecord made = create(round);
+  made.name = name;
+  round.save(wire::as_bytes(name), ConversationOf{made.id});
+  return made;
+}
+
+namespace {
+
+void move_messages(Round& round, const ConversationRecord& from, ConversationRecord& to) {
+  std::vector<std::pair<SortKey, MessageRecord>> moved;
+  round.scan(Table::messages, from.id.view(), {}, store::ReadTxn::Order::ascending,
+             [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+               if (!value) return true;
+               if (auto message = View::parse<MessageRecord>(*value)) {
+                 moved.emplace_back(SortKey::copy_of(suffix), std::move(*message));
+               }
+               return true;
+             });
+  for (auto& [key, message] : moved) {
+    const MessagePlace place{to.id, key, message.sender};
+    round.erase(Table::messages, from.id.view(), key.view());
+    save(round, place, message);
+    round.save(message.id.view(), sender_tag(message.sender), place);
+    summarise(to, message);
+  }
+}
+
+}  // namespace
+
+LocalConversation resolve(Round& round, const std::string& name, const wire::UserId& user) {
+  ConversationRecord unresolved = conversation_named(round, name);
+  round.erase(Table::conversation_of, wire::as_bytes(name));
+  if (const auto id = find(round, user.view())) {
+    if (auto existing = round.load<ConversationRecord>(id->view())) {
+      move_messages(round, unresolved, *existing);
+      if (unresolved.activity != 0) {
+        round.erase(Table::recent, {}, order_bytes(unresolved.activity));
+      }
+      round.erase(Table::conversations, unresolved.id.view());
+      touch(round, *existing);
+      round.save(existing->id.view(), *existing);
+      return existing->id;
+    }
+  }
+  unresolved.resolved = true;
+  unresolved.user = user;
+  round.save(user.view(), ConversationOf{unresolved.id});
+  round.save(unresolved.id.view(), unresolved);
+  return unresolved.id;
+}
+
+// ---- Messages -----------------------------------------------------------------------------------
+
+MessagePlace add(Round& round, ConversationRecord& conversation, MessageRecord& message) {
+  message.arrival = ++round.count().arrival;
+  const MessagePlace place{conversation.id, sort_key_of(message.hlc, message.device, message.id),
+                           message.sender};
+  save(round, place, message);
+  round.save(message.id.view(), sender_tag(message.sender), place);
+  if (!message.outgoing) ++conversation.unread;
+  summarise(conversation, message);
+  touch(round, conversation);
+  round.save(conversation.id.view(), conversation);
+  return place;
+}
+
+std::optional<MessagePlace> place_of(const View& view, const wire::MessageId& message,
+                                     const wire::UserId& sender) {
+  return view.load<MessagePlace>(message.view(), sender_tag(sender));
+}
+
+std::optional<Found> find_message(const View& view, const wire::MessageId& message,
+                                  const wire::UserId& own) {
+  std::optional<MessagePlace> place = place_of(view, message, own);
+  if (!place) {
+    view.scan(Table::message_ids, message.view(), {}, store::ReadTxn::Order::ascending,
+              [&](wire::ByteView, std::optional<wire::ByteView> value) {
+                if (value) place = View::parse<MessagePlace>(*value);
+                return !place.has_value();
+              });
+  }
+  if (!place) return std::nullopt;
+  auto record = load(view, *place);
+  if (!record) return std::nullopt;
+  return Found{*place, std::move(*record)};
+}
+
+std::optional<MessageRecord> load(const View& view, const MessagePlace& place) {
+  return view.load<MessageRecord>(place.conversation.view(), place.key.view());
+}
+
+void save(Round& round, const MessagePlace& place, const MessageRecord& record) {
+  round.save(place.conversation.view(), place.key.view(), record);
+}
+
+namespace {
+
+void tell_status(Round& round, const MessagePlace& place, const MessageRecord& message) {
+  auto& event = round.tell(EventKind::status_changed, {}, message.failure);
+  event.conversation = as_id<ConversationId>(place.conversation);
+  event.message = as_id<MessageId>(message.id);
+  event.status = message.status;
+}
+
+}  // namespace
+
+void raise_status(Round& round, const MessagePlace& place, Status status) {
+  auto message = load(round, place);
+  if (!message) return;
+  if (status == Status::sent && message->accepted == 0) message->accepted = round.wall();
+  if (status == Status::delivered && message->delivered == 0) message->delivered = round.wall();
+  if (status == Status::read && message->read == 0) message->read = round.wall();
+  const bool rises = message->status == Status::failed || status > message->status;
+  if (rises) message->status = status;
+  if (status != Status::queued) message->refusal = 0;
+  save(round, place, *message);
+  if (rises) tell_status(round, place, *message);
+}
+
+void fail(Round& round, const MessagePlace& place, std::string why) {
+  auto message = load(round, place);
+  if (!message || message->status != Status::queued) return;
+  message->status = Status::failed;
+  message->failure = std::move(why);
+  message->outbox = 0;
+  save(round, place, *message);
+  tell_status(round, place, *message);
+}
+
+}  // namespace history
+}  // namespace godwit::core

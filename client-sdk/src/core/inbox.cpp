@@ -1,0 +1,364 @@
+#include "client-sdk/src/core/inbox.hpp"
+
+#include <algorithm>
+
+#include "client-sdk/src/core/sequence.hpp"
+#include "client-sdk/src/crypto/sequence.hpp"
+
+namespace godwit::core {
+namespace {
+
+constexpr std::uint8_t kEphemeral = 0x06;  // third byte of the frames outside the ratchet
+
+bool is_ephemeral(wire::ByteView inner) { return inner.size() > 4 && inner[2] == kEphemeral; }
+
+std::uint16_t period_of(Milliseconds wall) {
+  return static_cast<std::uint16_t>(wall / static_cast<Milliseconds>(kSeenPeriod.count()));
+}
+
+}  // namespace
+
+// ---- Seen ---------------------------------------------------------------------------------------
+
+wire::Bytes Inbox::seen_key(Milliseconds wall, const wire::EnvelopeHash& hash) const {
+  const std::uint16_t period = period_of(wall);
+  wire::Bytes key{static_cast<std::uint8_t>(period >> 8), static_cast<std::uint8_t>(period)};
+  wire::append(key, account_.blind(hash.view()).view());
+  return key;
+}
+
+// A hit owes the receipt again: that the sender repeats itself says that it does not know.
+bool Inbox::seen_before(Round& round, const wire::EnvelopeHash& hash) {
+  Milliseconds wall = round.wall();
+  const auto period = static_cast<Milliseconds>(kSeenPeriod.count());
+  for (int i = 0; i < 3; ++i, wall -= std::min(period, wall)) {
+    const auto seen = round.load<SeenRecord>({}, seen_key(wall, hash));
+    if (!seen) continue;
+    if (Peer* peer = peers_.device(round, seen->device)) peer->change().receipt_owed = true;
+    return true;
+  }
+  return false;
+}
+
+void Inbox::finish(Round& round, const Parked& envelope, const wire::DeviceId& sender) {
+  round.save({}, seen_key(round.wall(), envelope.hash), SeenRecord{sender});
+  to_ack_.push_back(envelope.number);
+}
+
+void Inbox::sweep_seen(Round& round) {
+  const std::uint16_t oldest = static_cast<std::uint16_t>(period_of(round.wall()) - 2);
+  std::vector<wire::Bytes> gone;
+  constexpr std::size_t kPerSweep = 20'000;
+  round.scan(Table::seen, {}, {}, store::ReadTxn::Order::ascending,
+             [&](wire::ByteView suffix, std::optional<wire::ByteView>) {
+               const auto period = static_cast<std::uint16_t>(suffix[0] << 8 | suffix[1]);
+               if (period >= oldest || gone.size() == kPerSweep) return false;
+               gone.emplace_back(suffix.begin(), suffix.end());
+               return true;
+             });
+  for (const auto& suffix : gone) round.erase(Table::seen, {}, suffix);
+}
+
+// ---- Delivery -----------------------------------------------------------------------------------
+
+void Inbox::on_deliver(Round& round, const wire::Deliver& deliver) {
+  Parked envelope;
+  envelope.number = deliver.number;
+  envelope.hash = crypto::envelope_hash(deliver.envelope);
+  if (seen_before(round, envelope.hash)) {
+    to_ack_.push_back(envelope.number);
+    return;
+  }
+  const auto seal_id = crypto::seal_id_of(deliver.envelope);
+  const crypto::DhKey* secret = seal_id ? upkeep_.seal_secret(round, *seal_id) : nullptr;
+  if (secret == nullptr) {
+    finish(round, envelope, {});
+    return;
+  }
+  auto unsealed = crypto::unseal(deliver.envelope, account_.record.device, *secret,
+                                 sealer_.kept());
+  if (!unsealed) {
+    finish(round, envelope, {});
+    return;
+  }
+  envelope.unsealed = std::move(*unsealed);
+  if (open(round, envelope) == Verdict::done) return;
+  ask_list(round, envelope.unsealed.user);
+  parked_.push_back(std::move(envelope));
+}
+
+void Inbox::on_disconnected() {
+  parked_.clear();  // the relay delivers them again
+  asking_.clear();
+  ask_again_at_.reset();
+  to_ack_.clear();
+}
+
+void Inbox::pump(Round& round) {
+  if (ask_again_at_ && *ask_again_at_ <= round.now.steady) {
+    ask_again_at_.reset();
+    for (const Parked& envelope : parked_) ask_list(round, envelope.unsealed.user);
+  }
+  if (to_ack_.empty()) return;
+  std::ranges::sort(to_ack_);
+  for (std::size_t done = 0; done < to_ack_.size(); done += wire::kAckNumbersMax) {
+    wire::Ack ack;
+    const auto count = std::min(wire::kAckNumbersMax, to_ack_.size() - done);
+    const auto first = to_ack_.begin() + static_cast<std::ptrdiff_t>(done);
+    ack.numbers.assign(first, first + static_cast<std::ptrdiff_t>(count));
+    requests_.ask(round, std::move(ack), AckAsked{});
+  }
+  to_ack_.clear();
+}
+
+void Inbox::ask_list(Round& round, const wire::UserId& user, wire::ListVersion claimed) {
+  if (!asking_.emplace(user, claimed).second) return;
+  wire::GetUser ask;
+  ask.user = user;
+  requests_.ask(round, ask, UserAsked{user, {}, {}});
+}
+
+void Inbox::on_user(Round& round, const UserAsked& asked, const wire::User* user,
+                    const wire::Refused* refused) {
+  if (!asked.user) return;
+  if (user != nullptr && peers_.take_list(round, *asked.user, user->list) == ListVerdict::newer) {
+    outbox_.on_list_changed(round, *asked.user);
+  }
+  if (const auto claim = asking_.find(*asked.user); claim != asking_.end()) {
+    const auto contact = peers_.known(round, *asked.user);
+    if (user != nullptr && contact && Peers::devices_of(*contact).version < claim->second) {
+      round.tell(EventKind::list_refused, *asked.user, "the relay withholds the newest device list");
+    }
+    asking_.erase(claim);
+  }
+  const bool wait = refused != nullptr && refused->retry_after_ms != 0;
+  std::vector<Parked> waiting = std::exchange(parked_, {});
+  for (Parked& envelope : waiting) {
+    const bool concerned = envelope.unsealed.user == *asked.user;
+    if (concerned) envelope.asked = !wait;
+    if (concerned && open(round, envelope) == Verdict::done) continue;
+    parked_.push_back(std::move(envelope));
+    if (concerned) ask_again_at_ = round.now.steady + std::max(milliseconds{wait ? refused->retry_after_ms : 0}, kRetryFirst);
+  }
+}
+
+// ---- Opening ------------------------------------------------------------------------------------
+
+Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
+  const auto drop = [&] {
+    finish(round, envelope, {});
+    return Verdict::done;
+  };
+  if (envelope.unsealed.user == account_.record.user) return drop();
+  auto contact = peers_.known(round, envelope.unsealed.user);
+  Peer* peer = contact ? peers_.device_of_key(round, *contact, envelope.unsealed.static_key)
+                       : nullptr;
+  if (peer == nullptr) return envelope.asked ? drop() : Verdict::park;
+  if (contact->blocked) return drop();
+  if (is_ephemeral(envelope.unsealed.inner)) {
+    take_typing(round, *peer, envelope.unsealed.inner);
+    return drop();
+  }
+  auto opened = peer->sessions.open(sealer_.ends(*peer), envelope.unsealed.inner,
+                                    upkeep_.source(round), round.random,
+                                    round.wall() / 1000);
+  if (!opened) {
+    undecryptable(round, *peer, *contact, envelope, opened.error());
+    return Verdict::done;
+  }
+  peer->sessions_changed = true;
+  (void)peer->change();
+  if (opened->used_one_time_key) Upkeep::burn_one_time_key(round, *opened->used_one_time_key);
+  take_plaintext(round, *peer, *contact, std::move(opened->plaintext));
+  finish(round, envelope, peer->record.device);
+  return Verdict::done;
+}
+
+// Recorded and acknowledged. For an accepted contact a new session is due; a stranger gets nothing.
+void Inbox::undecryptable(Round& round, Peer& peer, const ContactRecord& contact,
+                          const Parked& envelope, crypto::SessionError error) {
+  finish(round, envelope, contact.accepted ? peer.record.device : wire::DeviceId{});
+  using crypto::SessionError;
+  const bool harmless = error == SessionError::replayed || error == SessionError::base_key_used ||
+                        error == SessionError::malformed || error == SessionError::gen_refused;
+  if (!contact.accepted || contact.frozen || harmless) return;
+  const auto inner = crypto::parse_inner(envelope.unsealed.inner);
+  if (inner && inner->prekey) {
+    peer.sessions.saw_gen(inner->prekey->gen);
+    peer.sessions_changed = true;
+  }
+  DeviceRecord& record = peer.change();
+  if (record.undecryptable.empty()) round.tell(EventKind::undecryptable, contact.user);
+  if (record.undecryptable.size() < wire::kResetHashesMax) {
+    record.undecryptable.push_back(envelope.hash);
+  }
+}
+
+void Inbox::take_typing(Round& round, Peer& peer, wire::ByteView frame) {
+  const crypto::Session* session = peer.sessions.current();
+  const auto plaintext =
+      session == nullptr ? tl::unexpected(crypto::SessionError::not_authentic)
+                         : session->decrypt_ephemeral(frame);
+  if (!plaintext) return;
+  const auto payload = wire::ParsedPayload::parse(*plaintext);
+  const auto* typing = payload ? std::get_if<wire::Typing>(&payload->value().body) : nullptr;
+  const auto conversation = history::find(round, peer.record.user.view());
+  if (typing == nullptr || !conversation) return;
+  auto& event = round.tell(EventKind::typing, peer.record.user, typing->active ? "on" : "off");
+  event.conversation = as_id<ConversationId>(*conversation);
+}
+
+// ---- The plaintext ------------------------------------------------------------------------------
+
+void Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
+                           wire::Bytes plaintext) {
+  const auto parts = crypto::unpad(plaintext) ? wire::parse_plaintext(plaintext) : std::nullopt;
+  if (!parts) return;
+  const bool tombstone = parts->kind == wire::Plaintext::Kind::tombstone;
+  auto payload = wire::ParsedPayload::parse(parts->payload);
+  const wire::Payload* content = !tombstone && payload ? &payload->value() : nullptr;
+  const auto* text = content == nullptr ? nullptr : std::get_if<wire::Text>(&content->body);
+  // Who wrote authentically is somebody we know from now on.
+  if (!peers_.contact(round, contact.user)) {
+    contact.accepted = !account_.record.requests;
+    peers_.save(round, contact);
+    round.tell(EventKind::contact_added, contact.user);
+  }
+  if (!take_seq(round, peer, *parts, text != nullptr) || content == nullptr) return;
+  check_list(round, contact, *content);
+  if (text != nullptr) {
+    take_text(round, peer, contact, *text);
+    return;
+  }
+  if (!contact.accepted) return;
+  if (const auto* receipt = std::get_if<wire::Receipt>(&content->body)) {
+    receipts_.on_receipt(round, peer, *receipt);
+  } else if (const auto* repair = std::get_if<wire::Repair>(&content->body)) {
+    receipts_.on_repair(round, peer, *repair);
+  } else if (const auto* reset = std::get_if<wire::Reset>(&content->body)) {
+    receipts_.on_reset(round, peer, *reset);
+  }
+}
+
+// Puts a number into its place. False: it was there already, or there is no room to note it; then
+// nothing of the payload counts.
+bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext, bool text) {
+  DeviceRecord& record = peer.change();
+  if (has_arrived(record, plaintext.seq)) {
+    record.receipt_owed = true;  // the sender repeats itself: it does not know that it has arrived
+    return false;
+  }
+  const bool tombstone = plaintext.kind == wire::Plaintext::Kind::tombstone;
+  if (plaintext.seq != record.seq + 1) {
+    if (!note_early(record, plaintext.seq)) return false;
+    EarlyRecord early{plaintext.h, tombstone, text, {}};
+    early.payload.assign(plaintext.payload.begin(), plaintext.payload.end());
+    round.save(record.device.view(), order_bytes(plaintext.seq), early);
+    if (record.gap_since == 0) {
+      record.gap_since = round.wall();
+      record.asked = 0;
+      record.asked_at = 0;
+      round.tell(EventKind::gap, record.user);
+    }
+    record.receipt_owed |= text;
+    return true;
+  }
+  const bool fits = tombstone || crypto::chain(record.h, plaintext.payload) == plaintext.h;
+  if (!fits) round.tell(EventKind::chain_broken, record.user);
+  record.h = plaintext.h;
+  advance(record);
+  if (text) record.text_seq = record.seq;
+  close_gap(round, peer);
+  // Receipts and the like ask for a receipt only when many have come, or two devices would
+  // confirm each other's confirmations for ever.
+  record.receipt_owed |= text || record.seq - record.receipted >= kUnreceiptedMax;
+  return true;
+}
+
+// What arrived early is checked against the chain now that its predecessors are there.
+void Inbox::close_gap(Round& round, Peer& peer) {
+  DeviceRecord& record = peer.change();
+  if (record.gap_since == 0) return;
+  while (!record.ranges.empty() && record.ranges.front().first == record.seq + 1) {
+    const auto place = order_bytes(record.seq + 1);
+    const auto early = round.load<EarlyRecord>(record.device.view(), place);
+    if (early) {
+      const bool fits = early->tombstone || crypto::chain(record.h, early->payload) == early->h;
+      if (!fits) round.tell(EventKind::chain_broken, record.user);
+      record.h = early->h;
+    }
+    advance(record);
+    if (early && early->text) record.text_seq = record.seq;
+    round.erase(Table::early, record.device.view(), place);
+  }
+  if (!record.ranges.empty()) return;
+  record.gap_since = 0;
+  round.tell(EventKind::gap_closed, record.user);
+}
+
+void Inbox::check_list(Round& round, const ContactRecord& contact, const wire::Payload& payload) {
+  const wire::ListVersion ours = Peers::devices_of(contact).version;
+  if (payload.list > ours) {
+    ask_list(round, contact.user, payload.list);
+  } else if (payload.list == ours && payload.list_hash != hash_of_list(contact.list.body)) {
+    auto frozen = peers_.contact(round, contact.user);
+    if (!frozen || frozen->frozen) return;
+    frozen->frozen = true;
+    peers_.save(round, *frozen);
+    round.tell(EventKind::equivocation, contact.user,
+               "the relay's device list is not the one the user has");
+  }
+}
+
+void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, const wire::Text& text) {
+  if (history::place_of(round, text.id, contact.user)) return;  // under another seq, after a reset
+  ConversationRecord conversation = history::conversation_with(round, contact.user);
+  conversation.request = !contact.accepted;
+  MessageRecord message;
+  message.id = text.id;
+  message.sender = contact.user;
+  message.device = peer.record.device;
+  message.hlc = text.hlc;
+  message.text = text.text;
+  message.status = Status::received;
+  message.created = round.wall();
+  message.late = text.hlc <= conversation.read_hlc;
+  if (!clock_.saw(round, text.hlc)) round.tell(EventKind::late_clock, contact.user);
+  history::add(round, conversation, message);
+  auto& event = round.tell(EventKind::message_received, contact.user);
+  event.conversation = as_id<ConversationId>(conversation.id);
+  event.message = as_id<MessageId>(text.id);
+  event.status = Status::received;
+  if (text.sender_name && contact.name != *text.sender_name &&
+      contact.claimed_name != *text.sender_name) {
+    auto claims = peers_.contact(round, contact.user);
+    if (!claims) return;
+    claims->claimed_name = *text.sender_name;
+    peers_.save(round, *claims);
+    peer.change().name_to_check = true;
+  }
+}
+
+// ---- Names --------------------------------------------------------------------------------------
+
+void Inbox::on_name(Round& round, const UserAsked& asked, const wire::User* user,
+                    const wire::Refused* refused) {
+  receipts_.on_name_checked(asked.claimed_by);
+  const bool later_again = refused != nullptr && refused->retry_after_ms != 0;
+  auto contact = peers_.contact(round, asked.claimed_by);
+  if (!contact || later_again) return;
+  const bool theirs = user != nullptr && wire::user_id_of(user->list.root) == contact->user;
+  if (!theirs) {
+    contact->claimed_name.clear();
+    peers_.save(round, *contact);
+    round.tell(EventKind::name_moved, contact->user, "the relay gives this name to somebody else");
+    return;
+  }
+  if (const auto holder = round.load<UserRef>(wire::as_bytes(asked.name))) {
+    auto other = peers_.contact(round, holder->user);
+    if (other && other->user != contact->user) peers_.set_name(round, *other, "");
+  }
+  peers_.set_name(round, *contact, asked.name);
+}
+
+}  // namespace godwit::core

@@ -1,0 +1,49 @@
+// core/limits: every bound and interval of the client's core. Those of the protocol are in
+// schema/wire/limits.hpp, those of sessions in crypto/session.hpp.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace godwit::core {
+
+using std::chrono::milliseconds;
+
+// --- Specification: what other clients rely on -------------------------------------------------
+inline constexpr milliseconds kClockAheadMax = std::chrono::minutes{2};   // of the relay's clock
+inline constexpr milliseconds kHlcAheadMax = std::chrono::minutes{5};     // of ours, before a mark
+inline constexpr milliseconds kGapAge = std::chrono::seconds{5};          // before it is asked for
+inline constexpr milliseconds kRepairInterval = std::chrono::seconds{5};  // a peer device
+inline constexpr milliseconds kRepairIntervalMax = std::chrono::hours{1};
+inline constexpr std::uint8_t kResendsMax = 3;  // of one payload to one device
+inline constexpr milliseconds kResetInterval = std::chrono::hours{1};  // a peer device
+inline constexpr milliseconds kSignedPrekeyAge = std::chrono::hours{48};
+inline constexpr milliseconds kSignedPrekeyLife = std::chrono::hours{24 * 30};
+inline constexpr milliseconds kStalePrekeyMax = std::chrono::hours{24 * 180};
+inline constexpr milliseconds kSealKeyAge = std::chrono::hours{24 * 15};
+inline constexpr milliseconds kSealKeyLife = std::chrono::hours{24 * 30};
+inline constexpr milliseconds kRetain = std::chrono::hours{24 * 60};  // TTL limit + 15 days
+inline constexpr std::uint32_t kOneTimeKeysFull = 100;
+inline constexpr std::uint32_t kOneTimeKeysLow = 20;
+inline constexpr std::chrono::seconds kTypingTtl{5};
+
+// --- Implementation ----------------------------------------------------------------------------
+inline constexpr std::size_t kOutboxMax = 1'000'000;      // messages that wait
+inline constexpr std::size_t kSubmitsInFlightMax = 256;
+inline constexpr std::size_t kSubmitBytesInFlightMax = 4 * 1024 * 1024;
+inline constexpr std::size_t kLookUpsInFlightMax = 16;
+inline constexpr std::size_t kStrangersMax = 64;     // device lists of people who are no contacts
+inline constexpr std::size_t kCachedDevicesMax = 256;
+inline constexpr std::uint64_t kUnreceiptedMax = 64;  // payloads that by themselves ask for none
+inline constexpr milliseconds kPingInterval = std::chrono::seconds{45};
+inline constexpr milliseconds kAnswerWait = std::chrono::seconds{30};
+inline constexpr milliseconds kRetryFirst = std::chrono::seconds{1};
+inline constexpr milliseconds kRetryMax = std::chrono::minutes{5};
+inline constexpr milliseconds kUpkeepInterval = std::chrono::hours{1};
+inline constexpr milliseconds kSeenPeriod = std::chrono::hours{24 * 30};  // kept: this and two before
+inline constexpr std::size_t kPageMax = 1'000;
+inline constexpr std::size_t kKeySizeMax = 256;
+inline constexpr std::size_t kPreviewSizeMax = 120;
+
+}  // namespace godwit::core

@@ -1,0 +1,209 @@
+#include "client-sdk/src/core/login.hpp"
+
+namespace godwit::core {
+namespace {
+
+constexpr milliseconds kAfterDefect = std::chrono::minutes{5};  // do not reconnect in a loop
+
+}  // namespace
+
+void Login::start(Round& round) {
+  link_ = {};
+  caught_up_ = false;
+  if (!account_.record.registered) {
+    enlist(round);
+    return;
+  }
+  requests_.ask(round,
+                wire::Login{wire::kProtocolVersion, account_.record.user, account_.record.device},
+                LoginAsked{});
+}
+
+void Login::enlist(Round& round) {
+  upkeep_.renew(round, account_);
+  wire::Register ask;
+  ask.version = wire::kProtocolVersion;
+  ask.device = account_.record.device;
+  ask.list = account_.record.list.view();
+  ask.seal_key = upkeep_.seal_key();
+  ask.signed_prekey = upkeep_.signed_prekey();
+  if (!account_.record.name.empty()) ask.name = account_.record.name;
+  requests_.ask(round, ask, RegisterAsked{});
+}
+
+bool Login::stands_in(const wire::SignedListView& list) const {
+  const auto verified = wire::verify_device_list(list);
+  return verified && verified->user == account_.record.user &&
+         verified->find(account_.record.device) != nullptr;
+}
+
+// ---- Answers ------------------------------------------------------------------------------------
+
+void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool registered_now) {
+  AccountRecord& record = account_.record;
+  const bool first = !record.registered;
+  const bool new_store = record.store_id != wire::StoreId{} &&
+                         (record.store_id != welcome.store_id ||
+                          record.store_generation != welcome.store_generation);
+  record.registered = true;
+  record.recovering = false;
+  record.store_id = welcome.store_id;
+  record.store_generation = welcome.store_generation;
+  if (registered_now) upkeep_.signed_keys_put(round);
+  if (registered_now && welcome.name == wire::ErrorCode::name_taken) {
+    round.tell(EventKind::name_taken, {}, record.name);
+    record.name.clear();
+  }
+  if (record.name.empty()) record.name = welcome.own_name;
+  account_.save(round);
+
+  link_.logged_in = true;
+  clock_.relay_says(welcome.relay_time_ms, round.wall());
+  if (first) round.tell(EventKind::registered);
+  round.tell(EventKind::online);
+  if (welcome.list < account_.list_version()) {
+    requests_.ask(round, wire::PutDevices{record.list.view(), welcome.list}, DevicesPut{});
+  } else if (account_.list_version() < welcome.list) {
+    wire::GetUser ask;
+    ask.user = record.user;
+    requests_.ask(round, ask, UserAsked{record.user, {}, {}});
+  }
+  // Registered, and yet the name is not ours there: a relay that lost it, or was too busy.
+  if (!record.name.empty() && welcome.own_name != record.name) {
+    requests_.ask(round, wire::SetName{record.name}, NamePut{record.name});
+  }
+  outbox_.on_login(welcome.limits);
+  if (new_store) {
+    round.tell(EventKind::store_changed);
+    outbox_.resend_accepted(round);
+    receipts_.owe_again(round);
+  }
+  upkeep_.tend(round, account_, requests_, welcome.one_time_keys_left);
+}
+
+void Login::on_refused(Round& round, const wire::Refused& refused, bool registering) {
+  using wire::ErrorCode;
+  const std::string answer = "the relay answered " + std::string(wire::name_of(refused.code));
+  if (!registering && refused.code == ErrorCode::unknown_device) {
+    // The relay has lost us, or never knew us: it takes the same list again, with fresh prekeys.
+    upkeep_.forget_put(round);
+    enlist(round);
+    return;
+  }
+  if (refused.code == ErrorCode::name_invalid) {
+    round.tell(EventKind::name_taken, {}, account_.record.name);
+    account_.record.name.clear();
+    account_.save(round);
+    enlist(round);
+    return;
+  }
+  if (refused.code == ErrorCode::version_unsupported) {
+    give_up(round, EventKind::offline, "the relay is newer than this program: update it");
+    return;
+  }
+  if (refused.code == ErrorCode::unauthorized && !registering) {
+    give_up(round, EventKind::removed,
+            "the relay knows this device with another key: recover the account in a new home");
+    return;
+  }
+  const milliseconds told{refused.retry_after_ms};
+  close(answer, told.count() > 0 ? told : kAfterDefect);
+}
+
+void Login::on_conflict(Round& round, const wire::User& user) {
+  if (account_.record.recovering) {
+    if (account_.rebuild_list(round, user.list)) {
+      enlist(round);
+    } else {
+      close("the relay gave a device list that is not of this account", kAfterDefect);
+    }
+    return;
+  }
+  if (!stands_in(user.list)) {
+    give_up(round, EventKind::removed, "this device has been removed from its account");
+    return;
+  }
+  account_.take_list(round, wire::SignedList::copy_of(user.list));
+  requests_.ask(round,
+                wire::Login{wire::kProtocolVersion, account_.record.user, account_.record.device},
+                LoginAsked{});
+}
+
+void Login::on_own_list(Round& round, const wire::User& user) {
+  const auto verified = wire::verify_device_list(user.list);
+  if (!verified || verified->user != account_.record.user ||
+      !(account_.list_version() < verified->version)) {
+    round.tell(EventKind::list_refused, account_.record.user,
+               "the relay gave a device list of this account that does not hold");
+    return;
+  }
+  if (verified->find(account_.record.device) == nullptr) {
+    give_up(round, EventKind::removed, "this device has been removed from its account");
+    return;
+  }
+  account_.take_list(round, wire::SignedList::copy_of(user.list));
+  round.tell(EventKind::devices_changed, account_.record.user, "of this account");
+}
+
+void Login::on_name_put(Round& round, const NamePut& put, const wire::Refused* refused) {
+  if (refused == nullptr) {
+    account_.record.name = put.name;
+    account_.save(round);
+    return;
+  }
+  const bool final = refused->code == wire::ErrorCode::name_taken ||
+                     refused->code == wire::ErrorCode::name_invalid;
+  if (!final) return;  // said again at the next login
+  round.tell(EventKind::name_taken, {}, put.name);
+  if (account_.record.name != put.name) return;
+  account_.record.name.clear();
+  account_.save(round);
+}
+
+void Login::on_caught_up(Round& round) {
+  caught_up_ = true;
+  round.tell(EventKind::caught_up);
+}
+
+// ---- The end ------------------------------------------------------------------------------------
+
+void Login::on_closing(Round& round, const wire::Closing& closing) {
+  using wire::ErrorCode;
+  const std::string reason = "the relay closed: " + std::string(wire::name_of(closing.code));
+  switch (closing.code) {
+    case ErrorCode::replaced:
+      give_up(round, EventKind::replaced,
+              "this device logged in elsewhere: a copy of this home is in use");
+      return;
+    case ErrorCode::removed:
+      give_up(round, EventKind::removed, "this device has been removed from its account");
+      return;
+    case ErrorCode::bad_request:
+    case ErrorCode::out_of_state:
+      close(reason, kAfterDefect);
+      return;
+    default:
+      close(reason, milliseconds{closing.retry_after_ms});
+  }
+}
+
+void Login::close(std::string reason, milliseconds retry_after) {
+  link_.close = true;
+  link_.retry_after = retry_after;
+  link_.reason = std::move(reason);
+}
+
+void Login::give_up(Round& round, EventKind kind, std::string reason) {
+  round.tell(kind, {}, reason);
+  close(std::move(reason));
+  link_.give_up = true;
+}
+
+void Login::on_disconnected(Round& round) {
+  if (link_.logged_in) round.tell(EventKind::offline, {}, link_.reason);
+  link_.logged_in = false;
+  link_.close = false;
+  caught_up_ = false;
+}
+
+}  // namespace godwit::core

@@ -1,0 +1,49 @@
+// core/login: how a connection becomes a session: log in, register where the relay does not know
+// us, bring device lists into step. And how it ends.
+// Owns:    what the connection is to do next (Core::Link).
+// Spec:    schema/README.md, "Sessions", "Register", "Welcome", "Closing".
+#pragma once
+
+#include "client-sdk/src/core/inbox.hpp"
+
+namespace godwit::core {
+
+class Login {
+ public:
+  Login(LocalAccount& account, Requests& requests, Outbox& outbox, Receipts& receipts, Upkeep& upkeep,
+        HybridClock& clock)
+      : account_(account), requests_(requests), outbox_(outbox), receipts_(receipts),
+        upkeep_(upkeep), clock_(clock) {}
+
+  void start(Round& round);
+  void on_welcome(Round& round, const wire::Welcome& welcome, bool registered_now);
+  void on_refused(Round& round, const wire::Refused& refused, bool registering);
+  // Register was answered with the list that the relay holds.
+  void on_conflict(Round& round, const wire::User& user);
+  // The relay holds a later list of ours.
+  void on_own_list(Round& round, const wire::User& user);
+  void on_name_put(Round& round, const NamePut& put, const wire::Refused* refused);
+  void on_closing(Round& round, const wire::Closing& closing);
+  void on_disconnected(Round& round);
+
+  void close(std::string reason, milliseconds retry_after = {});
+  [[nodiscard]] const Core::Link& link() const { return link_; }
+  [[nodiscard]] bool caught_up() const { return caught_up_; }
+  void on_caught_up(Round& round);
+
+ private:
+  void enlist(Round& round);  // Register
+  void give_up(Round& round, EventKind kind, std::string reason);
+  [[nodiscard]] bool stands_in(const wire::SignedListView& list) const;
+
+  LocalAccount& account_;
+  Requests& requests_;
+  Outbox& outbox_;
+  Receipts& receipts_;
+  Upkeep& upkeep_;
+  HybridClock& clock_;
+  Core::Link link_;
+  bool caught_up_ = false;
+};
+
+}  // namespace godwit::core

@@ -1,0 +1,544 @@
+// An entry goes: add_text -> pump -> step -> (ask_name, reach) -> seal -> submit -> on_submitted ->
+// landed -> on_delivered. A refusal sends it back into its lane, which waits; a new device list
+// sends it back to be sealed anew.
+#include "client-sdk/src/core/outbox.hpp"
+
+#include <algorithm>
+
+#include "schema/wire/hash.hpp"
+
+namespace godwit::core {
+namespace {
+
+constexpr int kEntriesPerTurn = 16;  // of a lane, before the next one has its turn
+
+milliseconds delay_after(milliseconds before) {
+  return before.count() == 0 ? kRetryFirst : std::min(before * 2, kRetryMax);
+}
+
+milliseconds told(std::uint32_t retry_after_ms) { return milliseconds{retry_after_ms}; }
+
+}  // namespace
+
+// ---- Entries and lanes --------------------------------------------------------------------------
+
+Outbox::LaneKey Outbox::lane_key(const OutboxRecord& entry) {
+  if (entry.resolved) return lane_of(entry.user);
+  return {true, entry.message.conversation.bytes};
+}
+
+std::optional<OutboxRecord> Outbox::entry(const View& view, std::uint64_t number) {
+  return view.load<OutboxRecord>({}, order_bytes(number));
+}
+
+void Outbox::store(Round& round, const OutboxRecord& record) {
+  round.save({}, order_bytes(record.number), record);
+}
+
+void Outbox::enlist(const OutboxRecord& record) {
+  const LaneKey key = lane_key(record);
+  Line line{key, record.kind, false, {}};
+  if (record.kind == OutboxRecord::Kind::control && !record.targets.empty()) {
+    line.control = record.targets.front().device;
+    controls_.insert(*line.control);
+  }
+  lines_[record.number] = line;
+  Lane& lane = lanes_[key];
+  lane.key = key;
+  lane.entries.insert(record.number);
+  if (record.state == OutboxRecord::State::accepted) return;
+  lane.todo.insert(record.number);
+  wake(key);
+}
+
+void Outbox::load(const View& view) {
+  view.each<OutboxRecord>([&](OutboxRecord& record) { enlist(record); });
+}
+
+void Outbox::insert(Round& round, OutboxRecord& record) {
+  record.number = ++round.count().outbox;
+  store(round, record);
+  enlist(record);
+}
+
+void Outbox::drop(Round& round, std::uint64_t number) {
+  round.erase(Table::outbox, {}, order_bytes(number));
+  const auto line = lines_.find(number);
+  if (line == lines_.end()) return;
+  if (line->second.control) controls_.erase(*line->second.control);
+  const auto lane = lanes_.find(line->second.lane);
+  lane->second.entries.erase(number);
+  lane->second.todo.erase(number);
+  if (lane->second.entries.empty()) {
+    set_asking(lane->second, false);
+    release(lane->second);
+    ready_.erase(lane->first);
+    lanes_.erase(lane);
+  }
+  lines_.erase(line);
+}
+
+void Outbox::wake(const LaneKey& key) {
+  const auto lane = lanes_.find(key);
+  if (lane == lanes_.end() || lane->second.asking || lane->second.retry_at.count() != 0) return;
+  if (!lane->second.todo.empty()) ready_.insert(key);
+}
+
+void Outbox::set_asking(Lane& lane, bool asking, std::string why) {
+  if (lane.asking != asking) asking_ += asking ? 1 : std::size_t{0} - 1;
+  lane.asking = asking;
+  lane.why = std::move(why);
+  if (!asking) wake(lane.key);
+}
+
+void Outbox::release(Lane& lane) {
+  held_.erase({lane.retry_at, lane.key});
+  lane.retry_at = {};
+}
+
+void Outbox::hold(Round& round, Lane& lane, milliseconds least, std::string why) {
+  release(lane);
+  lane.delay = delay_after(lane.delay);
+  lane.retry_at = round.now.steady + std::max(least, lane.delay);
+  held_.emplace(lane.retry_at, lane.key);
+  ready_.erase(lane.key);
+  lane.why = std::move(why);
+}
+
+void Outbox::return_to_lane(std::uint64_t number) {
+  const auto line = lines_.find(number);
+  if (line == lines_.end()) return;
+  line->second.in_flight = false;
+  lanes_[line->second.lane].todo.insert(number);
+  wake(line->second.lane);
+}
+
+// ---- What goes in -------------------------------------------------------------------------------
+
+void Outbox::add_text(Round& round, const ConversationRecord& conversation,
+                      const MessagePlace& place) {
+  OutboxRecord record;
+  record.kind = OutboxRecord::Kind::text;
+  record.resolved = conversation.resolved;
+  record.user = conversation.user;
+  record.message = place;
+  insert(round, record);
+}
+
+void Outbox::add_to_device(Round& round, const Peer& peer, OutboxRecord record,
+                           std::uint64_t seq) {
+  record.resolved = true;
+  record.user = peer.record.user;
+  record.targets.emplace_back();
+  record.targets.back().device = peer.record.device;
+  record.targets.back().seq = seq;
+  insert(round, record);
+}
+
+void Outbox::add_control(Round& round, const Peer& peer, wire::Bytes payload) {
+  OutboxRecord record;
+  record.kind = OutboxRecord::Kind::control;
+  record.payload = std::move(payload);
+  add_to_device(round, peer, std::move(record), 0);
+}
+
+void Outbox::add_resend(Round& round, const Peer& peer, std::uint64_t seq) {
+  OutboxRecord record;
+  record.kind = OutboxRecord::Kind::resend;
+  add_to_device(round, peer, std::move(record), seq);
+}
+
+// ---- The connection -----------------------------------------------------------------------------
+
+void Outbox::on_login(const wire::Limits& limits) {
+  logged_in_ = true;
+  limits_ = limits;
+  no_keys_until_.clear();
+  held_.clear();
+  for (auto& [key, lane] : lanes_) {
+    lane.retry_at = {};
+    lane.delay = {};
+    lane.why.clear();
+    wake(key);
+  }
+}
+
+void Outbox::on_disconnected() {
+  logged_in_ = false;
+  keys_asked_.clear();
+  in_flight_ = 0;
+  bytes_in_flight_ = 0;
+  for (auto& [key, lane] : lanes_) set_asking(lane, false);
+  for (auto& [number, line] : lines_) {
+    if (line.in_flight) return_to_lane(number);
+  }
+}
+
+void Outbox::pump(Round& round) {
+  if (!logged_in_) return;
+  while (!held_.empty() && held_.begin()->first <= round.now.steady) {
+    const LaneKey key = held_.begin()->second;
+    release(lanes_.at(key));
+    wake(key);
+  }
+  while (!ready_.empty()) {
+    auto turn = ready_.upper_bound(last_);
+    if (turn == ready_.end()) turn = ready_.begin();
+    const LaneKey key = last_ = *turn;
+    for (int i = 0; i < kEntriesPerTurn; ++i) {
+      const auto lane = lanes_.find(key);
+      if (lane == lanes_.end() || lane->second.todo.empty()) {
+        ready_.erase(key);
+        break;
+      }
+      const Step done = step(round, key, lane->second);
+      if (done == Step::full) return;
+      if (done == Step::waits) {
+        ready_.erase(key);
+        break;
+      }
+    }
+  }
+}
+
+Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
+  if (lane.asking || lane.retry_at.count() != 0) return Step::waits;
+  if (in_flight_ >= std::min<std::size_t>(kSubmitsInFlightMax, limits_.submits_in_flight_max) ||
+      bytes_in_flight_ >= kSubmitBytesInFlightMax) {
+    return Step::full;
+  }
+  const std::uint64_t number = *lane.todo.begin();
+  auto record = entry(round, number);
+  if (!record) {  // damaged: nothing of it can be sent
+    if (!round.failed()) drop(round, number);
+    return round.failed() ? Step::full : Step::went_on;
+  }
+  if (!record->resolved) return ask_name(round, lane, *record) ? Step::waits : Step::full;
+  if (record->state == OutboxRecord::State::waiting && !seal(round, lane, *record)) {
+    return lanes_.contains(key) && lanes_[key].todo.contains(number) ? Step::waits
+                                                                     : Step::went_on;
+  }
+  return submit(round, *record);
+}
+
+bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
+  if (requests_.count<UserAsked>() >= kLookUpsInFlightMax) return false;
+  const auto conversation =
+      round.load<ConversationRecord>(record.message.conversation.view());
+  if (!conversation) return true;
+  set_asking(lane, true, "the look-up of the name");
+  wire::GetUser ask;
+  ask.name = conversation->name;
+  requests_.ask(round, ask, UserAsked{{}, conversation->name, {}});
+  return true;
+}
+
+// ---- Sealing ------------------------------------------------------------------------------------
+
+// True when at least one device can be reached, and none is being asked about.
+bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
+  if (contact.frozen) {
+    hold(round, lane, kRetryMax, "the contact's device lists contradict each other");
+    return false;
+  }
+  std::vector<wire::DeviceId> unknown;
+  bool some = false, coming = false;
+  for (const auto& listed : Peers::devices_of(contact).devices) {
+    const Peer* peer = peers_.device(round, contact.user, listed);
+    if (peer == nullptr) continue;
+    const auto none = no_keys_until_.find(listed.id);
+    if (Sealer::reachable(*peer) && peer->record.seal_expires > round.wall()) {
+      some = true;
+    } else if (keys_asked_.contains(listed.id)) {
+      coming = true;
+    } else if (none == no_keys_until_.end() || none->second <= round.now.steady) {
+      unknown.push_back(listed.id);
+    } else {
+      some |= Sealer::reachable(*peer);  // an expired seal key is better than none
+    }
+  }
+  if (!unknown.empty()) get_prekeys(round, contact.user, unknown);
+  if (!unknown.empty() || coming) {
+    set_asking(lane, true, "the keys of the recipient");
+    return false;
+  }
+  if (!some) hold(round, lane, std::chrono::seconds{30}, "no device of the contact has keys");
+  return some;
+}
+
+void Outbox::get_prekeys(Round& round, const wire::UserId& user,
+                         const std::vector<wire::DeviceId>& devices) {
+  keys_asked_.insert(devices.begin(), devices.end());
+  requests_.ask(round, wire::GetPrekeys{user, devices}, PrekeysAsked{user, devices});
+}
+
+void Outbox::ask_prekeys(Round& round, const wire::UserId& user, const wire::DeviceId& device) {
+  if (!logged_in_ || keys_asked_.contains(device) || keys_asked_.size() >= kLookUpsInFlightMax) {
+    return;
+  }
+  if (const auto none = no_keys_until_.find(device);
+      none != no_keys_until_.end() && none->second > round.now.steady) {
+    return;
+  }
+  get_prekeys(round, user, {device});
+}
+
+bool Outbox::seal(Round& round, Lane& lane, OutboxRecord& record) {
+  const auto contact = peers_.contact(round, record.user);
+  const bool text = record.kind == OutboxRecord::Kind::text;
+  if (contact && (text ? seal_text(round, lane, *contact, record)
+                       : seal_control(round, record))) {
+    record.state = OutboxRecord::State::sealed;
+    round.random(record.request.bytes);
+    store(round, record);
+    return true;
+  }
+  if (!contact && !round.failed()) drop(round, record.number);
+  return false;
+}
+
+bool Outbox::seal_control(Round& round, OutboxRecord& record) {
+  OutboxRecord::Target& target = record.targets.front();
+  Peer* peer = peers_.device(round, target.device);
+  const bool reachable = peer != nullptr && Sealer::reachable(*peer);
+  std::optional<OutboxRecord::Target> sealed;
+  if (reachable && target.seq != 0) {
+    sealed = sealer_.seal_again(round, *peer, target.seq);
+  } else if (reachable) {
+    sealed = sealer_.seal(round, *peer, std::exchange(record.payload, {}), {});
+  }
+  if (!sealed) {
+    drop(round, record.number);
+    return false;
+  }
+  target = std::move(*sealed);
+  return true;
+}
+
+bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
+                       OutboxRecord& record) {
+  auto message = history::load(round, record.message);
+  if (!message) {
+    if (!round.failed()) drop(round, record.number);
+    return false;
+  }
+  if (!reach(round, lane, contact)) return false;
+  std::vector<Peer*> to;
+  bool name_unknown = false;
+  for (const auto& listed : Peers::devices_of(contact).devices) {
+    Peer* peer = peers_.device(round, contact.user, listed);
+    if (peer == nullptr || !Sealer::reachable(*peer)) continue;
+    to.push_back(peer);
+    name_unknown |= !peer->record.knows_name;
+  }
+  wire::Text text{message->id, message->hlc, message->text, {}};
+  if (name_unknown && !account_.record.name.empty()) text.sender_name = account_.record.name;
+  const wire::Bytes payload = sealer_.payload_of(text);
+  SentRecord sent;
+  sent.text = true;
+  sent.message = record.message;
+  sent.outbox = record.number;
+
+  std::vector<OutboxRecord::Target> targets;
+  for (Peer* peer : to) {
+    const auto before = std::ranges::find(record.targets, peer->record.device,
+                                          &OutboxRecord::Target::device);
+    if (before != record.targets.end() && (before->delivered || before->accepted)) {
+      targets.push_back(std::move(*before));
+      continue;
+    }
+    std::optional<OutboxRecord::Target> target;
+    if (before != record.targets.end()) target = sealer_.seal_again(round, *peer, before->seq);
+    if (!target) target = sealer_.seal(round, *peer, payload, sent);
+    targets.push_back(std::move(*target));
+  }
+  std::ranges::sort(targets, {}, &OutboxRecord::Target::device);
+  record.targets = std::move(targets);
+  message->sealed = round.wall();
+  history::save(round, record.message, *message);
+  return true;
+}
+
+// ---- Submitting ---------------------------------------------------------------------------------
+
+Outbox::Step Outbox::submit(Round& round, OutboxRecord& record) {
+  const auto contact = peers_.contact(round, record.user);
+  if (!contact) {
+    if (!round.failed()) drop(round, record.number);
+    return Step::went_on;
+  }
+  const wire::DeviceList list = Peers::devices_of(*contact);
+  if (follow_list(record, list)) store(round, record);
+  wire::Submit submit;
+  submit.request_id = record.request;
+  SubmitAsked asked{record.number, {}, 0};
+  for (const auto& target : record.targets) {
+    if (target.accepted || target.delivered) continue;
+    submit.recipients.push_back({record.user, target.device, list.version,
+                                 static_cast<std::uint32_t>(submit.bodies.size())});
+    submit.bodies.push_back(target.body);
+    asked.devices.push_back(target.device);
+    asked.bytes += target.body.size();
+  }
+  if (submit.recipients.empty()) {
+    landed(round, record);
+    return Step::went_on;
+  }
+  Line& line = lines_[record.number];
+  line.in_flight = true;
+  lanes_[line.lane].todo.erase(record.number);
+  ++in_flight_;
+  bytes_in_flight_ += asked.bytes;
+  requests_.ask(round, std::move(submit), std::move(asked));
+  return Step::went_on;
+}
+
+bool Outbox::follow_list(OutboxRecord& record, const wire::DeviceList& list) {
+  const auto left = std::erase_if(
+      record.targets, [&](const auto& target) { return list.find(target.device) == nullptr; });
+  return left > 0;
+}
+
+// Every target has what it gets from us for now.
+void Outbox::landed(Round& round, OutboxRecord& record) {
+  if (record.kind != OutboxRecord::Kind::text) {
+    drop(round, record.number);
+    return;
+  }
+  if (record.targets.empty()) {  // every device it was made for has left: for those there are now
+    record.state = OutboxRecord::State::waiting;
+    store(round, record);
+    return_to_lane(record.number);
+    return;
+  }
+  history::raise_status(round, record.message, Status::sent);
+  const bool done = std::ranges::all_of(record.targets, &OutboxRecord::Target::delivered);
+  if (done) {
+    drop(round, record.number);
+    return;
+  }
+  record.state = OutboxRecord::State::accepted;
+  store(round, record);
+  lanes_[lines_[record.number].lane].todo.erase(record.number);
+}
+
+void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
+                           const wire::DeviceId& device, const wire::Outcome& outcome,
+                           const wire::Submitted& submitted) {
+  using wire::ErrorCode;
+  const auto target =
+      std::ranges::find(record.targets, device, &OutboxRecord::Target::device);
+  if (target == record.targets.end()) return;
+  if (outcome.code == ErrorCode::ok) {
+    target->accepted = true;
+    return;
+  }
+  const bool list_is_old =
+      outcome.code == ErrorCode::stale_list || outcome.code == ErrorCode::unknown_device;
+  if (list_is_old && record.kind == OutboxRecord::Kind::text) {
+    record.state = OutboxRecord::State::waiting;  // sealed anew for the list that comes
+  }
+  if (outcome.code == ErrorCode::stale_list && outcome.list < submitted.lists.size()) {
+    const auto verdict = peers_.take_list(round, record.user, submitted.lists[outcome.list]);
+    if (verdict == ListVerdict::newer) {
+      list_changed_ = true;
+      return;
+    }
+  }
+  if (list_is_old) {
+    wire::GetUser ask;
+    ask.user = record.user;
+    if (!lane.asking) requests_.ask(round, ask, UserAsked{record.user, {}, {}});
+    set_asking(lane, true, "the device list of the recipient");
+  }
+  hold(round, lane, told(outcome.retry_after_ms),
+       "the relay answered " + std::string(wire::name_of(outcome.code)));
+  if (record.kind != OutboxRecord::Kind::text) return;
+  if (auto message = history::load(round, record.message)) {
+    message->refusal = static_cast<std::uint8_t>(outcome.code);
+    ++message->attempts;
+    history::save(round, record.message, *message);
+  }
+}
+
+void Outbox::on_submitted(Round& round, const SubmitAsked& asked,
+                          const wire::Submitted& submitted) {
+  if (asked.number == 0) return;
+  --in_flight_;
+  bytes_in_flight_ -= asked.bytes;
+  const auto line = lines_.find(asked.number);
+  if (line == lines_.end()) return;  // delivered before it was accepted
+  line->second.in_flight = false;
+  auto record = entry(round, asked.number);
+  if (!record || submitted.outcomes.size() != asked.devices.size()) {
+    return_to_lane(asked.number);
+    return;
+  }
+  Lane& lane = lanes_[line->second.lane];
+  for (std::size_t i = 0; i < asked.devices.size(); ++i) {
+    apply_outcome(round, lane, *record, asked.devices[i], submitted.outcomes[i], submitted);
+  }
+  if (const auto contact = peers_.contact(round, record->user)) {
+    (void)follow_list(*record, Peers::devices_of(*contact));
+  }
+  const bool all = std::ranges::all_of(record->targets, [](const auto& target) {
+    return target.accepted || target.delivered;
+  });
+  if (all && record->state != OutboxRecord::State::waiting) {
+    lane.delay = {};
+    landed(round, *record);
+    return;
+  }
+  store(round, *record);
+  return_to_lane(asked.number);
+  if (std::exchange(list_changed_, false)) on_list_changed(round, record->user);
+}
+
+void Outbox::on_submit_refused(Round& round, const SubmitAsked& asked,
+                               const wire::Refused& refused) {
+  if (asked.number == 0) return;
+  --in_flight_;
+  bytes_in_flight_ -= asked.bytes;
+  const auto line = lines_.find(asked.number);
+  if (line == lines_.end()) return;
+  line->second.in_flight = false;
+  const bool never = refused.code == wire::ErrorCode::too_large ||
+                     refused.code == wire::ErrorCode::bad_request;
+  if (never) {
+    const auto record = entry(round, asked.number);
+    if (record && record->kind == OutboxRecord::Kind::text) {
+      history::fail(round, record->message,
+                    "the relay refused it: " + std::string(wire::name_of(refused.code)));
+    }
+    drop(round, asked.number);
+    return;
+  }
+  hold(round, lanes_[line->second.lane], told(refused.retry_after_ms),
+       "the relay answered " + std::string(wire::name_of(refused.code)));
+  return_to_lane(asked.number);
+}
+
+// ---- For a person -------------------------------------------------------------------------------
+
+bool Outbox::idle(milliseconds now, milliseconds horizon) const {
+  return in_flight_ == 0 && asking_ == 0 && ready_.empty() &&
+         (held_.empty() || held_.begin()->first > now + horizon);
+}
+
+std::optional<milliseconds> Outbox::deadline() const {
+  if (!logged_in_ || held_.empty()) return std::nullopt;
+  return held_.begin()->first;
+}
+
+std::string Outbox::waits_on(std::uint64_t number) const {
+  const auto line = lines_.find(number);
+  if (line == lines_.end()) return {};
+  if (!logged_in_) return "a connection to the relay";
+  if (line->second.in_flight) return "the relay to accept it";
+  const auto lane = lanes_.find(line->second.lane);
+  if (!lane->second.todo.contains(number)) return "the recipient's device to fetch it";
+  if (*lane->second.todo.begin() != number) return "earlier messages to the same recipient";
+  return lane->second.why.empty() ? "its turn" : lane->second.why;
+}
+
+}  // namespace godwit::core

@@ -1,0 +1,248 @@
+// The other half of core/outbox: answers to look-ups, and news that change what entries wait for.
+#include <algorithm>
+
+#include "client-sdk/src/core/outbox.hpp"
+
+namespace godwit::core {
+namespace {
+
+constexpr std::uint64_t kSecond = 1000;
+constexpr milliseconds kNoKeysWait = std::chrono::minutes{1};
+
+}  // namespace
+
+// ---- Look-ups -----------------------------------------------------------------------------------
+
+void Outbox::on_user(Round& round, const UserAsked& asked, const wire::User* user,
+                     const wire::Refused* refused) {
+  if (!asked.name.empty()) {
+    if (user != nullptr) name_resolved(round, asked, *user);
+    if (refused != nullptr) name_refused(round, asked, *refused);
+    return;
+  }
+  const auto lane = lanes_.find(lane_of(*asked.user));
+  if (lane == lanes_.end()) return;
+  if (refused != nullptr) {
+    hold(round, lane->second, milliseconds{refused->retry_after_ms},
+         "the relay knows nothing of the recipient at the moment");
+  }
+  set_asking(lane->second, false, std::move(lane->second.why));
+}
+
+void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::User& user) {
+  const auto id = history::find(round, wire::as_bytes(asked.name));
+  if (!id) return;
+  const wire::UserId who = wire::user_id_of(user.list.root);
+  const auto lane = lanes_.find({true, id->bytes});
+  const auto give_up = [&](const std::string& why) {
+    if (lane != lanes_.end()) {
+      hold(round, lane->second, kRetryMax, why);
+      set_asking(lane->second, false, why);
+    }
+  };
+  if (who == account_.record.user) {
+    name_refused(round, asked, {wire::ErrorCode::not_found, 0});
+    return;
+  }
+  if (peers_.take_list(round, who, user.list) == ListVerdict::refused) {
+    give_up("the relay gave a device list that does not hold");
+    return;
+  }
+  auto contact = peers_.known(round, who);
+  if (!contact) return;
+  contact->accepted = true;  // we write to them
+  peers_.set_name(round, *contact, asked.name);
+  auto& event = round.tell(EventKind::contact_added, who);
+  event.detail = asked.name;
+  const LocalConversation conversation = history::resolve(round, asked.name, who);
+  if (lane == lanes_.end()) return;
+  const auto numbers = lane->second.entries;
+  for (const std::uint64_t number : numbers) {
+    auto record = entry(round, number);
+    if (!record) continue;
+    drop(round, number);
+    record->resolved = true;
+    record->user = who;
+    record->message.conversation = conversation;
+    store(round, *record);
+    enlist(*record);
+  }
+}
+
+void Outbox::name_refused(Round& round, const UserAsked& asked, const wire::Refused& refused) {
+  const auto id = history::find(round, wire::as_bytes(asked.name));
+  if (!id) return;
+  const auto lane = lanes_.find({true, id->bytes});
+  if (lane == lanes_.end()) return;
+  const bool nobody = refused.code == wire::ErrorCode::not_found ||
+                      refused.code == wire::ErrorCode::name_invalid;
+  if (!nobody) {
+    hold(round, lane->second, milliseconds{refused.retry_after_ms},
+         "the relay answered " + std::string(wire::name_of(refused.code)));
+    set_asking(lane->second, false, std::move(lane->second.why));
+    return;
+  }
+  const auto numbers = lane->second.entries;
+  for (const std::uint64_t number : numbers) {
+    const auto record = entry(round, number);
+    if (record) history::fail(round, record->message, "nobody has the name " + asked.name);
+    drop(round, number);
+  }
+}
+
+void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Prekeys* prekeys,
+                        const wire::Refused* refused) {
+  for (const auto& device : asked.devices) keys_asked_.erase(device);
+  if (prekeys != nullptr) {
+    if (peers_.take_list(round, asked.user, prekeys->list) == ListVerdict::newer) {
+      on_list_changed(round, asked.user);
+    }
+    if (const auto contact = peers_.known(round, asked.user)) {
+      for (const auto& bundle : prekeys->bundles) {
+        if (std::ranges::find(asked.devices, bundle.device) == asked.devices.end()) continue;
+        if (take_bundle(round, *contact, bundle)) no_keys_until_.erase(bundle.device);
+      }
+    }
+  }
+  for (const auto& device : asked.devices) {
+    const Peer* peer = peers_.device(round, device);
+    if (peer == nullptr || !Sealer::reachable(*peer)) {
+      no_keys_until_[device] = round.now.steady + kNoKeysWait;
+    }
+  }
+  const auto lane = lanes_.find(lane_of(asked.user));
+  if (lane == lanes_.end()) return;
+  std::string why;
+  if (refused != nullptr) {
+    why = "the relay answered " + std::string(wire::name_of(refused->code));
+    hold(round, lane->second, milliseconds{refused->retry_after_ms}, why);
+  }
+  set_asking(lane->second, false, why);
+}
+
+// Checks everything that the device signed, and begins a session where one is wanted.
+bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire::Bundle& bundle) {
+  const wire::DeviceList list = Peers::devices_of(contact);
+  const wire::DeviceRecord* listed = list.find(bundle.device);
+  Peer* peer = listed == nullptr ? nullptr : peers_.device(round, contact.user, *listed);
+  if (peer == nullptr) return false;
+  const std::uint64_t now_s = round.wall() / kSecond;
+  const auto holds = [&](wire::SignedKeyKind kind, const wire::SignedKey& key) {
+    return wire::verify_signed_key(kind, contact.user, listed->identity, key).has_value() &&
+           key.expires + static_cast<std::uint64_t>(kStalePrekeyMax.count()) / kSecond > now_s;
+  };
+  if (!holds(wire::SignedKeyKind::seal, bundle.seal_key) ||
+      !holds(wire::SignedKeyKind::prekey, bundle.signed_prekey)) {
+    round.tell(EventKind::prekey_refused, contact.user, "a prekey or seal key does not verify");
+    return false;
+  }
+  if (bundle.signed_prekey.expires < now_s) round.tell(EventKind::stale_prekey, contact.user);
+  const bool reset = !peer->record.undecryptable.empty();
+  if (peer->sessions.current() == nullptr || reset) {
+    auto session = crypto::Session::initiate(
+        account_.device().identity(), account_.record.user,
+        {contact.user, listed->identity}, bundle.signed_prekey, bundle.one_time,
+        peer->sessions.next_gen(), round.random);
+    if (!session) {
+      round.tell(EventKind::prekey_refused, contact.user, "a prekey is of no use");
+      return false;
+    }
+    peer->sessions.add(std::move(*session), now_s);
+    peer->sessions_changed = true;
+  }
+  DeviceRecord& record = peer->change();
+  record.seal_id = bundle.seal_key.id;
+  record.seal_key = bundle.seal_key.key;
+  // One that has expired already is used for a day before it is asked for again.
+  record.seal_expires = std::max(bundle.seal_key.expires, now_s + 24 * 3600) * kSecond;
+  if (reset) {
+    wire::Reset notice{record.undecryptable};
+    record.undecryptable.clear();
+    record.reset_at = round.wall();
+    add_control(round, *peer, sealer_.payload_of(std::move(notice)));
+  }
+  return true;
+}
+
+// ---- News ---------------------------------------------------------------------------------------
+
+void Outbox::on_delivered(Round& round, const wire::DeviceId& device, std::uint64_t number) {
+  auto record = entry(round, number);
+  if (!record) return;
+  bool all = true;
+  for (auto& target : record->targets) {
+    if (target.device == device) target.delivered = true;
+    all &= target.delivered;
+  }
+  if (all) {
+    drop(round, number);
+  } else {
+    store(round, *record);
+  }
+}
+
+void Outbox::on_list_changed(Round& round, const wire::UserId& user) {
+  const auto lane = lanes_.find(lane_of(user));
+  const auto contact = peers_.contact(round, user);
+  if (lane == lanes_.end() || !contact) return;
+  const wire::DeviceList list = Peers::devices_of(*contact);
+  const auto numbers = lane->second.entries;
+  for (const std::uint64_t number : numbers) {
+    auto record = entry(round, number);
+    if (!record || lines_[number].in_flight) continue;  // its answer will find the new list
+    const bool left = follow_list(*record, list);
+    if (record->kind != OutboxRecord::Kind::text) {
+      if (record->targets.empty()) drop(round, number);
+      continue;
+    }
+    const bool open = record->state != OutboxRecord::State::accepted || record->targets.empty();
+    if (!open && !left) continue;
+    if (open) record->state = OutboxRecord::State::waiting;
+    store(round, *record);
+    if (open) return_to_lane(number);
+  }
+}
+
+void Outbox::on_undecryptable(Round& round, const wire::UserId& user,
+                              const wire::DeviceId& device,
+                              const std::vector<wire::EnvelopeHash>& hashes) {
+  const auto lane = lanes_.find(lane_of(user));
+  if (lane == lanes_.end() || hashes.empty()) return;
+  const auto numbers = lane->second.entries;
+  for (const std::uint64_t number : numbers) {
+    auto record = entry(round, number);
+    if (!record || lines_[number].in_flight) continue;
+    bool named = false;
+    for (auto& target : record->targets) {
+      if (target.device != device) continue;
+      if (std::ranges::find(hashes, target.hash) == hashes.end()) continue;
+      target.accepted = false;
+      named = true;
+    }
+    if (!named) continue;
+    if (record->kind != OutboxRecord::Kind::text) {
+      drop(round, number);
+      continue;
+    }
+    record->state = OutboxRecord::State::waiting;
+    store(round, *record);
+    return_to_lane(number);
+  }
+}
+
+void Outbox::resend_accepted(Round& round) {
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [number, line] : lines_) {
+    if (line.kind == OutboxRecord::Kind::text && !line.in_flight) numbers.push_back(number);
+  }
+  for (const std::uint64_t number : numbers) {
+    auto record = entry(round, number);
+    if (!record || record->state == OutboxRecord::State::waiting) continue;
+    for (auto& target : record->targets) target.accepted = false;
+    record->state = OutboxRecord::State::sealed;
+    store(round, *record);
+    return_to_lane(number);
+  }
+}
+
+}  // namespace godwit::core

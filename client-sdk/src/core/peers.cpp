@@ -1,0 +1,181 @@
+#include "client-sdk/src/core/peers.hpp"
+
+#include <algorithm>
+
+#include "client-sdk/src/crypto/sealed.hpp"
+#include "schema/wire/hash.hpp"
+
+namespace godwit::core {
+
+std::optional<ContactRecord> Peers::contact(const View& view, const wire::UserId& user) {
+  return view.load<ContactRecord>(user.view());
+}
+
+void Peers::save(Round& round, const ContactRecord& contact) {
+  std::erase_if(strangers_, [&](const auto& stranger) { return stranger.user == contact.user; });
+  round.save(contact.user.view(), contact);
+}
+
+std::optional<ContactRecord> Peers::known(const View& view, const wire::UserId& user) {
+  if (auto found = contact(view, user)) return found;
+  const auto stranger =
+      std::ranges::find_if(strangers_, [&](const auto& one) { return one.user == user; });
+  if (stranger == strangers_.end()) return std::nullopt;
+  return *stranger;
+}
+
+void Peers::set_name(Round& round, ContactRecord& contact, const std::string& name) {
+  if (!contact.name.empty()) round.erase(Table::names, wire::as_bytes(contact.name));
+  contact.name = name;
+  contact.claimed_name.clear();
+  if (!name.empty()) round.save(wire::as_bytes(name), UserRef{contact.user});
+  save(round, contact);
+}
+
+wire::DeviceList Peers::devices_of(const ContactRecord& contact) {
+  auto list = wire::parse_device_list(contact.list.body);
+  assert(list);  // verified before it was kept
+  return std::move(*list);
+}
+
+ListVerdict Peers::take_list(Round& round, const wire::UserId& user,
+                             const wire::SignedListView& list) {
+  auto before = known(round, user);
+  if (before && std::ranges::equal(before->list.body, list.body)) return ListVerdict::same;
+  const auto refuse = [&](const char* why) {
+    round.tell(EventKind::list_refused, user, why);
+    return ListVerdict::refused;
+  };
+  const auto verified = wire::verify_device_list(list);
+  if (!verified) return refuse("the device list does not verify");
+  if (verified->user != user) return refuse("the device list is another user's");
+  if (!before) {
+    ContactRecord stranger;
+    stranger.user = user;
+    stranger.list = wire::SignedList::copy_of(list);
+    strangers_.push_front(std::move(stranger));
+    if (strangers_.size() > kStrangersMax) strangers_.pop_back();
+    return ListVerdict::newer;
+  }
+  const wire::DeviceList old = devices_of(*before);
+  if (verified->version < old.version) return refuse("the device list was rolled back");
+  const bool follows = verified->version.gen == old.version.gen &&
+                       verified->version.seq == old.version.seq + 1;
+  const bool contradicts =
+      verified->version == old.version ||
+      (follows && verified->previous != wire::sha512_32(before->list.body));
+  if (contradicts) {
+    before->frozen = true;
+    if (contact(round, user)) save(round, *before);
+    round.tell(EventKind::equivocation, user, "two device lists contradict each other");
+    return ListVerdict::refused;
+  }
+  before->list = wire::SignedList::copy_of(list);
+  if (contact(round, user)) {
+    save(round, *before);
+    tell_changes(round, user, old, *verified);
+  } else {
+    std::ranges::find_if(strangers_, [&](const auto& one) { return one.user == user; })->list =
+        before->list;
+  }
+  return ListVerdict::newer;
+}
+
+void Peers::tell_changes(Round& round, const wire::UserId& user, const wire::DeviceList& before,
+                         const wire::DeviceList& after) {
+  for (const auto& device : after.devices) {
+    if (before.find(device.id) == nullptr) {
+      round.tell(EventKind::devices_changed, user, "new device " + wire::to_hex(device.id.view()));
+    }
+  }
+  for (const auto& device : before.devices) {
+    if (after.find(device.id) == nullptr) {
+      round.tell(EventKind::devices_changed, user, "device left " + wire::to_hex(device.id.view()));
+    }
+  }
+}
+
+// ---- Devices ------------------------------------------------------------------------------------
+
+Peer* Peers::device(Round& round, const wire::DeviceId& id) {
+  if (const auto cached = devices_.find(id); cached != devices_.end()) return &cached->second;
+  auto record = round.load<DeviceRecord>(id.view());
+  if (!record) return nullptr;
+  Peer& peer = devices_[id];
+  peer.record = std::move(*record);
+  if (const auto bytes = round.load<SessionsRecord>(id.view())) {
+    if (auto sessions = crypto::SessionSet::unpack(bytes->packed)) {
+      peer.sessions = std::move(*sessions);
+    }
+  }
+  return &peer;
+}
+
+Peer* Peers::device(Round& round, const wire::UserId& user, const wire::DeviceRecord& listed) {
+  if (Peer* found = device(round, listed.id)) return found;
+  const auto dh = crypto::dh_public_of(listed.identity);
+  if (!dh) return nullptr;
+  // Not saved before something is known of it: junk leaves no record.
+  Peer& peer = devices_[listed.id];
+  DeviceRecord& record = peer.record;
+  record.device = listed.id;
+  record.user = user;
+  record.identity = listed.identity;
+  record.dh = *dh;
+  return &peer;
+}
+
+Peer* Peers::device_of_key(Round& round, const ContactRecord& contact,
+                           const wire::Key& static_key) {
+  for (const auto& listed : devices_of(contact).devices) {
+    Peer* known_device = device(round, listed.id);
+    const auto dh = known_device != nullptr ? known_device->record.dh
+                                            : crypto::dh_public_of(listed.identity);
+    if (dh != static_key) continue;
+    return known_device != nullptr ? known_device : device(round, contact.user, listed);
+  }
+  return nullptr;
+}
+
+bool Peers::needs_attention(const Peer& peer) const {
+  return peer.record.receipt_owed || peer.record.gap_since != 0 ||
+         !peer.record.undecryptable.empty() || peer.record.name_to_check;
+}
+
+std::vector<wire::DeviceId> Peers::attention() const {
+  std::set<wire::DeviceId> ids = attention_;
+  for (const auto& [id, peer] : devices_) {
+    if (peer.record_changed && needs_attention(peer)) ids.insert(id);
+  }
+  return {ids.begin(), ids.end()};
+}
+
+void Peers::load_attention(const View& view) {
+  view.each<DeviceRef>([&](DeviceRef& ref) { attention_.insert(ref.device); });
+}
+
+void Peers::flush(Round& round) {
+  for (auto& [id, peer] : devices_) {
+    if (peer.sessions_changed) {
+      SessionsRecord record;
+      peer.sessions.pack(record.packed);
+      round.save(id.view(), record);
+      peer.sessions_changed = false;
+    }
+    if (!peer.record_changed) continue;
+    round.save(id.view(), peer.record);
+    peer.record_changed = false;
+    const bool needed = needs_attention(peer);
+    if (needed == attention_.contains(id)) continue;
+    if (needed) {
+      round.save(id.view(), DeviceRef{id});
+      attention_.insert(id);
+    } else {
+      round.erase(Table::attention, id.view());
+      attention_.erase(id);
+    }
+  }
+  if (devices_.size() > kCachedDevicesMax) devices_.clear();
+}
+
+}  // namespace godwit::core

@@ -1,0 +1,78 @@
+// core/peers: the people we know, their device lists, and each of their devices with its sessions.
+// Owns:    the devices used lately, in memory between rounds; their changes until flush().
+// Refuses: to ask the relay; to accept a list that does not verify, is older, or contradicts.
+// Trust:   lists and keys come from the relay, which may lie.
+// Spec:    schema/README.md, "Identities".
+#pragma once
+
+#include <list>
+#include <set>
+#include <unordered_map>
+
+#include "client-sdk/src/core/account.hpp"
+#include "client-sdk/src/crypto/session_set.hpp"
+
+namespace godwit::core {
+
+struct Peer {
+  DeviceRecord record;
+  crypto::SessionSet sessions;
+  bool record_changed = false;
+  bool sessions_changed = false;
+
+  // To write: the record will be saved.
+  DeviceRecord& change() {
+    record_changed = true;
+    return record;
+  }
+};
+
+enum class ListVerdict : std::uint8_t {
+  same,     // the one we have
+  newer,    // taken
+  refused,  // told to the app; nothing was taken
+};
+
+class Peers {
+ public:
+  // ---- Contacts
+  [[nodiscard]] std::optional<ContactRecord> contact(const View& view, const wire::UserId& user);
+  void save(Round& round, const ContactRecord& contact);
+  // A list from the relay about `user`. For a contact it becomes the contact's; for anybody else it
+  // is kept for a while among the strangers.
+  [[nodiscard]] ListVerdict take_list(Round& round, const wire::UserId& user,
+                                      const wire::SignedListView& list);
+  // The contact, or what a stranger's contact would be; nothing when no list is known.
+  [[nodiscard]] std::optional<ContactRecord> known(const View& view, const wire::UserId& user);
+  // Notes what a contact is called, as the relay says. Empty: unknown.
+  void set_name(Round& round, ContactRecord& contact, const std::string& name);
+
+  // ---- Devices
+  // Null when we have no record of it.
+  [[nodiscard]] Peer* device(Round& round, const wire::DeviceId& id);
+  // Makes the record when there is none; null when its key is of no use.
+  [[nodiscard]] Peer* device(Round& round, const wire::UserId& user,
+                             const wire::DeviceRecord& listed);
+  // The listed device whose identity this X25519 key is; null: none of them.
+  [[nodiscard]] Peer* device_of_key(Round& round, const ContactRecord& contact,
+                                    const wire::Key& static_key);
+  [[nodiscard]] static wire::DeviceList devices_of(const ContactRecord& contact);
+
+  // Devices about which something is to be done: a receipt owed, a gap, a reset, a name.
+  [[nodiscard]] std::vector<wire::DeviceId> attention() const;
+  void load_attention(const View& view);
+
+  // Writes what changed. Before the commit of a round.
+  void flush(Round& round);
+
+ private:
+  [[nodiscard]] bool needs_attention(const Peer& peer) const;
+  void tell_changes(Round& round, const wire::UserId& user, const wire::DeviceList& before,
+                    const wire::DeviceList& after);
+
+  std::unordered_map<wire::DeviceId, Peer, wire::IdHash> devices_;
+  std::list<ContactRecord> strangers_;  // newest first
+  std::set<wire::DeviceId> attention_;
+};
+
+}  // namespace godwit::core

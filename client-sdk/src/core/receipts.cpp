@@ -1,0 +1,195 @@
+#include "client-sdk/src/core/receipts.hpp"
+
+#include <algorithm>
+
+#include "client-sdk/src/core/sequence.hpp"
+
+namespace godwit::core {
+namespace {
+
+Milliseconds later(Milliseconds since, milliseconds by) {
+  return since + static_cast<Milliseconds>(by.count());
+}
+
+// Between two requests for the same gap: longer each time.
+milliseconds repair_interval(std::uint32_t asked) {
+  return std::min(kRepairInterval * (1U << std::min(asked, 10U)), kRepairIntervalMax);
+}
+
+}  // namespace
+
+// ---- What a peer tells --------------------------------------------------------------------------
+
+void Receipts::mark_delivered(Round& round, Peer& peer, std::uint64_t seq) {
+  const auto device = peer.record.device;
+  auto sent = round.load<SentRecord>(device.view(), order_bytes(seq));
+  if (!sent || sent->payload.empty()) return;  // told before
+  if (!sent->text) {
+    round.erase(Table::sent, device.view(), order_bytes(seq));
+    return;
+  }
+  outbox_.on_delivered(round, device, sent->outbox);
+  history::raise_status(round, sent->message, Status::delivered);
+  sent->payload.clear();  // the peer has it: only its being read is still to come
+  round.save(device.view(), order_bytes(seq), *sent);
+}
+
+void Receipts::mark_read(Round& round, Peer& peer, std::uint64_t seq) {
+  const auto device = peer.record.device;
+  const auto sent = round.load<SentRecord>(device.view(), order_bytes(seq));
+  if (!sent) return;
+  if (sent->text) history::raise_status(round, sent->message, Status::read);
+  round.erase(Table::sent, device.view(), order_bytes(seq));
+}
+
+// A receipt only ever adds; one that claims more than was sent is not believed.
+void Receipts::on_receipt(Round& round, Peer& peer, const wire::Receipt& receipt) {
+  const DeviceRecord& before = peer.record;
+  const std::uint64_t highest =
+      receipt.ranges.empty() ? receipt.delivered : receipt.ranges.back().last;
+  if (highest > before.sent_seq || receipt.read > receipt.delivered) return;
+  for (std::uint64_t seq = before.their_delivered + 1; seq <= receipt.delivered; ++seq) {
+    if (!in_ranges(before.their_ranges, seq)) mark_delivered(round, peer, seq);
+  }
+  for (const wire::SeqRange& range : receipt.ranges) {
+    for (std::uint64_t seq = range.first; seq <= range.last; ++seq) {
+      if (seq > before.their_delivered && !in_ranges(before.their_ranges, seq)) {
+        mark_delivered(round, peer, seq);
+      }
+    }
+  }
+  for (std::uint64_t seq = before.their_read + 1; seq <= receipt.read; ++seq) {
+    mark_read(round, peer, seq);
+  }
+  DeviceRecord& record = peer.change();
+  record.knows_name |= receipt.delivered > 0 || !receipt.ranges.empty();
+  record.their_read = std::max(record.their_read, receipt.read);
+  if (receipt.delivered < record.their_delivered) return;
+  record.their_delivered = receipt.delivered;
+  record.their_ranges = receipt.ranges;
+}
+
+void Receipts::on_repair(Round& round, Peer& peer, const wire::Repair& repair) {
+  // A second of grace, since the clocks of two devices do not run alike.
+  const auto due = later(peer.record.was_asked_at, kRepairInterval - std::chrono::seconds{1});
+  if (peer.record.was_asked_at != 0 && round.wall() < due) return;
+  peer.change().was_asked_at = round.wall();
+  for (const std::uint64_t seq : repair.seqs) {
+    auto sent = round.load<SentRecord>(peer.record.device.view(), order_bytes(seq));
+    if (!sent || sent->resends >= kResendsMax || !Sealer::reachable(peer)) continue;
+    ++sent->resends;
+    round.save(peer.record.device.view(), order_bytes(seq), *sent);
+    outbox_.add_resend(round, peer, seq);
+  }
+}
+
+void Receipts::on_reset(Round& round, Peer& peer, const wire::Reset& reset) {
+  round.tell(EventKind::undecryptable, peer.record.user,
+             "the other device could not read what we sent; it goes out again");
+  outbox_.on_undecryptable(round, peer.record.user, peer.record.device, reset.undecryptable);
+}
+
+// ---- What we owe --------------------------------------------------------------------------------
+
+void Receipts::owe_again(Round& round) {
+  std::vector<wire::DeviceId> told;
+  round.each<DeviceRecord>([&](DeviceRecord& record) {
+    const bool lately = later(record.receipted_at, kRetain) > round.wall();
+    if (record.receipted_at != 0 && lately) told.push_back(record.device);
+  });
+  for (const auto& id : told) {
+    if (Peer* peer = peers_.device(round, id)) peer->change().receipt_owed = true;
+  }
+}
+
+void Receipts::pump(Round& round) {
+  deadline_.reset();
+  owing_ = false;
+  for (const auto& device : peers_.attention()) care(round, device);
+}
+
+void Receipts::wait_until(Round& round, Milliseconds wall) {
+  const auto in = milliseconds{wall > round.wall() ? wall - round.wall() : 0};
+  const auto at = round.now.steady + std::max(in, milliseconds{10});
+  if (!deadline_ || at < *deadline_) deadline_ = at;
+}
+
+void Receipts::check_name(Round& round, Peer& peer, const ContactRecord& contact) {
+  if (contact.claimed_name.empty()) {
+    peer.change().name_to_check = false;
+    return;
+  }
+  if (requests_.count<UserAsked>() >= kLookUpsInFlightMax) return;
+  if (!checking_.insert(contact.user).second) return;
+  wire::GetUser ask;
+  ask.name = contact.claimed_name;
+  requests_.ask(round, ask, UserAsked{{}, contact.claimed_name, contact.user});
+}
+
+void Receipts::ask_reset(Round& round, const Peer& peer) {
+  const Milliseconds due = later(peer.record.reset_at, kResetInterval);
+  if (peer.record.reset_at != 0 && round.wall() < due) {
+    wait_until(round, due);
+    return;
+  }
+  outbox_.ask_prekeys(round, peer.record.user, peer.record.device);  // a bundle begins the session
+  wait_until(round, later(round.wall(), kRepairInterval));
+}
+
+bool Receipts::gap_is_due(Round& round, const DeviceRecord& record) {
+  if (record.gap_since == 0) return false;
+  Milliseconds due = later(record.gap_since, kGapAge);
+  if (record.asked_at != 0) {
+    due = std::max(due, later(record.asked_at, repair_interval(record.asked)));
+  }
+  if (round.wall() >= due) return true;
+  wait_until(round, due);
+  return false;
+}
+
+void Receipts::care(Round& round, const wire::DeviceId& device) {
+  Peer* peer = peers_.device(round, device);
+  if (peer == nullptr) return;
+  const auto contact = peers_.contact(round, peer->record.user);
+  if (!contact || contact->blocked) return;
+  const DeviceRecord& record = peer->record;
+  if (record.name_to_check) check_name(round, *peer, *contact);
+  if (!contact->accepted || contact->frozen) return;
+  if (Peers::devices_of(*contact).find(device) == nullptr) {  // it has left: nothing is owed
+    DeviceRecord& gone = peer->change();
+    gone.receipt_owed = false;
+    gone.gap_since = 0;
+    gone.undecryptable.clear();
+    return;
+  }
+  if (!record.undecryptable.empty()) ask_reset(round, *peer);
+  const bool ask_again = gap_is_due(round, record);
+  if (!record.receipt_owed && !ask_again) return;
+  if (!Sealer::reachable(*peer)) {
+    owing_ |= record.receipt_owed;
+    outbox_.ask_prekeys(round, contact->user, device);
+    wait_until(round, later(round.wall(), kRepairInterval));
+    return;
+  }
+  if (ask_again) {
+    wire::Repair repair{missing(record, wire::kRepairSeqsMax)};
+    DeviceRecord& changed = peer->change();
+    changed.asked_at = round.wall();
+    ++changed.asked;
+    outbox_.add_control(round, *peer, sealer_.payload_of(std::move(repair)));
+    wait_until(round, later(changed.asked_at, repair_interval(changed.asked)));
+  }
+  if (!record.receipt_owed) return;
+  if (outbox_.control_under_way(device)) {  // what arrives meanwhile goes into the next one
+    owing_ = true;
+    return;
+  }
+  DeviceRecord& changed = peer->change();
+  changed.receipt_owed = false;
+  changed.receipted = changed.seq;
+  changed.receipted_at = round.wall();
+  outbox_.add_control(round, *peer,
+                      sealer_.payload_of(wire::Receipt{changed.seq, changed.ranges, changed.read}));
+}
+
+}  // namespace godwit::core

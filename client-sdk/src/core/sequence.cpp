@@ -1,0 +1,56 @@
+#include "client-sdk/src/core/sequence.hpp"
+
+#include <algorithm>
+
+namespace godwit::core {
+
+bool in_ranges(const std::vector<wire::SeqRange>& ranges, std::uint64_t seq) {
+  return std::ranges::any_of(
+      ranges, [&](const auto& range) { return range.first <= seq && seq <= range.last; });
+}
+
+bool has_arrived(const DeviceRecord& device, std::uint64_t seq) {
+  return seq <= device.seq || in_ranges(device.ranges, seq);
+}
+
+bool note_early(DeviceRecord& device, std::uint64_t seq) {
+  auto& ranges = device.ranges;
+  const auto after =
+      std::ranges::find_if(ranges, [&](const auto& range) { return range.last + 1 >= seq; });
+  if (after == ranges.end() || after->first > seq + 1) {
+    if (ranges.size() >= wire::kReceiptRangesMax) return false;
+    ranges.insert(after, {seq, seq});
+    return true;
+  }
+  after->first = std::min(after->first, seq);
+  after->last = std::max(after->last, seq);
+  if (const auto next = after + 1; next != ranges.end() && next->first == after->last + 1) {
+    after->last = next->last;
+    ranges.erase(next);
+  }
+  return true;
+}
+
+void advance(DeviceRecord& device) {
+  ++device.seq;
+  if (device.ranges.empty()) return;
+  wire::SeqRange& first = device.ranges.front();
+  if (first.first != device.seq) return;
+  if (first.first == first.last) {
+    device.ranges.erase(device.ranges.begin());
+  } else {
+    ++first.first;
+  }
+}
+
+std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most) {
+  std::vector<std::uint64_t> seqs;
+  std::uint64_t next = device.seq + 1;
+  for (const wire::SeqRange& range : device.ranges) {
+    for (; next < range.first && seqs.size() < most; ++next) seqs.push_back(next);
+    next = range.last + 1;
+  }
+  return seqs;
+}
+
+}  // namespace godwit::core

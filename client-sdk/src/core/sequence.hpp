@@ -1,0 +1,23 @@
+// core/sequence: which numbers of a peer device have arrived: all up to one, and ranges beyond it.
+// Thread: pure functions over a DeviceRecord. Spec: schema/ENVELOPE.md, "Sequence".
+#pragma once
+
+#include "client-sdk/src/core/records.hpp"
+
+namespace godwit::core {
+
+[[nodiscard]] bool has_arrived(const DeviceRecord& device, std::uint64_t seq);
+
+// Notes a number above `device.seq` + 1 among the ranges. False: it would need more ranges than a
+// receipt can tell, and nothing was noted.
+[[nodiscard]] bool note_early(DeviceRecord& device, std::uint64_t seq);
+
+// Moves `device.seq` one on; a range that begins right behind it shrinks by one as it is passed.
+void advance(DeviceRecord& device);
+
+// The numbers that are missing, at most `most`, ascending.
+[[nodiscard]] std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most);
+
+[[nodiscard]] bool in_ranges(const std::vector<wire::SeqRange>& ranges, std::uint64_t seq);
+
+}  // namespace godwit::core

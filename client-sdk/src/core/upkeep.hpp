@@ -1,0 +1,50 @@
+// core/upkeep: our prekeys: made before they are needed, put at the relay, kept until nobody can
+// still use them.
+// Spec: schema/README.md, "PutKeys"; schema/ENVELOPE.md, "Prekeys".
+#pragma once
+
+#include "client-sdk/src/core/account.hpp"
+#include "client-sdk/src/core/requests.hpp"
+#include "client-sdk/src/crypto/session_set.hpp"
+
+namespace godwit::core {
+
+class Upkeep {
+ public:
+  // With a new account.
+  static void make_first(Round& round, const LocalAccount& account);
+  void load(const View& view);
+
+  [[nodiscard]] const wire::SignedKey& signed_prekey() const { return record_.signed_prekey; }
+  [[nodiscard]] const wire::SignedKey& seal_key() const { return record_.seal_key; }
+  // The relay knows nothing of this device any more: everything is put anew, one-time keys too.
+  void forget_put(Round& round);
+  // The registration has carried the two signed keys.
+  void signed_keys_put(Round& round);
+
+  // Replaces the signed keys that are due.
+  void renew(Round& round, const LocalAccount& account);
+  // The same, then tops up one-time keys to kOneTimeKeysFull when the relay has `left`, and
+  // puts what has not reached the relay.
+  void tend(Round& round, const LocalAccount& account, Requests& requests,
+            std::optional<std::uint32_t> left);
+  void on_put(Round& round, const KeysPut& put);
+  void on_put_failed() { putting_ = false; }  // refused, or the connection went: later again
+  // Deletes secret halves that nobody can still use.
+  void sweep(Round& round);
+  [[nodiscard]] bool all_put() const;
+
+  // Secret halves. The sealing keys are asked for with every envelope, so they are kept at hand.
+  [[nodiscard]] const crypto::DhKey* seal_secret(const View& view, std::uint32_t id);
+  [[nodiscard]] crypto::PrekeySource source(Round& round);
+  static void burn_one_time_key(Round& round, std::uint32_t id);
+
+ private:
+  void save(Round& round) const { round.save(name_bytes(kUpkeepName), record_); }
+
+  UpkeepRecord record_;
+  bool putting_ = false;
+  std::map<std::uint32_t, crypto::DhKey> seal_secrets_;
+};
+
+}  // namespace godwit::core

@@ -1,0 +1,129 @@
+// support/world: the real core of the client and the real shard of the relay in one thread: virtual
+// clock, disks in memory, seeded randomness, and a network that a test may bend.
+//
+// A device that crashes loses what it had not committed; a relay that is wiped comes back with
+// another store. A test that wants a lying relay gives a Tamper.
+// Owns:    everything.
+// Thread:  one.
+#pragma once
+
+#include <deque>
+#include <random>
+
+#include "client-sdk/src/core/core.hpp"
+#include "tests/support/fake_host.hpp"
+#include "tests/support/memory_backend.hpp"
+#include "tests/support/memory_records.hpp"
+
+namespace godwit::test {
+
+class World;
+
+// One home and who uses it. Methods run one round each and move no frames.
+class SimDevice {
+ public:
+  SimDevice(World& world, std::string name, std::uint64_t seed);
+
+  void create(const std::string& name);
+  void recover(const std::string& code);
+  void connect();
+  void disconnect();
+  // What was not committed is gone, the connection too; the home is opened again.
+  void crash();
+
+  Sent send(const std::string& to, const std::string& text, std::optional<std::string> key = {});
+  [[nodiscard]] Error send_fails(const std::string& to, const std::string& text,
+                                 std::optional<std::string> key = {});
+  void read(const std::string& name);
+
+  // All messages of the conversation with `name`, oldest first.
+  [[nodiscard]] std::vector<Message> messages(const std::string& name) const;
+  [[nodiscard]] std::vector<std::string> texts(const std::string& name) const;
+  [[nodiscard]] Status status(const MessageId& id) const;
+  [[nodiscard]] std::size_t count(EventKind kind) const;
+
+  // One round: `input` and what follows from it.
+  template <class Input>
+  void round(const Input& input) {
+    input(*core);
+    end_round();
+  }
+  void end_round();
+  void reopen();
+
+  World& world;
+  std::string label;
+  std::mt19937_64 draws;
+  std::unique_ptr<MemoryBackend::Disk> disk;
+  MemoryBackend::CommitHook commit_hook;
+  std::unique_ptr<store::Database> database;
+  std::unique_ptr<core::Core> core;
+  std::vector<Event> events;
+  std::deque<wire::Bytes> to_relay, to_device;
+  std::optional<relay::session::SessionId> session;
+  bool wants_connection = false;
+  wire::SecretKey store_key;
+  crypto::Random random;
+};
+
+class World {
+ public:
+  explicit World(std::uint64_t seed = 1);
+  ~World();
+
+  SimDevice& add(const std::string& name);       // created, connected, registered, settled
+  SimDevice& add_blank(const std::string& label);  // no account yet
+
+  // Frames move until nothing does; timers of the next `ms` milliseconds too.
+  void settle();
+  void pass(std::chrono::milliseconds time);
+  void run(std::chrono::milliseconds time) {  // settles, in steps of a second
+    for (; time.count() > 0; time -= std::chrono::seconds{1}) {
+      settle();
+      pass(std::min<std::chrono::milliseconds>(time, std::chrono::seconds{1}));
+    }
+    settle();
+  }
+  // Moves at most one frame of one device, as the draws will. False: nothing to move.
+  bool move_one(std::mt19937_64& draws);
+
+  void restart_relay();  // what was not committed is lost
+  void wipe_relay();     // another store, empty
+
+  // What the relay sends to a device goes through here: nothing, the frame, others in its place.
+  using Tamper = std::function<std::vector<wire::Bytes>(SimDevice&, wire::ByteView frame)>;
+  Tamper tamper;
+
+  [[nodiscard]] core::Now now() const { return now_; }
+  [[nodiscard]] std::size_t queued() const { return disk_->log().size(); }
+  void set_wall(std::chrono::milliseconds wall) { now_.wall = wall; }
+  [[nodiscard]] const std::string& address() const { return address_; }
+
+  void open_session(SimDevice& device);
+  void close_session(SimDevice& device);
+  std::deque<SimDevice> devices;
+
+ private:
+  friend class SimDevice;
+  void make_shard();
+  void relay_round();
+  void take_from_relay();
+  [[nodiscard]] relay::Now relay_now() const;
+  bool deliver_to_relay(SimDevice& device);
+  bool deliver_to_device(SimDevice& device);
+  bool pump_devices();
+
+  class Ends;
+  relay::Config config_;
+  relay::ops::Counters counters_;
+  std::unique_ptr<MemoryRecords> disk_;
+  std::unique_ptr<FakeHost> host_;
+  std::unique_ptr<relay::policy::AddressAdmission> admission_;
+  std::unique_ptr<relay::Shard> shard_;
+  core::Now now_{std::chrono::milliseconds{1'700'000'000'000}, std::chrono::hours{1}};
+  std::uint8_t store_number_ = 1;
+  std::mt19937_64 seeds_;
+  std::string address_;
+};
+
+}  // namespace godwit::test

@@ -1,0 +1,161 @@
+// Two people and a relay: what each of them sees.
+#include <doctest/doctest.h>
+
+#include "tests/support/world.hpp"
+
+namespace godwit::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+}  // namespace
+
+TEST_SUITE("client-sdk/src/core") {
+  TEST_CASE("a message reaches the other, and every status comes back") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    const Sent sent = alice.send("bob", "hello");
+    CHECK(sent.status == Status::queued);
+    world.settle();
+    REQUIRE(bob.texts("alice") == std::vector<std::string>{"hello"});
+    CHECK(bob.messages("alice").front().id == sent.id);
+    CHECK(bob.messages("alice").front().status == Status::received);
+    CHECK(alice.status(sent.id) == Status::delivered);
+    bob.read("alice");
+    world.settle();
+    CHECK(alice.status(sent.id) == Status::read);
+    CHECK(bob.messages("alice").front().status == Status::read);
+    CHECK(alice.core->settled());
+    CHECK(bob.core->settled());
+    CHECK(world.queued() == 0);
+  }
+
+  TEST_CASE("who is away gets everything later, in order") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    bob.disconnect();
+    std::vector<std::string> texts;
+    std::vector<Sent> sent;
+    for (int i = 0; i < 300; ++i) {
+      texts.push_back("message " + std::to_string(i));
+      sent.push_back(alice.send("bob", texts.back()));
+    }
+    world.settle();
+    for (const Sent& one : sent) CHECK(alice.status(one.id) == Status::sent);
+    alice.disconnect();
+    bob.connect();
+    world.settle();
+    CHECK(bob.texts("alice") == texts);
+    CHECK(bob.core->settled());
+    alice.connect();
+    world.settle();
+    for (const Sent& one : sent) CHECK(alice.status(one.id) == Status::delivered);
+    CHECK(world.queued() == 0);
+  }
+
+  TEST_CASE("both write at once, and both see both") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    for (int i = 0; i < 20; ++i) {
+      alice.send("bob", "a" + std::to_string(i));
+      bob.send("alice", "b" + std::to_string(i));
+      if (i % 3 == 0) world.settle();
+    }
+    world.settle();
+    CHECK(alice.texts("bob").size() == 40);
+    CHECK(alice.texts("bob") == bob.texts("alice"));
+    for (const auto& message : alice.messages("bob")) {
+      CHECK(message.status == (message.outgoing ? Status::delivered : Status::received));
+    }
+  }
+
+  TEST_CASE("a name that nobody has fails the message, with the reason") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    const Sent sent = alice.send("nobody", "hello");
+    world.settle();
+    CHECK(alice.status(sent.id) == Status::failed);
+    CHECK(alice.core->status(sent.id)->failure == "nobody has the name nobody");
+    CHECK(alice.core->settled());
+  }
+
+  TEST_CASE("a key sends one message, however often; another text is a conflict") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    const Sent first = alice.send("bob", "pay 5", "order-1");
+    CHECK(alice.send("bob", "pay 5", "order-1").id == first.id);
+    world.settle();
+    alice.crash();
+    alice.connect();
+    CHECK(alice.send("bob", "pay 5", "order-1").id == first.id);
+    world.settle();
+    world.restart_relay();
+    world.run(2s);
+    CHECK(alice.send("bob", "pay 5", "order-1").status == Status::delivered);
+    CHECK(alice.send_fails("bob", "pay 6", "order-1").code == ErrorCode::key_conflict);
+    CHECK(alice.send_fails("carol", "pay 5", "order-1").code == ErrorCode::key_conflict);
+    world.wipe_relay();
+    world.run(2s);
+    CHECK(alice.send("bob", "pay 5", "order-1").id == first.id);
+    world.run(2s);
+    CHECK(bob.texts("alice") == std::vector<std::string>{"pay 5"});
+  }
+
+  TEST_CASE("a relay that loses its disk loses no message") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "first");
+    world.settle();
+    bob.disconnect();
+    std::vector<std::string> texts{"first"};
+    for (int i = 0; i < 500; ++i) {
+      texts.push_back("m" + std::to_string(i));
+      alice.send("bob", texts.back());
+    }
+    world.settle();
+    REQUIRE(world.queued() == 500);
+    world.wipe_relay();
+    bob.connect();
+    world.run(20s);
+    CHECK(bob.texts("alice") == texts);
+    for (const auto& message : alice.messages("bob")) CHECK(message.status == Status::delivered);
+    CHECK(alice.count(EventKind::store_changed) == 1);
+  }
+
+  TEST_CASE("a recovered account takes the place of the lost device") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    bob.send("alice", "two");
+    world.settle();
+    const auto code = alice.core->recovery_code();
+    REQUIRE(code.ok());
+    alice.disconnect();
+    bob.send("alice", "while away");
+    world.settle();
+
+    SimDevice& fresh = world.add_blank("alice again");
+    fresh.recover(*code);
+    fresh.connect();
+    world.run(10s);
+    CHECK(fresh.core->account().user == alice.core->account().user);
+    CHECK(fresh.core->account().name == "alice");
+    bob.send("alice", "welcome back");
+    world.run(10s);
+    const auto id = bob.core->account().user.hex();
+    CHECK(fresh.texts(fresh.texts("bob").empty() ? id : "bob") ==
+          std::vector<std::string>{"while away", "welcome back"});
+    fresh.send(fresh.texts("bob").empty() ? id : "bob", "thanks");
+    world.run(10s);
+    CHECK(bob.texts("alice").back() == "thanks");
+    CHECK(bob.count(EventKind::devices_changed) >= 2);
+  }
+}
+
+}  // namespace godwit::test
