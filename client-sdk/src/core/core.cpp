@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include "client-sdk/src/core/login.hpp"
-#include "client-sdk/src/core/reads.hpp"
+#include "client-sdk/src/core/core_state.hpp"
 #include "client-sdk/src/crypto/recovery_code.hpp"
 #include "client-sdk/src/crypto/safety_number.hpp"
 #include "schema/wire/hash.hpp"
@@ -15,18 +14,6 @@ namespace {
 
 // Held lanes that wait longer than this do not keep `settled` from being true.
 constexpr milliseconds kSettledHorizon = std::chrono::seconds{5};
-
-Error no_such_name(std::string_view name) {
-  return {ErrorCode::not_found, "there is no contact " + std::string(name) + " on this device"};
-}
-
-Error key_conflict(const std::string& key) {
-  return {ErrorCode::key_conflict, "the key \"" + key +
-                                       "\" was used for another message; use a new key for a new "
-                                       "message"};
-}
-
-Error offline() { return {ErrorCode::offline, "the relay is not connected"}; }
 
 Result<void> make_account(store::Database& database, const crypto::Random& random, Now now,
                           std::string_view relay, std::string_view name,
@@ -45,36 +32,6 @@ Result<void> make_account(store::Database& database, const crypto::Random& rando
 }
 
 }  // namespace
-
-struct Core::State {
-  State(store::Database& database_in, crypto::Random random, LocalAccount account_in)
-      : database(database_in), round(database_in, std::move(random)),
-        account(std::move(account_in)), user(account.record.user) {}
-
-  store::Database& database;
-  Round round;
-  LocalAccount account;
-  const wire::UserId user;
-  Peers peers;
-  Requests requests;
-  HybridClock clock;
-  Upkeep upkeep;
-  Sealer sealer{account};
-  Outbox outbox{account, peers, sealer, requests};
-  Receipts receipts{peers, sealer, outbox, requests};
-  Inbox inbox{account, peers, sealer, outbox, receipts, requests, upkeep, clock};
-  Login login{account, requests, outbox, receipts, upkeep, clock};
-  milliseconds last_sent{};   // of Now::steady
-  milliseconds next_upkeep{};
-
-  void on_answer(const wire::RelayFrame& frame);
-  void pass(const Asked& asked, const wire::RelayFrame& frame);
-  void pass_user(const UserAsked& asked, const wire::User* user, const wire::Refused* refused);
-  void tend(Now now);
-  [[nodiscard]] Result<void> check(const Outgoing& message) const;
-  [[nodiscard]] Sent send_one(const Outgoing& message);
-  [[nodiscard]] ConversationRecord conversation_to(const std::string& name);
-};
 
 // ---- Accounts -----------------------------------------------------------------------------------
 
@@ -244,6 +201,13 @@ Result<void> Core::end_round(Now now) {
   return {};
 }
 
+bool Core::session_key_due(Now now) const { return state_->upkeep.session_key_due(now); }
+
+void Core::on_session_key_replaced(Now now) {
+  state_->round.now = now;
+  state_->upkeep.on_session_key_replaced(state_->round);
+}
+
 std::vector<wire::Bytes> Core::take_frames() {
   auto frames = state_->round.take_frames();
   if (!frames.empty()) state_->last_sent = state_->round.now.steady;
@@ -276,202 +240,6 @@ bool Core::settled() const {
   return s.login.link().logged_in && s.login.caught_up() && s.inbox.idle() &&
          s.requests.waiting() == s.requests.count<PingAsked>() && !s.receipts.owing() &&
          s.upkeep.all_put() && s.outbox.idle(s.round.now.steady, kSettledHorizon);
-}
-
-// ---- Commands -----------------------------------------------------------------------------------
-
-// What would refuse this message; nothing is changed yet, so that a batch is all or nothing.
-Result<void> Core::State::check(const Outgoing& message) const {
-  if (message.text.empty() || message.text.size() > wire::kTextSizeMax) {
-    return Error{ErrorCode::invalid_argument, "a text has 1 byte to 64 KiB"};
-  }
-  if (!wire::is_utf8(message.text)) {
-    return Error{ErrorCode::invalid_argument, "the text is not UTF-8"};
-  }
-  if (const auto known = reads::user_of(round, message.to)) {
-    const auto contact = round.load<ContactRecord>(known->view());
-    if (contact && contact->blocked) {
-      return Error{ErrorCode::invalid_argument, message.to + " is blocked; unblock them to write"};
-    }
-  } else {
-    const auto folded = wire::fold_name(message.to);
-    if (!folded) {
-      return Error{ErrorCode::invalid_argument,
-                   "\"" + message.to + "\" is no name: 2 to 32 of a-z, 0-9, dot, dash, underscore"};
-    }
-    if (*folded == account.record.name) {
-      return Error{ErrorCode::invalid_argument, "this is your own name; write to somebody else"};
-    }
-  }
-  if (!message.key) return {};
-  if (message.key->empty() || message.key->size() > kKeySizeMax) {
-    return Error{ErrorCode::invalid_argument, "a key has 1 to 256 bytes"};
-  }
-  const auto before = history::find_message(round, account.message_id_of(*message.key), user);
-  if (!before || !before->record.outgoing) return {};
-  const auto conversation = reads::conversation_of(round, message.to);
-  if (conversation && before->place.conversation == *conversation &&
-      before->record.text == message.text) {
-    return {};
-  }
-  return key_conflict(*message.key);
-}
-
-ConversationRecord Core::State::conversation_to(const std::string& name) {
-  const auto known = reads::user_of(round, name);
-  if (!known) return history::conversation_named(round, *wire::fold_name(name));
-  auto contact = peers.contact(round, *known);
-  if (contact && !contact->accepted) {  // who writes to somebody accepts them
-    contact->accepted = true;
-    peers.save(round, *contact);
-  }
-  return history::conversation_with(round, *known);
-}
-
-// Precondition: check() found nothing.
-Sent Core::State::send_one(const Outgoing& message) {
-  ConversationRecord conversation = conversation_to(message.to);
-  MessageRecord record;
-  if (message.key) {
-    record.key = *message.key;
-    record.id = account.message_id_of(*message.key);
-    if (const auto place = history::place_of(round, record.id, user)) {
-      const auto before = history::load(round, *place);
-      return {as_id<MessageId>(record.id), as_id<ConversationId>(place->conversation),
-              before ? before->status : Status::queued};
-    }
-  } else {
-    round.random(record.id.bytes);
-  }
-  record.outgoing = true;
-  record.sender = user;
-  record.device = account.record.device;
-  record.hlc = clock.next(round);
-  record.text = message.text;
-  record.created = round.wall();
-  record.outbox = round.counters.outbox + 1;
-  const MessagePlace place = history::add(round, conversation, record);
-  outbox.add_text(round, conversation, place);
-  return {as_id<MessageId>(record.id), as_id<ConversationId>(conversation.id), Status::queued};
-}
-
-Result<std::vector<Sent>> Core::send(std::span<const Outgoing> messages, Now now) {
-  State& s = *state_;
-  s.round.now = now;
-  if (s.outbox.size() + messages.size() > kOutboxMax) {
-    return Error{ErrorCode::outbox_full, "too many messages wait; try again when some have gone"};
-  }
-  std::map<std::string, const Outgoing*> keys;
-  for (const Outgoing& message : messages) {
-    if (auto wrong = s.check(message); !wrong) return wrong.error();
-    if (!message.key) continue;
-    const auto [twin, fresh] = keys.emplace(*message.key, &message);
-    if (!fresh && (twin->second->text != message.text || twin->second->to != message.to)) {
-      return key_conflict(*message.key);
-    }
-  }
-  std::vector<Sent> sent;
-  for (const Outgoing& message : messages) sent.push_back(s.send_one(message));
-  return sent;
-}
-
-Result<void> Core::mark_read(const ConversationId& conversation, Now now) {
-  State& s = *state_;
-  s.round.now = now;
-  const auto id = as_id<LocalConversation>(conversation);
-  auto record = s.round.load<ConversationRecord>(id.view());
-  if (!record) return Error{ErrorCode::not_found, "there is no such conversation"};
-  if (record->unread == 0 && record->read_arrival != 0) return {};
-  record->unread = 0;
-  record->read_arrival = s.round.counters.arrival;
-  record->read_hlc = record->last_hlc;
-  s.round.save(id.view(), *record);
-  const auto contact = record->resolved ? s.peers.contact(s.round, record->user) : std::nullopt;
-  if (!contact) return {};
-  for (const auto& listed : Peers::devices_of(*contact).devices) {
-    Peer* peer = s.peers.device(s.round, listed.id);
-    if (peer == nullptr || peer->record.text_seq <= peer->record.read) continue;
-    peer->change().read = peer->record.text_seq;
-    peer->change().receipt_owed = true;
-  }
-  return {};
-}
-
-Result<void> Core::set_typing(std::string_view name, bool active, Now now) {
-  State& s = *state_;
-  s.round.now = now;
-  if (!s.login.link().logged_in) return offline();
-  const auto user = reads::user_of(s.round, name);
-  const auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
-  if (!contact) return no_such_name(name);
-  const wire::DeviceList list = Peers::devices_of(*contact);
-  for (const auto& listed : list.devices) {
-    Peer* peer = s.peers.device(s.round, listed.id);
-    if (peer == nullptr || !Sealer::reachable(*peer)) continue;
-    const wire::Bytes body = s.sealer.seal_typing(s.round, *peer, active);
-    wire::Submit submit;
-    s.round.random(submit.request_id.bytes);
-    submit.ttl_s = static_cast<std::uint32_t>(kTypingTtl.count());
-    submit.recipients.push_back({*user, listed.id, list.version, 0});
-    submit.bodies.push_back(body);
-    s.requests.ask(s.round, std::move(submit), SubmitAsked{});
-  }
-  return {};
-}
-
-Result<void> Core::set_name(std::string_view name, Now now) {
-  State& s = *state_;
-  s.round.now = now;
-  const auto folded = wire::fold_name(name);
-  if (!folded) {
-    return Error{ErrorCode::invalid_argument,
-                 "a name has 2 to 32 characters of a-z, 0-9, dot, dash and underscore"};
-  }
-  if (s.login.link().logged_in) {
-    s.requests.ask(s.round, wire::SetName{*folded}, NamePut{*folded});
-    return {};
-  }
-  if (s.account.record.registered) return offline();
-  s.account.record.name = *folded;
-  s.account.save(s.round);
-  return {};
-}
-
-Result<void> Core::accept(std::string_view name, Now now) {
-  State& s = *state_;
-  s.round.now = now;
-  const auto user = reads::user_of(s.round, name);
-  auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
-  if (!contact) return no_such_name(name);
-  contact->accepted = true;
-  s.peers.save(s.round, *contact);
-  auto conversation = history::conversation_with(s.round, *user);
-  conversation.request = false;
-  s.round.save(conversation.id.view(), conversation);
-  for (const auto& listed : Peers::devices_of(*contact).devices) {
-    Peer* peer = s.peers.device(s.round, listed.id);
-    if (peer != nullptr && peer->record.seq > 0) peer->change().receipt_owed = true;
-  }
-  return {};
-}
-
-Result<void> Core::block(std::string_view name, bool blocked, Now now) {
-  State& s = *state_;
-  s.round.now = now;
-  const auto user = reads::user_of(s.round, name);
-  auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
-  if (!contact) return no_such_name(name);
-  contact->blocked = blocked;
-  s.peers.save(s.round, *contact);
-  return {};
-}
-
-Result<void> Core::set_contact_policy(Client::ContactPolicy policy, Now now) {
-  State& s = *state_;
-  s.round.now = now;
-  s.account.record.requests = policy == Client::ContactPolicy::requests;
-  s.account.save(s.round);
-  return {};
 }
 
 // ---- Reads --------------------------------------------------------------------------------------
@@ -557,7 +325,7 @@ Result<std::string> Core::safety_number(std::string_view name) const {
     const auto user = reads::user_of(view, name);
     const auto contact = user ? view.load<ContactRecord>(user->view()) : std::nullopt;
     const auto own = view.load<AccountRecord>(name_bytes(kAccountName));
-    if (!contact || !own) return no_such_name(name);
+    if (!contact || !own) return reads::no_such_name(name);
     return crypto::safety_number(own->list.root, own->user, contact->list.root, contact->user);
   });
 }

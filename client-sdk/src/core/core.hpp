@@ -59,6 +59,10 @@ class Core {
   // of no more use: close the connection and open another core over the database.
   [[nodiscard]] Result<void> end_round(Now now);
 
+  // Between rounds: true when Database::rotate_session_key() is due; afterwards say so.
+  [[nodiscard]] bool session_key_due(Now now) const;
+  void on_session_key_replaced(Now now);
+
   // ---- Outputs of the rounds that have ended.
   [[nodiscard]] std::vector<wire::Bytes> take_frames();  // bodies, in order, for the channel
   [[nodiscard]] std::vector<Event> take_events();

@@ -27,7 +27,9 @@ wire::Bytes Inbox::seen_key(Milliseconds wall, const wire::EnvelopeHash& hash) c
   return key;
 }
 
-// A hit owes the receipt again: that the sender repeats itself says that it does not know.
+// A hit owes the receipt again: that the sender repeats itself says that it does not know. Only
+// texts are kept with their device: were a doubled receipt answered by one, a relay that doubles
+// everything would make two devices confirm for ever.
 bool Inbox::seen_before(Round& round, const wire::EnvelopeHash& hash) {
   Milliseconds wall = round.wall();
   const auto period = static_cast<Milliseconds>(kSeenPeriod.count());
@@ -169,15 +171,15 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   peer->sessions_changed = true;
   (void)peer->change();
   if (opened->used_one_time_key) Upkeep::burn_one_time_key(round, *opened->used_one_time_key);
-  take_plaintext(round, *peer, *contact, std::move(opened->plaintext));
-  finish(round, envelope, peer->record.device);
+  const bool text = take_plaintext(round, *peer, *contact, std::move(opened->plaintext));
+  finish(round, envelope, text ? peer->record.device : wire::DeviceId{});
   return Verdict::done;
 }
 
 // Recorded and acknowledged. For an accepted contact a new session is due; a stranger gets nothing.
 void Inbox::undecryptable(Round& round, Peer& peer, const ContactRecord& contact,
                           const Parked& envelope, crypto::SessionError error) {
-  finish(round, envelope, contact.accepted ? peer.record.device : wire::DeviceId{});
+  finish(round, envelope, {});
   using crypto::SessionError;
   const bool harmless = error == SessionError::replayed || error == SessionError::base_key_used ||
                         error == SessionError::malformed || error == SessionError::gen_refused;
@@ -210,10 +212,10 @@ void Inbox::take_typing(Round& round, Peer& peer, wire::ByteView frame) {
 
 // ---- The plaintext ------------------------------------------------------------------------------
 
-void Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
+bool Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
                            wire::Bytes plaintext) {
   const auto parts = crypto::unpad(plaintext) ? wire::parse_plaintext(plaintext) : std::nullopt;
-  if (!parts) return;
+  if (!parts) return false;
   const bool tombstone = parts->kind == wire::Plaintext::Kind::tombstone;
   auto payload = wire::ParsedPayload::parse(parts->payload);
   const wire::Payload* content = !tombstone && payload ? &payload->value() : nullptr;
@@ -224,13 +226,15 @@ void Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
     peers_.save(round, contact);
     round.tell(EventKind::contact_added, contact.user);
   }
-  if (!take_seq(round, peer, *parts, text != nullptr) || content == nullptr) return;
+  if (!take_seq(round, peer, *parts, text != nullptr) || content == nullptr) {
+    return text != nullptr;
+  }
   check_list(round, contact, *content);
   if (text != nullptr) {
     take_text(round, peer, contact, *text);
-    return;
+    return true;
   }
-  if (!contact.accepted) return;
+  if (!contact.accepted) return false;
   if (const auto* receipt = std::get_if<wire::Receipt>(&content->body)) {
     receipts_.on_receipt(round, peer, *receipt);
   } else if (const auto* repair = std::get_if<wire::Repair>(&content->body)) {
@@ -238,6 +242,7 @@ void Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
   } else if (const auto* reset = std::get_if<wire::Reset>(&content->body)) {
     receipts_.on_reset(round, peer, *reset);
   }
+  return false;
 }
 
 // Puts a number into its place. False: it was there already, or there is no room to note it; then
@@ -245,13 +250,18 @@ void Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
 bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext, bool text) {
   DeviceRecord& record = peer.change();
   if (has_arrived(record, plaintext.seq)) {
-    record.receipt_owed = true;  // the sender repeats itself: it does not know that it has arrived
+    record.receipt_owed |= text;  // the sender repeats itself: it does not know of its arrival
     return false;
   }
   const bool tombstone = plaintext.kind == wire::Plaintext::Kind::tombstone;
-  if (plaintext.seq != record.seq + 1) {
-    if (!note_early(record, plaintext.seq)) return false;
-    EarlyRecord early{plaintext.h, tombstone, text, {}};
+  const bool next = plaintext.seq == record.seq + 1;
+  if (!next && !note_early(record, plaintext.seq)) return false;
+  if (text) {
+    record.text_top = std::max(record.text_top, plaintext.seq);
+    record.read_to = std::min(record.read_to, plaintext.seq - 1);  // one that comes late is unread
+  }
+  if (!next) {
+    EarlyRecord early{plaintext.h, tombstone, {}};
     early.payload.assign(plaintext.payload.begin(), plaintext.payload.end());
     round.save(record.device.view(), order_bytes(plaintext.seq), early);
     if (record.gap_since == 0) {
@@ -267,7 +277,6 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
   if (!fits) round.tell(EventKind::chain_broken, record.user);
   record.h = plaintext.h;
   advance(record);
-  if (text) record.text_seq = record.seq;
   close_gap(round, peer);
   // Receipts and the like ask for a receipt only when many have come, or two devices would
   // confirm each other's confirmations for ever.
@@ -288,11 +297,11 @@ void Inbox::close_gap(Round& round, Peer& peer) {
       record.h = early->h;
     }
     advance(record);
-    if (early && early->text) record.text_seq = record.seq;
     round.erase(Table::early, record.device.view(), place);
   }
   if (!record.ranges.empty()) return;
   record.gap_since = 0;
+  record.receipt_owed = true;  // what was read beyond the gap can be said only now
   round.tell(EventKind::gap_closed, record.user);
 }
 

@@ -50,7 +50,9 @@ class Inbox {
   [[nodiscard]] Verdict open(Round& round, Parked& envelope);
   void undecryptable(Round& round, Peer& peer, const ContactRecord& contact,
                      const Parked& envelope, crypto::SessionError error);
-  void take_plaintext(Round& round, Peer& peer, ContactRecord& contact, wire::Bytes plaintext);
+  // True: it held a text, of which a duplicate will owe a receipt.
+  [[nodiscard]] bool take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
+                                    wire::Bytes plaintext);
   [[nodiscard]] bool take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
                               bool text);
   void close_gap(Round& round, Peer& peer);

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "schema/wire/hash.hpp"
-
 namespace godwit::core {
 namespace {
 
@@ -233,132 +231,6 @@ bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
   return true;
 }
 
-// ---- Sealing ------------------------------------------------------------------------------------
-
-// True when at least one device can be reached, and none is being asked about.
-bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
-  if (contact.frozen) {
-    hold(round, lane, kRetryMax, "the contact's device lists contradict each other");
-    return false;
-  }
-  std::vector<wire::DeviceId> unknown;
-  bool some = false, coming = false;
-  for (const auto& listed : Peers::devices_of(contact).devices) {
-    const Peer* peer = peers_.device(round, contact.user, listed);
-    if (peer == nullptr) continue;
-    const auto none = no_keys_until_.find(listed.id);
-    if (Sealer::reachable(*peer) && peer->record.seal_expires > round.wall()) {
-      some = true;
-    } else if (keys_asked_.contains(listed.id)) {
-      coming = true;
-    } else if (none == no_keys_until_.end() || none->second <= round.now.steady) {
-      unknown.push_back(listed.id);
-    } else {
-      some |= Sealer::reachable(*peer);  // an expired seal key is better than none
-    }
-  }
-  if (!unknown.empty()) get_prekeys(round, contact.user, unknown);
-  if (!unknown.empty() || coming) {
-    set_asking(lane, true, "the keys of the recipient");
-    return false;
-  }
-  if (!some) hold(round, lane, std::chrono::seconds{30}, "no device of the contact has keys");
-  return some;
-}
-
-void Outbox::get_prekeys(Round& round, const wire::UserId& user,
-                         const std::vector<wire::DeviceId>& devices) {
-  keys_asked_.insert(devices.begin(), devices.end());
-  requests_.ask(round, wire::GetPrekeys{user, devices}, PrekeysAsked{user, devices});
-}
-
-void Outbox::ask_prekeys(Round& round, const wire::UserId& user, const wire::DeviceId& device) {
-  if (!logged_in_ || keys_asked_.contains(device) || keys_asked_.size() >= kLookUpsInFlightMax) {
-    return;
-  }
-  if (const auto none = no_keys_until_.find(device);
-      none != no_keys_until_.end() && none->second > round.now.steady) {
-    return;
-  }
-  get_prekeys(round, user, {device});
-}
-
-bool Outbox::seal(Round& round, Lane& lane, OutboxRecord& record) {
-  const auto contact = peers_.contact(round, record.user);
-  const bool text = record.kind == OutboxRecord::Kind::text;
-  if (contact && (text ? seal_text(round, lane, *contact, record)
-                       : seal_control(round, record))) {
-    record.state = OutboxRecord::State::sealed;
-    round.random(record.request.bytes);
-    store(round, record);
-    return true;
-  }
-  if (!contact && !round.failed()) drop(round, record.number);
-  return false;
-}
-
-bool Outbox::seal_control(Round& round, OutboxRecord& record) {
-  OutboxRecord::Target& target = record.targets.front();
-  Peer* peer = peers_.device(round, target.device);
-  const bool reachable = peer != nullptr && Sealer::reachable(*peer);
-  std::optional<OutboxRecord::Target> sealed;
-  if (reachable && target.seq != 0) {
-    sealed = sealer_.seal_again(round, *peer, target.seq);
-  } else if (reachable) {
-    sealed = sealer_.seal(round, *peer, std::exchange(record.payload, {}), {});
-  }
-  if (!sealed) {
-    drop(round, record.number);
-    return false;
-  }
-  target = std::move(*sealed);
-  return true;
-}
-
-bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
-                       OutboxRecord& record) {
-  auto message = history::load(round, record.message);
-  if (!message) {
-    if (!round.failed()) drop(round, record.number);
-    return false;
-  }
-  if (!reach(round, lane, contact)) return false;
-  std::vector<Peer*> to;
-  bool name_unknown = false;
-  for (const auto& listed : Peers::devices_of(contact).devices) {
-    Peer* peer = peers_.device(round, contact.user, listed);
-    if (peer == nullptr || !Sealer::reachable(*peer)) continue;
-    to.push_back(peer);
-    name_unknown |= !peer->record.knows_name;
-  }
-  wire::Text text{message->id, message->hlc, message->text, {}};
-  if (name_unknown && !account_.record.name.empty()) text.sender_name = account_.record.name;
-  const wire::Bytes payload = sealer_.payload_of(text);
-  SentRecord sent;
-  sent.text = true;
-  sent.message = record.message;
-  sent.outbox = record.number;
-
-  std::vector<OutboxRecord::Target> targets;
-  for (Peer* peer : to) {
-    const auto before = std::ranges::find(record.targets, peer->record.device,
-                                          &OutboxRecord::Target::device);
-    if (before != record.targets.end() && (before->delivered || before->accepted)) {
-      targets.push_back(std::move(*before));
-      continue;
-    }
-    std::optional<OutboxRecord::Target> target;
-    if (before != record.targets.end()) target = sealer_.seal_again(round, *peer, before->seq);
-    if (!target) target = sealer_.seal(round, *peer, payload, sent);
-    targets.push_back(std::move(*target));
-  }
-  std::ranges::sort(targets, {}, &OutboxRecord::Target::device);
-  record.targets = std::move(targets);
-  message->sealed = round.wall();
-  history::save(round, record.message, *message);
-  return true;
-}
-
 // ---- Submitting ---------------------------------------------------------------------------------
 
 Outbox::Step Outbox::submit(Round& round, OutboxRecord& record) {
@@ -457,6 +329,7 @@ void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
   if (auto message = history::load(round, record.message)) {
     message->refusal = static_cast<std::uint8_t>(outcome.code);
     ++message->attempts;
+    message->refused = round.wall();
     history::save(round, record.message, *message);
   }
 }

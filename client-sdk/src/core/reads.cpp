@@ -118,6 +118,10 @@ std::string recipient_of(const View& view, const LocalConversation& id) {
 
 }  // namespace
 
+Error no_such_name(std::string_view name) {
+  return {ErrorCode::not_found, "there is no contact " + std::string(name) + " on this device"};
+}
+
 std::string name_of(const View& view, const wire::UserId& user) {
   if (const auto contact = view.load<ContactRecord>(user.view())) {
     if (!contact->name.empty()) return contact->name;
@@ -245,7 +249,7 @@ Result<Explanation> explain(const View& view, const MessageId& id) {
   step(record.created, "written and stored on this device");
   step(record.sealed, "encrypted for the devices of " + by);
   if (record.attempts > 0) {
-    step(record.submitted,
+    step(record.refused,
          "refused " + std::to_string(record.attempts) + " times by the relay, last: " +
              std::string(wire::name_of(static_cast<wire::ErrorCode>(record.refusal))));
   }

@@ -188,8 +188,9 @@ void Receipts::care(Round& round, const wire::DeviceId& device) {
   changed.receipt_owed = false;
   changed.receipted = changed.seq;
   changed.receipted_at = round.wall();
-  outbox_.add_control(round, *peer,
-                      sealer_.payload_of(wire::Receipt{changed.seq, changed.ranges, changed.read}));
+  const std::uint64_t read = std::min(changed.read_to, changed.seq);
+  wire::Receipt receipt{changed.seq, changed.ranges, read};
+  outbox_.add_control(round, *peer, sealer_.payload_of(std::move(receipt)));
 }
 
 }  // namespace godwit::core

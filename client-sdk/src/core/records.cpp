@@ -118,7 +118,7 @@ void DeviceRecord::pack(Packer& to) const {
   to.number(their_read).flag(knows_name);
   to.number(seq).fixed(h);
   pack_ranges(to, ranges);
-  to.number(text_seq).number(read).number(receipted).flag(receipt_owed).number(receipted_at);
+  to.number(text_top).number(read_to).number(receipted).flag(receipt_owed).number(receipted_at);
   to.number(gap_since).number(asked_at).number(asked).number(was_asked_at).number(reset_at);
   to.number(static_cast<std::uint32_t>(undecryptable.size()));
   for (const auto& hash : undecryptable) to.fixed(hash);
@@ -133,7 +133,7 @@ void DeviceRecord::unpack(Unpacker& from) {
   from.number(their_read).flag(knows_name);
   from.number(seq).fixed(h);
   unpack_ranges(from, ranges);
-  from.number(text_seq).number(read).number(receipted).flag(receipt_owed).number(receipted_at);
+  from.number(text_top).number(read_to).number(receipted).flag(receipt_owed).number(receipted_at);
   from.number(gap_since).number(asked_at).number(asked).number(was_asked_at).number(reset_at);
   undecryptable.resize(from.count(wire::EnvelopeHash::kSize));
   for (auto& hash : undecryptable) from.fixed(hash);
@@ -163,14 +163,14 @@ void MessagePlace::unpack(Unpacker& from) {
 void MessageRecord::pack(Packer& to) const {
   to.fixed(id).flag(outgoing).fixed(sender).fixed(device).number(hlc).number(arrival);
   to.text(text).text(key).number(byte_of(status)).flag(late).number(outbox).number(attempts);
-  to.number(refusal).text(failure).number(created).number(sealed).number(submitted);
+  to.number(refusal).text(failure).number(created).number(sealed).number(refused);
   to.number(accepted).number(delivered).number(read);
 }
 
 void MessageRecord::unpack(Unpacker& from) {
   from.fixed(id).flag(outgoing).fixed(sender).fixed(device).number(hlc).number(arrival);
   from.text(text).text(key).choice(status).flag(late).number(outbox).number(attempts);
-  from.number(refusal).text(failure).number(created).number(sealed).number(submitted);
+  from.number(refusal).text(failure).number(created).number(sealed).number(refused);
   from.number(accepted).number(delivered).number(read);
 }
 
@@ -207,10 +207,10 @@ void SentRecord::unpack(Unpacker& from) {
   from.number(outbox).number(resends);
 }
 
-void EarlyRecord::pack(Packer& to) const { to.fixed(h).flag(tombstone).flag(text).bytes(payload); }
+void EarlyRecord::pack(Packer& to) const { to.fixed(h).flag(tombstone).bytes(payload); }
 
 void EarlyRecord::unpack(Unpacker& from) {
-  from.fixed(h).flag(tombstone).flag(text).bytes(payload);
+  from.fixed(h).flag(tombstone).bytes(payload);
 }
 
 void SeenRecord::pack(Packer& to) const { to.fixed(device); }

@@ -124,8 +124,8 @@ struct DeviceRecord {
   std::uint64_t seq = 0;           // everything up to it has arrived
   wire::Hash32 h;
   std::vector<wire::SeqRange> ranges;  // what arrived beyond
-  std::uint64_t text_seq = 0;      // of the last text up to `seq`
-  std::uint64_t read = 0;          // what we have read, of it
+  std::uint64_t text_top = 0;      // of the last text that has arrived, also beyond a gap
+  std::uint64_t read_to = 0;       // texts up to it are read; those that arrive late lower it
   std::uint64_t receipted = 0;     // `seq` of our last receipt
   bool receipt_owed = false;
   Milliseconds receipted_at = 0;
@@ -200,7 +200,7 @@ struct MessageRecord {
   std::uint32_t attempts = 0;
   std::uint8_t refusal = 0;  // wire::ErrorCode of the last refusal; 0: none
   std::string failure;
-  Milliseconds created = 0, sealed = 0, submitted = 0, accepted = 0, delivered = 0, read = 0;
+  Milliseconds created = 0, sealed = 0, refused = 0, accepted = 0, delivered = 0, read = 0;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };
@@ -257,7 +257,6 @@ struct EarlyRecord {
   static constexpr Table kTable = Table::early;
   wire::Hash32 h;
   bool tombstone = false;
-  bool text = false;
   wire::Bytes payload;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);

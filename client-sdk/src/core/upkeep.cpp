@@ -48,6 +48,7 @@ bool is_due(const Round& round, const wire::SignedKey& key, milliseconds age) {
 
 void Upkeep::make_first(Round& round, const LocalAccount& account) {
   Upkeep upkeep;
+  upkeep.record_.session_key_at = round.wall();
   upkeep.record_.signed_prekey = make_signed(round, account, PrekeyKind::signed_prekey, 1);
   upkeep.record_.seal_key = make_signed(round, account, PrekeyKind::seal, 1);
   upkeep.save(round);
@@ -120,6 +121,16 @@ void Upkeep::on_put(Round& round, const KeysPut& put) {
   record_.put |= put.signed_prekey == record_.signed_prekey.id &&
                  put.seal_key == record_.seal_key.id;
   if (put.one_time_upto > record_.one_time_put) record_.one_time_put = put.one_time_upto;
+  save(round);
+}
+
+bool Upkeep::session_key_due(Now now) const {
+  const auto wall = static_cast<Milliseconds>(now.wall.count());
+  return wall >= record_.session_key_at + static_cast<Milliseconds>(kSessionKeyAge.count());
+}
+
+void Upkeep::on_session_key_replaced(Round& round) {
+  record_.session_key_at = round.wall();
   save(round);
 }
 

@@ -30,6 +30,9 @@ class Upkeep {
             std::optional<std::uint32_t> left);
   void on_put(Round& round, const KeysPut& put);
   void on_put_failed() { putting_ = false; }  // refused, or the connection went: later again
+  // The store's session key, which seals ratchets and prekeys, is replaced every day.
+  [[nodiscard]] bool session_key_due(Now now) const;
+  void on_session_key_replaced(Round& round);
   // Deletes secret halves that nobody can still use.
   void sweep(Round& round);
   [[nodiscard]] bool all_put() const;

@@ -285,7 +285,9 @@ Result<void> Database::State::rewrap(const std::optional<std::string>& passphras
   std::optional<crypto::Secret> key;
   if (!passphrase) {
     auto found = directory->read_key();
-    if (!found) found = directory->make_key(shared.random);
+    if (!found && found.error() == StoreError::wrong_key) {  // there is none yet
+      found = directory->make_key(shared.random);
+    }
     if (!found) return unexpected(found.error());
     key = std::move(*found);
   }

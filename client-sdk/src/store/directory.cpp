@@ -44,6 +44,7 @@ StoreError error_of_system(int code) {
   switch (code) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
       return StoreError::disk_full;
     case ENOENT:
     case ENOTDIR:

@@ -115,8 +115,9 @@ class Growth {
     const std::uint64_t needed = info.me_last_pgno + 1 + pages;
     if (needed <= pages_) return {};
     const std::uint64_t rounded = (needed + kGrowthPages - 1) / kGrowthPages * kGrowthPages;
-    if (extend(rounded) == 0 || extend(needed) == 0) return {};
-    return unexpected(StoreError::disk_full);
+    if (extend(rounded) == 0) return {};
+    if (const int failed = extend(needed); failed != 0) return unexpected(error_of_system(failed));
+    return {};
   }
 
  private:

@@ -127,6 +127,34 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.count(EventKind::store_changed) == 1);
   }
 
+  TEST_CASE("what was read beyond a gap is told when the gap closes without a message") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    bob.send("alice", "two");
+    // The receipt for "two" is lost on the way, "three" comes after it.
+    bool lose = true;
+    world.tamper = [&](SimDevice& device, wire::ByteView frame) {
+      const bool lost = lose && &device == &bob && frame.size() > 300;
+      if (lost) lose = false;
+      std::vector<wire::Bytes> frames;
+      if (!lost) frames.emplace_back(frame.begin(), frame.end());
+      return frames;
+    };
+    world.settle();
+    REQUIRE(!lose);
+    const Sent three = alice.send("bob", "three");
+    world.settle();
+    REQUIRE(bob.count(EventKind::gap) == 1);
+    REQUIRE(bob.texts("alice").back() == "three");
+    bob.read("alice");
+    world.run(20s);
+    REQUIRE(bob.count(EventKind::gap_closed) == 1);
+    CHECK(alice.status(three.id) == Status::read);
+  }
+
   TEST_CASE("a recovered account takes the place of the lost device") {
     World world;
     SimDevice& alice = world.add("alice");
