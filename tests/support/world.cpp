@@ -40,8 +40,13 @@ SimDevice::SimDevice(World& world_in, std::string label_in, std::uint64_t seed)
 void SimDevice::reopen() {
   core.reset();
   database.reset();
-  auto opened = store::Database::over(std::make_unique<MemoryBackend>(*disk, commit_hook), random,
-                                      store_key);
+  const auto hook = [this](std::uint64_t commit) {
+    const bool dies = crash_at && crash_at->when == Crash::When::before_commit &&
+                      commit >= crash_at->commit;
+    return !dies && (!commit_hook || commit_hook(commit));
+  };
+  auto opened =
+      store::Database::over(std::make_unique<MemoryBackend>(*disk, hook), random, store_key);
   REQUIRE(opened);
   database = std::make_unique<store::Database>(std::move(*opened));
   if (auto made = core::Core::open(*database, random, world.now())) core = std::move(*made);
@@ -67,9 +72,19 @@ void SimDevice::recover(const std::string& code) {
 
 void SimDevice::end_round() {
   const auto done = core->end_round(world.now());
-  REQUIRE_MESSAGE(done.ok(), label);
-  for (auto& frame : core->take_frames()) {
-    if (session) to_relay.push_back(std::move(frame));
+  const bool dies = crash_at && disk->commits >= crash_at->commit;
+  REQUIRE_MESSAGE((done.ok() || dies), label);
+  if (!dies || crash_at->when == Crash::When::after_frames_left) {
+    for (auto& frame : core->take_frames()) {
+      if (world.watch) world.watch(*this, frame);
+      if (session) to_relay.push_back(std::move(frame));
+    }
+  }
+  if (dies) {
+    crash_at.reset();
+    ++crashes;
+    crash();
+    return;
   }
   for (auto& event : core->take_events()) events.push_back(std::move(event));
   if (core->link().close && session) {
@@ -97,6 +112,12 @@ void SimDevice::crash() {
   }
   reopen();
   REQUIRE(core);
+}
+
+void SimDevice::lose_sessions() {
+  disk->tables[static_cast<std::size_t>(store::Table::sessions)] =
+      std::make_shared<MemoryBackend::Records>();
+  crash();
 }
 
 Sent SimDevice::send(const std::string& to, const std::string& text,
@@ -169,6 +190,39 @@ World::World(std::uint64_t seed) : seeds_(seed) {
 }
 
 World::~World() = default;
+
+struct World::Snapshot {
+  struct Device {
+    std::string label;
+    MemoryBackend::Disk disk;  // tables are shared until one of the worlds writes to them
+    wire::SecretKey store_key;
+  };
+  MemoryRecords relay;
+  std::vector<Device> devices;
+  core::Now now;
+};
+
+std::shared_ptr<const World::Snapshot> World::snapshot() const {
+  auto taken = std::make_shared<Snapshot>();
+  taken->relay = *disk_;
+  for (const auto& device : devices) {
+    taken->devices.push_back({device.label, *device.disk, device.store_key});
+  }
+  taken->now = now_;
+  return taken;
+}
+
+World::World(const Snapshot& from, std::uint64_t seed) : World(seed) {
+  *disk_ = from.relay;
+  now_ = from.now;
+  make_shard();
+  for (const auto& device : from.devices) {
+    SimDevice& restored = add_blank(device.label);
+    *restored.disk = device.disk;
+    restored.store_key = device.store_key;
+    restored.reopen();
+  }
+}
 
 relay::Now World::relay_now() const {
   return {relay::Steady{} + now_.steady, static_cast<std::uint64_t>(now_.wall.count())};
@@ -266,11 +320,21 @@ void World::take_from_relay() {
   }
 }
 
+void World::forge_ack(SimDevice& device, std::uint32_t number) {
+  constexpr std::uint32_t kNobodysRequest = 0xffff'fff0;  // so that the answer means nothing
+  wire::Encoder encoder;
+  wire::Ack ack;
+  ack.numbers = {number};
+  const wire::ByteView frame = encoder.encode(wire::Request{kNobodysRequest, std::move(ack)});
+  device.to_relay.emplace_front(frame.begin(), frame.end());
+}
+
 bool World::deliver_to_relay(SimDevice& device) {
   if (device.to_relay.empty() || !device.session) return false;
   const Aligned frame(device.to_relay.front());
   device.to_relay.pop_front();
-  if (!host_->closed.contains(*device.session)) {
+  const bool passes = !upstream || upstream(device, frame.view());
+  if (passes && !host_->closed.contains(*device.session)) {
     shard_->on_frame(*device.session, frame.view(), relay_now());
   }
   relay_round();

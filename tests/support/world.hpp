@@ -30,6 +30,8 @@ class SimDevice {
   void disconnect();
   // What was not committed is gone, the connection too; the home is opened again.
   void crash();
+  // The same, and the home comes back without its sessions: what peers send cannot be read.
+  void lose_sessions();
 
   Sent send(const std::string& to, const std::string& text, std::optional<std::string> key = {});
   [[nodiscard]] Error send_fails(const std::string& to, const std::string& text,
@@ -56,6 +58,14 @@ class SimDevice {
   std::mt19937_64 draws;
   std::unique_ptr<MemoryBackend::Disk> disk;
   MemoryBackend::CommitHook commit_hook;
+  // The round of this commit is the last thing before a crash; happens once.
+  struct Crash {
+    enum class When : std::uint8_t { before_commit, before_frames_leave, after_frames_left };
+    std::uint64_t commit = 0;  // as Disk::commits counts
+    When when = When::before_commit;
+  };
+  std::optional<Crash> crash_at;
+  std::size_t crashes = 0;
   std::unique_ptr<store::Database> database;
   std::unique_ptr<core::Core> core;
   std::vector<Event> events;
@@ -71,12 +81,20 @@ class World {
   explicit World(std::uint64_t seed = 1);
   ~World();
 
+  // A world at rest, to begin others from: making accounts is what costs most.
+  struct Snapshot;
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
+  // With other draws from here on. The devices' homes are open; none is connected.
+  World(const Snapshot& from, std::uint64_t seed);
+
   SimDevice& add(const std::string& name);       // created, connected, registered, settled
   SimDevice& add_blank(const std::string& label);  // no account yet
 
   // Frames move until nothing does; timers of the next `ms` milliseconds too.
   void settle();
   void pass(std::chrono::milliseconds time);
+  // The relay believes that `device` has acknowledged this delivery of its session.
+  void forge_ack(SimDevice& device, std::uint32_t number);
   void run(std::chrono::milliseconds time) {  // settles, in steps of a second
     for (; time.count() > 0; time -= std::chrono::seconds{1}) {
       settle();
@@ -93,6 +111,11 @@ class World {
   // What the relay sends to a device goes through here: nothing, the frame, others in its place.
   using Tamper = std::function<std::vector<wire::Bytes>(SimDevice&, wire::ByteView frame)>;
   Tamper tamper;
+  // What a device sends, before the relay has it. False: the relay never sees it.
+  using Upstream = std::function<bool(SimDevice&, wire::ByteView frame)>;
+  Upstream upstream;
+  // Sees each frame that leaves a device, whether it arrives or not.
+  std::function<void(SimDevice&, wire::ByteView frame)> watch;
 
   [[nodiscard]] core::Now now() const { return now_; }
   [[nodiscard]] std::size_t queued() const { return disk_->log().size(); }

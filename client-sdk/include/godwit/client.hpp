@@ -30,7 +30,9 @@ struct Options {
 struct Outgoing {
   std::string to;    // the name of a user
   std::string text;  // UTF-8, 1 byte to 64 KiB
-  std::optional<std::string> key = {};  // idempotency key, 1 to 256 bytes: one message however often
+  // Idempotency key, 1 to 256 bytes: the same key, text and recipient make one message, however
+  // often and after whatever crash.
+  std::optional<std::string> key = {};
 };
 
 struct Sent {
@@ -55,13 +57,18 @@ class Client {
   // Ends the connection and the thread; what is not yet accepted stays in the outbox.
   ~Client();
 
-  // Connects and stays connected: after a loss again, with growing, random delays.
+  // Connects and stays connected: after a loss again, with growing, random delays. Returns at once;
+  // a second call changes nothing, but for a connection that was given up (replaced, removed, or a
+  // refusal): that is tried once more.
   [[nodiscard]] Result<void> connect();
+  // Returns when the connection and its thread have ended; ends every wait_* that is under way.
   void disconnect();
 
   [[nodiscard]] Account account() const;
   // The only way back to the account when the device is lost.
   [[nodiscard]] Result<std::string> recovery_code() const;
+  // Before the registration: the name that it will ask for. After it: asks the relay, which has to
+  // be connected (else `offline`); account() tells when the name holds, an event when it does not.
   [[nodiscard]] Result<void> set_name(std::string_view name);
 
   [[nodiscard]] Result<Sent> send(const Outgoing& message);
@@ -73,7 +80,8 @@ class Client {
   [[nodiscard]] Result<void> set_typing(std::string_view name, bool active);
 
   [[nodiscard]] Result<Page<Conversation>> conversations(const PageRequest& page) const;
-  [[nodiscard]] Result<Page<Message>> messages(std::string_view name, const PageRequest& page) const;
+  [[nodiscard]] Result<Page<Message>> messages(std::string_view name,
+                                               const PageRequest& page) const;
   [[nodiscard]] Result<Page<Message>> messages(const ConversationId& conversation,
                                                const PageRequest& page) const;
   [[nodiscard]] Result<Message> message(const MessageId& id) const;
@@ -95,9 +103,12 @@ class Client {
   // Waits until an event is there, at most so long. False: none came.
   [[nodiscard]] bool wait_event(std::chrono::milliseconds timeout);
 
-  // These wait for the network, at most so long; `offline` or `timed_out` lose nothing.
+  // These wait for the network, at most so long. `offline` (there is no connection; the message
+  // says what its last problem was) and `timed_out` lose nothing: the work goes on. They do not
+  // wait when nothing can come any more: not connected, `replaced`, `removed`.
+  // `name_taken`: the account may stand, but without the name; choose another with set_name().
   [[nodiscard]] Result<void> wait_registered(std::chrono::milliseconds timeout);
-  // Until a message has left `queued`.
+  // Until a message has left `queued`; the status may be `failed`.
   [[nodiscard]] Result<Status> wait_accepted(const MessageId& id,
                                              std::chrono::milliseconds timeout);
   // Until caught up, all that can be sent (receipts too) is accepted, and all acks are confirmed.

@@ -1,0 +1,375 @@
+#include "client-sdk/src/engine.hpp"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "schema/wire/hash.hpp"
+
+namespace godwit {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+using std::chrono::system_clock;
+
+constexpr milliseconds kReopenFirst = std::chrono::seconds{1};
+constexpr milliseconds kReopenMax = std::chrono::minutes{1};
+constexpr milliseconds kWaitMax = std::chrono::hours{24 * 365};  // of a wait_*, against overflow
+
+Error home_error(store::StoreError error, const std::filesystem::path& home) {
+  const std::string where = home.string();
+  switch (error) {
+    case store::StoreError::in_use:
+      return {ErrorCode::home_in_use,
+              "another process uses " + where + "; end it, or wait until it is done"};
+    case store::StoreError::not_found:
+      return {ErrorCode::no_account, where + " holds no account; make one there first"};
+    case store::StoreError::exists:
+      return {ErrorCode::home_exists, where + " holds an account already; name another directory"};
+    case store::StoreError::wrong_key:
+      return {ErrorCode::wrong_key, "the key file or passphrase does not fit " + where +
+                                        "; bring back the one it was made with"};
+    case store::StoreError::damaged:
+    case store::StoreError::truncated:
+      return {ErrorCode::damaged, where + " is damaged (" + store::describe(error) +
+                                      "); bring back a copy, or make a new home with the "
+                                      "recovery code"};
+    case store::StoreError::newer:
+      return {ErrorCode::newer_version,
+              where + " was written by a later version; use that one or a newer"};
+    case store::StoreError::disk_full:
+      return {ErrorCode::disk_full, "the disk of " + where + " is full; make room and try again"};
+    case store::StoreError::io:
+      break;
+  }
+  return {ErrorCode::storage, where + " cannot be read or written (" + store::describe(error) +
+                                  "); check the disk and its permissions"};
+}
+
+}  // namespace
+
+// ---- Home ---------------------------------------------------------------------------------------
+
+Engine::Engine(Options options, std::unique_ptr<EventQueue> events)
+    : options_(std::move(options)), events_(std::move(events)) {}
+
+Engine::~Engine() {
+  disconnect();
+}
+
+store::OpenOptions Engine::open_options() const {
+  return {
+      .directory = options_.home, .passphrase = options_.passphrase, .random = wire::random_bytes};
+}
+
+core::Now Engine::current_time() {
+  const auto since = [](auto time) {
+    return std::chrono::duration_cast<milliseconds>(time.time_since_epoch());
+  };
+  return {since(system_clock::now()), since(steady_clock::now())};
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(const Options& options,
+                                               const MakeAccount& make_account) {
+  wire::init_crypto();
+  auto events = EventQueue::make(options.events_max);
+  if (!events) return events.error();
+  std::unique_ptr<Engine> engine(new Engine(options, *std::move(events)));
+  const core::Now now = current_time();
+  auto database = store::Database::create(engine->open_options());
+  if (!database && database.error() == store::StoreError::exists) {
+    if (auto found = engine->reopen(now); found || found.error().code != ErrorCode::no_account) {
+      return found ? home_error(store::StoreError::exists, options.home) : found.error();
+    }
+  } else if (!database && database.error() == store::StoreError::not_found) {
+    return Error{ErrorCode::storage,
+                 options.home.string() + " cannot be made; check its path and its permissions"};
+  } else if (!database) {
+    return home_error(database.error(), options.home);
+  } else {
+    engine->database_.emplace(*std::move(database));
+  }
+  // What is there now is a database without an account.
+  if (auto made = make_account(*engine->database_, now); !made) return made.error();
+  if (auto opened = engine->reopen(now); !opened) return opened.error();
+  return engine;
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(const Options& options) {
+  wire::init_crypto();
+  auto events = EventQueue::make(options.events_max);
+  if (!events) return events.error();
+  std::unique_ptr<Engine> engine(new Engine(options, *std::move(events)));
+  if (auto opened = engine->reopen(current_time()); !opened) return opened.error();
+  return engine;
+}
+
+// Opens what is closed: the database, unless it is open, and the core.
+Result<void> Engine::reopen(core::Now now) {
+  if (!database_) {
+    auto database = store::Database::open(open_options());
+    if (!database) return home_error(database.error(), options_.home);
+    database_.emplace(*std::move(database));
+  }
+  auto core = core::Core::open(*database_, wire::random_bytes, now);
+  if (!core) {
+    if (core.error().code != ErrorCode::no_account) return core.error();
+    return home_error(store::StoreError::not_found, options_.home);
+  }
+  {
+    const std::unique_lock lock(reopening_);
+    core_ = *std::move(core);
+  }
+  replace_session_key(now);
+  if (!core_) return failure_;  // the disk refused at once
+  return {};
+}
+
+Result<void> Engine::ensure_core(core::Now now) {
+  if (core_) return {};
+  if (now.steady < reopen_at_) return failure_;
+  if (auto opened = reopen(now); !opened) {
+    reopen_delay_ = std::min(reopen_delay_ * 2, kReopenMax);
+    reopen_at_ = now.steady + reopen_delay_;
+    const std::unique_lock lock(reopening_);
+    failure_ = opened.error();
+    database_.reset();
+    return failure_;
+  }
+  return {};
+}
+
+// The disk has refused. LMDB wants to be opened anew, and the core knows things that were not kept.
+void Engine::fail(const Error& error, core::Now now) {
+  if (reopen_at_ + kReopenMax < now.steady) reopen_delay_ = kReopenFirst / 2;
+  reopen_delay_ = std::min(reopen_delay_ * 2, kReopenMax);
+  reopen_at_ = now.steady + reopen_delay_;
+  core_knows_ = false;
+  {
+    const std::unique_lock lock(reopening_);
+    failure_ = error;
+    last_account_ = core_->account();
+    core_.reset();
+    database_.reset();
+  }
+  Event event;
+  event.kind = EventKind::storage_failed;
+  event.time = Time{now.wall};
+  event.detail = error.message;
+  publish({std::move(event)});
+  if (connection_ != nullptr) connection_->wake();
+}
+
+Result<void> Engine::end_round(core::Now now) {
+  if (auto ended = core_->end_round(now); !ended) {
+    fail(ended.error(), now);
+    return ended.error();
+  }
+  publish(core_->take_events());
+  return {};
+}
+
+void Engine::publish(std::vector<Event> events) {
+  for (Event& event : events) {
+    if (event.kind == EventKind::name_taken) taken_name_ = event.detail;
+    if (event.kind == EventKind::offline && event.detail.empty()) event.detail = last_problem_;
+    if (event.kind == EventKind::replaced) give_up_code_ = ErrorCode::replaced;
+    if (event.kind == EventKind::removed) give_up_code_ = ErrorCode::removed;
+  }
+  events_->push(std::move(events));
+  changed_.notify_all();
+}
+
+Account Engine::account() const {
+  const std::lock_guard lock(mutex_);
+  return core_ ? core_->account() : last_account_;
+}
+
+Result<void> Engine::set_name(std::string_view name) {
+  return change<void>([&](core::Core& core, core::Now now) {
+    taken_name_.clear();
+    return core.set_name(name, now);
+  });
+}
+
+// ---- Connection ---------------------------------------------------------------------------------
+
+Engine::Network::Network(const wire::RelayAddress& relay, Speaker& speaker)
+    : connection(loop, relay, wire::random_bytes, speaker, Connection::Times{}) {}
+
+Engine::Network::~Network() {
+  if (!thread.joinable()) return;
+  connection.stop();
+  thread.join();
+}
+
+Result<void> Engine::connect() {
+  const std::lock_guard alive(network_lifetime_);
+  if (network_) {
+    const std::lock_guard lock(mutex_);
+    if (!gave_up_) return {};
+  }
+  const auto relay = wire::parse_address(account().relay);
+  if (!relay) return Error{ErrorCode::invalid_argument, relay.error()};
+  end_network();  // of one that has given up
+  auto network = std::make_unique<Network>(*relay, static_cast<Speaker&>(*this));
+  {
+    const std::lock_guard lock(mutex_);
+    connection_ = &network->connection;
+    gave_up_.reset();
+    give_up_code_ = ErrorCode::refused;
+    last_problem_.clear();
+  }
+  try {
+    network->thread = std::thread([&speaking = *network] {
+      speaking.connection.start();
+      speaking.loop.run();
+    });
+  } catch (const std::system_error&) {  // the only way in which std::thread says it
+    const std::lock_guard lock(mutex_);
+    connection_ = nullptr;
+    return Error{ErrorCode::offline, "no thread could be started; end some and try again"};
+  }
+  network_ = std::move(network);
+  return {};
+}
+
+void Engine::disconnect() {
+  const std::lock_guard alive(network_lifetime_);
+  end_network();
+}
+
+void Engine::end_network() {
+  {
+    const std::lock_guard lock(mutex_);
+    connection_ = nullptr;
+    changed_.notify_all();
+  }
+  network_.reset();
+}
+
+std::optional<wire::KeyPair> Engine::transport_keys() {
+  const std::lock_guard lock(mutex_);
+  if (!ensure_core(current_time())) return std::nullopt;
+  return core_->transport_keys();
+}
+
+ToSend Engine::exchange(const Received& received) {
+  const std::lock_guard lock(mutex_);
+  const core::Now now = current_time();
+  if (received.connected) up_ = true;
+  if (received.ended) {
+    up_ = logged_in_ = false;
+    last_problem_ = *received.ended;
+    changed_.notify_all();
+  }
+  if (ensure_core(now)) feed(received, now);
+  ToSend to_send;
+  if (!core_) {
+    to_send.deadline = reopen_at_;
+  } else {
+    to_send.deadline = core_->deadline();
+    to_send.link = core_->link();
+  }
+  if (core_ && core_knows_) {
+    if (received.has_room) to_send.frames = core_->take_frames();
+    logged_in_ = to_send.link.logged_in;
+  } else if (up_) {  // it began with a core that has failed
+    to_send.link = {};
+    to_send.link.close = true;
+    to_send.link.reason = failure_.message;
+    logged_in_ = false;
+  }
+  if (to_send.link.give_up) gave_up_ = give_up_code_;
+  changed_.notify_all();
+  return to_send;
+}
+
+// What the connection brought, and the time, as one round.
+void Engine::feed(const Received& received, core::Now now) {
+  bool fed = false;
+  if (received.connected) {
+    (void)core_->take_frames();  // of the connection before, which ended before they left
+    core_->on_connected(now);
+    core_knows_ = fed = true;
+  }
+  if (core_knows_) {
+    for (const auto& frame : received.frames) core_->on_frame(frame, now);
+    fed = fed || !received.frames.empty();
+  }
+  if (received.ended && std::exchange(core_knows_, false)) {
+    core_->on_disconnected(now);
+    fed = true;
+  }
+  if (const auto deadline = core_->deadline(); deadline && *deadline <= now.steady) {
+    core_->on_time(now);
+    fed = true;
+  }
+  // The error has been told, and the core is gone.
+  if (fed && !end_round(now)) return;
+  replace_session_key(now);
+}
+
+// Between rounds. One that fails is tried again with the next exchange, so nothing is said of it.
+void Engine::replace_session_key(core::Now now) {
+  if (!core_->session_key_due(now) || !database_->rotate_session_key()) return;
+  core_->on_session_key_replaced(now);
+  (void)end_round(now);
+}
+
+// ---- Waiting ------------------------------------------------------------------------------------
+
+Error Engine::why_not_done(bool in_time) const {
+  if (connection_ == nullptr) return {ErrorCode::offline, "not connected; connect first"};
+  const std::string problem = last_problem_.empty() ? "no connection yet" : last_problem_;
+  if (gave_up_) return {*gave_up_, problem};
+  if (!core_) return failure_;
+  if (!in_time && logged_in_) {
+    return {ErrorCode::timed_out, "it takes longer; nothing is lost and the work goes on"};
+  }
+  return {ErrorCode::offline, problem};
+}
+
+// `check` returns a result, or nothing as long as there is none.
+template <class T, class Check>
+Result<T> Engine::wait_until(milliseconds timeout, const Check& check) {
+  std::unique_lock lock(mutex_);
+  const auto until = steady_clock::now() + std::min(timeout, kWaitMax);
+  for (bool in_time = true;;) {
+    if (core_) {
+      if (std::optional<Result<T>> result = check()) return *std::move(result);
+    }
+    if (!in_time || connection_ == nullptr || gave_up_) return why_not_done(in_time);
+    in_time = changed_.wait_until(lock, until) == std::cv_status::no_timeout;
+  }
+}
+
+Result<void> Engine::wait_registered(milliseconds timeout) {
+  return wait_until<void>(timeout, [this]() -> std::optional<Result<void>> {
+    if (!taken_name_.empty()) {
+      return Error{ErrorCode::name_taken,
+                   "the name \"" + taken_name_ + "\" is another user's; choose another"};
+    }
+    if (!core_->registered()) return std::nullopt;
+    return Result<void>();
+  });
+}
+
+Result<Status> Engine::wait_accepted(const MessageId& id, milliseconds timeout) {
+  return wait_until<Status>(timeout, [&]() -> std::optional<Result<Status>> {
+    const auto status = core_->status(id);
+    if (!status) return status.error();
+    if (status->status == Status::queued) return std::nullopt;
+    return status->status;
+  });
+}
+
+Result<void> Engine::wait_settled(milliseconds timeout) {
+  return wait_until<void>(timeout, [this]() -> std::optional<Result<void>> {
+    if (connection_ == nullptr || !logged_in_ || !core_->settled()) return std::nullopt;
+    return Result<void>();
+  });
+}
+
+}  // namespace godwit

@@ -1,0 +1,246 @@
+// A relay that lies: what it does is seen, nothing of it is accepted, and what it dropped is
+// repaired once it behaves.
+#include <doctest/doctest.h>
+
+#include "tests/support/forge.hpp"
+
+namespace godwit::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Texts = std::vector<std::string>;
+
+struct Two {
+  explicit Two(std::uint64_t seed = 1) : world(seed) {}
+  World world;
+  SimDevice& alice = world.add("alice");
+  SimDevice& bob = world.add("bob");
+
+  // Both have written, so that sessions are answered and both are contacts.
+  void talk() {
+    alice.send("bob", "hello");
+    world.settle();
+    bob.send("alice", "hello too");
+    world.settle();
+    REQUIRE(alice.texts("bob") == bob.texts("alice"));
+  }
+  // Nothing is missing, twice or in the wrong state anywhere.
+  void check_whole(const Texts& texts) {
+    CHECK(bob.texts("alice") == texts);
+    CHECK(alice.texts("bob") == texts);
+    for (const auto& message : alice.messages("bob")) {
+      if (message.outgoing) CHECK(message.status == Status::delivered);
+    }
+    CHECK(alice.core->settled());
+    CHECK(bob.core->settled());
+    CHECK(world.queued() == 0);
+  }
+};
+
+bool is_deliver(wire::ByteView bytes) {
+  return std::holds_alternative<wire::Deliver>(ParsedFrame(bytes).value.body);
+}
+
+// Acknowledges to the relay what it keeps from the device.
+void ack_for(SimDevice& device, std::uint32_t number) {
+  static std::uint32_t id = 0x6000'0000;
+  wire::Encoder encoder;
+  const wire::Request ack{++id, wire::Ack{0, {number}}};
+  const wire::ByteView frame = encoder.encode(ack);
+  device.to_relay.emplace_back(frame.begin(), frame.end());
+}
+
+}  // namespace
+
+TEST_SUITE("client-sdk/src/core: a malicious relay, deliveries") {
+  TEST_CASE("what the relay drops, and acknowledges itself, shows as a gap and comes again") {
+    Two two;
+    two.talk();
+    int dropped = 0;
+    two.world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      ParsedFrame frame(bytes);
+      const auto* deliver = std::get_if<wire::Deliver>(&frame.value.body);
+      if (deliver == nullptr || to.label != "bob" || ++dropped % 3 == 0) return as_is(bytes);
+      ack_for(to, deliver->number);
+      return {};
+    };
+    Texts texts{"hello", "hello too"};
+    for (int i = 0; i < 30; ++i) {
+      texts.push_back("m" + std::to_string(i));
+      two.alice.send("bob", texts.back());
+    }
+    two.world.settle();
+    CHECK(two.bob.count(EventKind::gap) == 1);
+    for (const auto& message : two.alice.messages("bob")) {
+      if (!message.outgoing) continue;
+      const auto known = two.bob.texts("alice");
+      const bool arrived = std::ranges::find(known, message.text) != known.end();
+      CHECK((message.status != Status::delivered || arrived));
+    }
+    two.world.tamper = nullptr;
+    two.alice.send("bob", "last");
+    texts.emplace_back("last");
+    two.world.run(2min);
+    two.check_whole(texts);
+    CHECK(two.bob.count(EventKind::gap_closed) == two.bob.count(EventKind::gap));
+  }
+
+  TEST_CASE("a swapped order shows as a gap, and the history is in the sender's order") {
+    Two two;
+    two.talk();
+    std::optional<wire::Bytes> held;
+    two.world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      if (to.label != "bob" || !is_deliver(bytes)) return as_is(bytes);
+      if (!held) {
+        held = wire::Bytes(bytes.begin(), bytes.end());
+        return {};
+      }
+      Frames both = as_is(bytes);
+      both.push_back(*std::exchange(held, std::nullopt));
+      return both;
+    };
+    Texts texts{"hello", "hello too"};
+    for (int i = 0; i < 20; ++i) {
+      texts.push_back("m" + std::to_string(i));
+      two.alice.send("bob", texts.back());
+    }
+    two.world.run(2s);
+    two.world.tamper = nullptr;
+    two.world.run(20s);
+    two.check_whole(texts);
+    CHECK(two.bob.count(EventKind::gap) > 0);
+    CHECK(two.bob.count(EventKind::gap_closed) == two.bob.count(EventKind::gap));
+  }
+
+  TEST_CASE("what is doubled arrives once") {
+    Two two;
+    two.talk();
+    two.world.tamper = [&](SimDevice&, wire::ByteView bytes) -> Frames {
+      Frames frames = as_is(bytes);
+      if (is_deliver(bytes)) frames.push_back(frames.front());
+      return frames;
+    };
+    Texts texts{"hello", "hello too"};
+    for (int i = 0; i < 20; ++i) {
+      texts.push_back("m" + std::to_string(i));
+      two.alice.send("bob", texts.back());
+      two.world.settle();
+    }
+    two.check_whole(texts);
+    CHECK(two.bob.count(EventKind::message_received) == 21);
+    CHECK(two.bob.count(EventKind::undecryptable) == 0);
+  }
+
+  TEST_CASE("all that was ever delivered, replayed after restarts, changes nothing") {
+    Two two;
+    std::vector<wire::Bytes> to_bob, to_alice;
+    two.world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      if (is_deliver(bytes)) {
+        (to.label == "bob" ? to_bob : to_alice).emplace_back(bytes.begin(), bytes.end());
+      }
+      return as_is(bytes);
+    };
+    two.talk();
+    Texts texts{"hello", "hello too"};
+    for (int i = 0; i < 10; ++i) {
+      texts.push_back("m" + std::to_string(i));
+      two.alice.send("bob", texts.back());
+      two.world.settle();
+    }
+    two.world.tamper = nullptr;
+    two.world.restart_relay();
+    two.bob.crash();
+    two.world.run(2s);
+    const auto before = snapshot(two.bob, {store::Table::messages, store::Table::prekeys});
+    const auto received = two.bob.count(EventKind::message_received);
+    int frames = 0;
+    two.world.upstream = [&](SimDevice&, wire::ByteView) { return ++frames < 10'000; };
+    std::ranges::copy(to_bob, std::back_inserter(two.bob.to_device));
+    std::ranges::copy(to_bob, std::back_inserter(two.bob.to_device));
+    std::ranges::copy(to_alice, std::back_inserter(two.alice.to_device));
+    two.world.run(20s);
+    CHECK(frames < 4 * static_cast<int>(2 * to_bob.size() + to_alice.size()));
+    CHECK(snapshot(two.bob, {store::Table::messages, store::Table::prekeys}) == before);
+    CHECK(two.bob.count(EventKind::message_received) == received);
+    CHECK(two.bob.count(EventKind::undecryptable) == 0);
+    two.check_whole(texts);
+  }
+
+  TEST_CASE("an envelope for one delivered to another leaves nothing there, and is repaired") {
+    Two two;
+    two.talk();
+    SimDevice& carol = two.world.add("carol");
+    carol.send("alice", "hi");
+    two.world.settle();
+    const auto before = all_but_seen(carol);
+    two.world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      ParsedFrame frame(bytes);
+      const auto* deliver = std::get_if<wire::Deliver>(&frame.value.body);
+      if (deliver == nullptr || to.label != "bob") return as_is(bytes);
+      ack_for(to, deliver->number);
+      carol.to_device.emplace_back(bytes.begin(), bytes.end());
+      return {};
+    };
+    two.alice.send("bob", "for bob alone");
+    two.world.settle();
+    CHECK(all_but_seen(carol) == before);
+    CHECK(carol.count(EventKind::message_received) == 0);
+    two.world.tamper = nullptr;
+    two.alice.send("bob", "next");
+    two.world.run(20s);
+    two.check_whole({"hello", "hello too", "for bob alone", "next"});
+    CHECK(two.bob.count(EventKind::gap) == 1);
+  }
+
+  TEST_CASE("a submit accepted and thrown away shows with the next message, and is repaired") {
+    Two two;
+    two.talk();
+    bool lies = true;
+    two.world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      REQUIRE(request);
+      const auto* submit = std::get_if<wire::Submit>(&request->body);
+      if (!lies || submit == nullptr || from.label != "alice") return true;
+      wire::Submitted ok;
+      ok.outcomes.resize(submit->recipients.size());
+      tell(from, {request->id, ok});
+      return false;
+    };
+    const Sent sent = two.alice.send("bob", "thrown away");
+    two.world.run(60s);
+    CHECK(two.alice.status(sent.id) == Status::sent);
+    CHECK(two.bob.texts("alice").size() == 2);
+    lies = false;
+    two.alice.send("bob", "next");
+    two.world.run(20s);
+    CHECK(two.bob.count(EventKind::gap) == 1);
+    CHECK(two.bob.count(EventKind::gap_closed) == 1);
+    two.check_whole({"hello", "hello too", "thrown away", "next"});
+  }
+
+  TEST_CASE("numbers with holes, doubled numbers, numbers that turn back: all is received") {
+    Two two;
+    two.talk();
+    std::uint32_t number = 0xffff'fff0;
+    two.world.tamper = altering<wire::Deliver>([&](SimDevice&, wire::Deliver& deliver) {
+      deliver.number = (number += 7) | 1;
+      return true;
+    });
+    two.alice.send("bob", "one");
+    two.alice.send("bob", "two");
+    two.world.run(5s);
+    two.world.tamper = altering<wire::Deliver>([&](SimDevice&, wire::Deliver& deliver) {
+      deliver.number = 1;
+      return true;
+    });
+    two.alice.send("bob", "three");
+    two.alice.send("bob", "four");
+    two.world.run(5s);
+    two.world.tamper = nullptr;
+    two.world.restart_relay();
+    two.world.run(5s);
+    two.check_whole({"hello", "hello too", "one", "two", "three", "four"});
+  }
+}
+
+}  // namespace godwit::test

@@ -1,0 +1,177 @@
+// init and recover: an account on this device, and its registration at the relay. Either may be
+// run again after it was cut off: what is already there is gone on with.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <iostream>
+
+#include "tools/godwit/commands.hpp"
+#include "tools/godwit/interrupt.hpp"
+#include "tools/godwit/text.hpp"
+
+namespace godwit::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRegisterWait = 30s;
+constexpr auto kKeysWait = 5s;  // for what may follow later too
+constexpr auto kSlice = 50ms;
+
+std::string again(std::string_view command) {
+  return "; run the same `godwit " + std::string(command) + "` again";
+}
+
+int fail_name_taken(const Output& out, const std::string& name) {
+  return out.fail("name_taken", "the name \"" + name +
+                                    "\" is another user's; run the same command again with "
+                                    "another --name");
+}
+
+bool is_name_taken(const Result<void>& result) {
+  return !result && result.error().code == ErrorCode::name_taken;
+}
+
+// An account that stands at the relay, but without this name: its first one was taken.
+Result<void> claim(Client& client, const std::string& name) {
+  if (auto caught_up = client.wait_settled(kRegisterWait); !caught_up) return caught_up;
+  if (auto asked = client.set_name(name); !asked) return asked;
+  const auto until = std::chrono::steady_clock::now() + kRegisterWait;
+  while (client.account().name.empty()) {
+    if (auto taken = client.wait_registered(0s); !taken) return taken;
+    auto answered = client.wait_settled(kSlice);
+    if (std::chrono::steady_clock::now() < until) continue;
+    return answered ? Error{ErrorCode::timed_out, "the relay does not give the name"} : answered;
+  }
+  return {};
+}
+
+// Until others can write to this account.
+int finish(Client& client, const Arguments& arguments, std::string_view command,
+           const Output& out) {
+  Interrupt interrupt([&client] { client.disconnect(); });
+  if (auto connected = client.connect(); !connected) return out.fail(connected.error());
+  out.note("registering at " + one_line(client.account().relay) + " ...");
+  auto registered = client.wait_registered(kRegisterWait);
+  if (registered && !arguments.name.empty() && client.account().name.empty()) {
+    registered = claim(client, arguments.name);
+  }
+  if (interrupt.happened()) {
+    out.fail("interrupted", "interrupted before the relay answered" + again(command));
+    return kExitInterrupted;
+  }
+  if (is_name_taken(registered)) return fail_name_taken(out, arguments.name);
+  if (!registered) {
+    return out.fail(
+        to_string(registered.error().code),
+        registered.error().message + "; the account is made but not registered" + again(command));
+  }
+  // Keys for those who write first; and, after a recovery, the name.
+  (void)client.wait_settled(kKeysWait).ok();
+  return kExitOk;
+}
+
+int print_account(const Client& client, const Output& out) {
+  const auto code = client.recovery_code();
+  if (!code) return out.fail(code.error());
+  const Account account = client.account();
+  if (out.json()) {
+    Json object;
+    object["user_id"] = account.user.hex();
+    object["name"] = account.name;
+    object["recovery_code"] = *code;
+    out.object(object);
+    return kExitOk;
+  }
+  out.line("user id        " + account.user.hex());
+  out.line("name           " + one_line(account.name));
+  out.line("recovery code  " + out.styled(*code, Style::bold));
+  out.note(
+      "Write the recovery code down now: it is the only way back to this account when the "
+      "device is\nlost, and it is not shown again.");
+  return kExitOk;
+}
+
+// The home has an account already: gone on with when it is this one and was never registered.
+Result<Client> resume(const Arguments& arguments, const Error& exists) {
+  auto client = Client::open(arguments.options());
+  if (!client) return client;
+  const Account account = client->account();
+  if (account.registered && !account.name.empty()) {
+    return Error{ErrorCode::home_exists, arguments.home + " holds the account \"" + account.name +
+                                             "\" already; name another --home"};
+  }
+  if (account.relay != arguments.relay) {
+    return Error{exists.code, arguments.home + " holds an account for " + account.relay +
+                                  "; use that --relay, or name another --home"};
+  }
+  return client;
+}
+
+// As the code is compared: without what a person may add or change.
+std::string bare(std::string_view code) {
+  std::string letters;
+  for (const char c : code) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) continue;
+    const char upper = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    letters += upper == 'O' ? '0' : upper == 'I' || upper == 'L' ? '1' : upper;
+  }
+  return letters;
+}
+
+}  // namespace
+
+int init(const Arguments& arguments, const Output& out) {
+  auto client = Client::create(arguments.options(), arguments.relay, arguments.name);
+  if (!client && client.error().code == ErrorCode::home_exists) {
+    client = resume(arguments, client.error());
+    if (client && !client->account().registered) {
+      if (auto named = client->set_name(arguments.name); !named) return out.fail(named.error());
+    }
+  }
+  if (!client) return out.fail(client.error());
+  if (const int status = finish(*client, arguments, "init", out); status != kExitOk) return status;
+  return print_account(*client, out);
+}
+
+int recover(const Arguments& arguments, const Output& out) {
+  if (isatty(STDIN_FILENO) == 1) std::cerr << "recovery code: " << std::flush;
+  std::string code;
+  std::getline(std::cin, code);
+  if (bare(code).empty()) {
+    return out.fail("invalid_argument", "no recovery code on stdin; type it, or pass it in with <");
+  }
+  auto client = Client::recover(arguments.options(), arguments.relay, code);
+  if (!client && client.error().code == ErrorCode::home_exists) {
+    client = resume(arguments, client.error());
+    if (client) {
+      const auto own = client->recovery_code();
+      if (!own) return out.fail(own.error());
+      if (bare(*own) != bare(code)) {
+        return out.fail("home_exists", arguments.home +
+                                           " holds another account; name another "
+                                           "--home");
+      }
+    }
+  }
+  if (!client) return out.fail(client.error());
+  if (const int status = finish(*client, arguments, "recover", out); status != kExitOk) {
+    return status;
+  }
+  const Account account = client->account();
+  if (out.json()) {
+    Json object;
+    object["user_id"] = account.user.hex();
+    object["name"] = account.name;
+    out.object(object);
+  } else {
+    out.line("user id  " + account.user.hex());
+    if (!account.name.empty()) out.line("name     " + one_line(account.name));
+    out.note("This device has taken the place of all earlier ones of the account.");
+  }
+  return kExitOk;
+}
+
+}  // namespace godwit::cli

@@ -1,0 +1,375 @@
+// chat: on a terminal a screen with history, live ticks and typing; in a pipe one line for each
+// message in and out. poll() waits for keys, events and signals; nothing else waits.
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <iostream>
+
+#include "tools/godwit/chat_view.hpp"
+#include "tools/godwit/commands.hpp"
+#include "tools/godwit/interrupt.hpp"
+#include "tools/godwit/terminal.hpp"
+#include "tools/godwit/text.hpp"
+
+namespace godwit::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kTypingShown = 7s;  // without a word that it goes on
+constexpr auto kTypingTold = 3s;   // between two words that it goes on
+constexpr auto kKeyPause = 50ms;   // after which an ESC is just that
+constexpr auto kTick = 1s;         // typing ends by itself
+constexpr auto kFlushWait = 10s;   // for what a pipe has sent
+constexpr std::size_t kHistory = 200;
+constexpr std::size_t kPipeHistory = 20;
+constexpr std::size_t kUnnamedMax = 64;  // messages of strangers that are looked at again
+
+// The signals that end or stop a program, as something to poll. Made before the connection's
+// thread, which then leaves them alone.
+class Signals {
+ public:
+  Signals() {
+    for (const int number : {SIGTSTP, SIGWINCH}) sigaddset(&set_, number);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    descriptor_ = signalfd(-1, &set_, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+  ~Signals() {
+    ::close(descriptor_);
+    pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  [[nodiscard]] int descriptor() const { return descriptor_; }
+  // 0: none.
+  [[nodiscard]] int next() const {
+    signalfd_siginfo info{};
+    return ::read(descriptor_, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo)
+                                                                  : 0;
+  }
+
+ private:
+  sigset_t set_ = ending_signals();
+  int descriptor_ = -1;
+};
+
+// The bytes that are there; nothing at the end of the input.
+std::optional<std::string> read_input() {
+  std::array<char, 4096> bytes{};
+  const ssize_t size = ::read(STDIN_FILENO, bytes.data(), bytes.size());
+  if (size > 0) return std::string(bytes.data(), static_cast<std::size_t>(size));
+  if (size < 0 && (errno == EINTR || errno == EAGAIN)) return std::string();
+  return std::nullopt;
+}
+
+std::string notice_of(const Event& event) {
+  return words_of(event.kind) + (event.detail.empty() ? "" : ": " + event.detail);
+}
+
+// What both ways of chatting do alike.
+class Chat {
+ public:
+  Chat(Client& client, const Arguments& arguments) : client_(client), name_(arguments.name) {}
+
+  // Newest `limit` messages, oldest first; none when there is no conversation yet.
+  [[nodiscard]] Result<std::vector<Message>> load(std::size_t limit) {
+    PageRequest request;
+    request.limit = limit;
+    request.newest_first = true;
+    auto page = client_.messages(name_, request);
+    if (!page) {
+      if (page.error().code == ErrorCode::not_found) return std::vector<Message>();
+      return page.error();
+    }
+    std::vector<Message> messages(std::make_move_iterator(page->items.rbegin()),
+                                  std::make_move_iterator(page->items.rend()));
+    if (!messages.empty()) conversation_ = messages.back().conversation;
+    return messages;
+  }
+
+  // The receipts of what has been shown. A failure shows up as an event of its own.
+  void read(const std::vector<Message>& shown) {
+    for (const auto& message : shown) {
+      if (message.status != Status::received) continue;
+      (void)client_.mark_read(name_).ok();
+      return;
+    }
+  }
+
+  [[nodiscard]] Result<void> send(const std::string& text) {
+    const auto sent = client_.send({.to = name_, .text = text});
+    if (!sent) return sent.error();
+    conversation_ = sent->conversation;
+    return {};
+  }
+
+  [[nodiscard]] bool is_here(const Event& event) const {
+    return conversation_ && event.conversation == *conversation_;
+  }
+
+ protected:
+  Client& client_;
+  const std::string name_;
+  std::optional<ConversationId> conversation_;
+};
+
+// ---- On a terminal ------------------------------------------------------------------------------
+
+class ScreenChat : private Chat {
+ public:
+  ScreenChat(Client& client, const Arguments& arguments, const Output& out)
+      : Chat(client, arguments) {
+    view_.peer = name_;
+    view_.colours = out.colours();
+    view_.notice = "connecting ...";
+  }
+
+  Result<void> run(const Signals& signals) {
+    Terminal terminal;
+    if (auto loaded = reload(); !loaded) return loaded;
+    for (;;) {
+      draw(terminal);
+      std::array<pollfd, 3> waiting{{{STDIN_FILENO, POLLIN, 0},
+                                     {client_.descriptor(), POLLIN, 0},
+                                     {signals.descriptor(), POLLIN, 0}}};
+      const auto limit = editor_.in_sequence() ? kKeyPause : std::chrono::milliseconds(kTick);
+      const int ready = ::poll(waiting.data(), waiting.size(), static_cast<int>(limit.count()));
+      if (ready == 0) editor_.pause();
+      // Whose a first message is turns out a moment after it has come.
+      if (view_.messages.empty()) {
+        if (auto loaded = reload(); !loaded) return loaded;
+      }
+      while (const int number = signals.next()) {
+        if (number == SIGTSTP) {
+          terminal.stop_here();
+        } else if (number != SIGWINCH) {
+          return {};
+        }
+      }
+      if (ready > 0 && waiting[1].revents != 0) {
+        if (auto loaded = take_events(); !loaded) return loaded;
+      }
+      if (ready > 0 && waiting[0].revents != 0 && !take_keys(terminal)) return {};
+      keep_typing();
+    }
+  }
+
+ private:
+  Result<void> reload() {
+    auto messages = load(kHistory);
+    if (!messages) return messages.error();
+    view_.messages = *std::move(messages);
+    if (view_.scrolled == 0) read(view_.messages);
+    return {};
+  }
+
+  void draw(const Terminal& terminal) {
+    const auto size = terminal.size();
+    const auto screen = lay_out(view_, editor_, size.columns, size.rows);
+    view_.scrolled = screen.scrolled;
+    terminal.draw(screen.rows, screen.cursor_row, screen.cursor_column);
+  }
+
+  // One reload for however many events.
+  Result<void> take_events() {
+    while (const auto event = client_.next_event()) {
+      switch (event->kind) {
+        case EventKind::typing:
+          if (!is_here(*event)) break;
+          view_.typing = event->detail == "on";
+          typing_until_ = Clock::now() + kTypingShown;
+          break;
+        case EventKind::message_received:
+          if (is_here(*event)) view_.typing = false;
+          break;
+        case EventKind::status_changed:
+        case EventKind::conversation_added:
+        case EventKind::contact_added:
+        case EventKind::events_lost:
+          break;
+        case EventKind::online:
+        case EventKind::caught_up:
+        case EventKind::gap_closed:
+          view_.notice.clear();
+          break;
+        default:
+          view_.notice = notice_of(*event);
+      }
+    }
+    return reload();
+  }
+
+  // False: the end.
+  bool take_keys(const Terminal& terminal) {
+    const auto input = read_input();
+    if (!input) return false;
+    const std::size_t page = std::max<std::size_t>(terminal.size().rows, 5) - 3;
+    for (const char byte : *input) {
+      switch (editor_.feed(byte)) {
+        case LineEditor::Key::none:
+        case LineEditor::Key::redraw:
+          break;
+        case LineEditor::Key::enter:
+          send_line();
+          break;
+        case LineEditor::Key::page_up:
+          view_.scrolled += page;
+          break;
+        case LineEditor::Key::page_down:
+          view_.scrolled -= std::min(view_.scrolled, page);
+          break;
+        case LineEditor::Key::end_of_input:
+          return false;
+      }
+    }
+    return true;
+  }
+
+  void send_line() {
+    if (editor_.text().find_first_not_of(" \n") == std::string::npos) return;
+    if (auto sent = send(editor_.text()); !sent) {
+      view_.notice = sent.error().message;  // and the line stays, to be sent again
+      return;
+    }
+    (void)editor_.take();
+    view_.scrolled = 0;
+    told_typing_ = {};
+    (void)reload().ok();  // what fails here fails again with the next event, and ends it there
+  }
+
+  void keep_typing() {
+    const auto now = Clock::now();
+    if (view_.typing && now >= typing_until_) view_.typing = false;
+    const std::string line = editor_.text();
+    if (line == last_line_) return;
+    last_line_ = line;
+    if (line.empty()) {
+      if (std::exchange(told_typing_, {})) (void)client_.set_typing(name_, false).ok();
+    } else if (!told_typing_ || now >= *told_typing_ + kTypingTold) {
+      told_typing_ = now;
+      (void)client_.set_typing(name_, true).ok();
+    }
+  }
+
+  ChatView view_;
+  LineEditor editor_;
+  Clock::time_point typing_until_{};
+  std::optional<Clock::time_point> told_typing_;
+  std::string last_line_;
+};
+
+// ---- In a pipe ----------------------------------------------------------------------------------
+
+class PipeChat : private Chat {
+ public:
+  PipeChat(Client& client, const Arguments& arguments, const Output& out)
+      : Chat(client, arguments), out_(out) {}
+
+  int run(const Signals& signals) {
+    const auto history = load(kPipeHistory);
+    if (!history) return out_.fail(history.error());
+    for (const auto& message : *history) print(message);
+    read(*history);
+    std::cout.flush();
+    bool open = true;
+    for (auto leave_at = Clock::time_point::max(); Clock::now() < leave_at;) {
+      std::array<pollfd, 3> waiting{{{open ? STDIN_FILENO : -1, POLLIN, 0},
+                                     {client_.descriptor(), POLLIN, 0},
+                                     {signals.descriptor(), POLLIN, 0}}};
+      constexpr int kLook = 100;  // milliseconds; while something is to come without an event
+      const bool looks = !open || !unnamed_.empty();
+      if (::poll(waiting.data(), waiting.size(), looks ? kLook : -1) < 0) continue;
+      while (const int number = signals.next()) {
+        if (number == SIGTSTP) raise(SIGSTOP);
+        if (number == SIGINT || number == SIGTERM || number == SIGHUP) return kExitInterrupted;
+      }
+      print_news();
+      if (open && waiting[0].revents != 0 && !take_lines()) {
+        open = false;
+        leave_at = Clock::now() + kFlushWait;
+      }
+      if (!open && client_.wait_settled(0ms)) {
+        print_news();
+        return status_;
+      }
+    }
+    out_.note("note: not all could be sent; the rest is sent by the next `godwit sync`");
+    return status_;
+  }
+
+ private:
+  void print(const Message& message) const {
+    std::string head = clock_time(message.time) + " " + sender_of(message) + ": ";
+    for (const auto& line : lines_of(message.text)) {
+      out_.line(head + line);
+      head = "      ";
+    }
+  }
+
+  void print_news() {
+    // Whose a first message is turns out a moment after it has come.
+    std::vector<MessageId> ids = std::exchange(unnamed_, {});
+    while (const auto event = client_.next_event()) {
+      if (event->kind == EventKind::status_changed && event->status == Status::failed) {
+        status_ = out_.fail("refused", "a message was not sent: " + event->detail);
+      }
+      if (event->kind == EventKind::message_received) ids.push_back(event->message);
+    }
+    bool received = false;
+    for (const auto& id : ids) {
+      const auto message = client_.message(id);
+      if (!message) continue;
+      if (!has_name(*message) && unnamed_.size() < kUnnamedMax) unnamed_.push_back(id);
+      if (message->sender_name != name_) continue;
+      print(*message);
+      received = true;
+    }
+    std::cout.flush();
+    if (received) (void)client_.mark_read(name_).ok();
+  }
+
+  // False: the input has ended.
+  bool take_lines() {
+    const auto input = read_input();
+    if (input) pending_ += *input;
+    for (auto end = pending_.find('\n'); end != std::string::npos; end = pending_.find('\n')) {
+      send_line(pending_.substr(0, end));
+      pending_.erase(0, end + 1);
+    }
+    if (input) return true;
+    send_line(std::exchange(pending_, {}));
+    return false;
+  }
+
+  void send_line(const std::string& line) {
+    if (line.find_first_not_of(" \r") == std::string::npos) return;
+    if (auto sent = send(line); !sent) status_ = out_.fail(sent.error());
+  }
+
+  const Output& out_;
+  std::string pending_;             // a line that has not ended
+  std::vector<MessageId> unnamed_;  // of senders whose name is not known yet
+  int status_ = kExitOk;
+};
+
+}  // namespace
+
+int chat(const Arguments& arguments, const Output& out) {
+  const Signals signals;
+  auto client = Client::open(arguments.options());
+  if (!client) return out.fail(client.error());
+  if (auto connected = client->connect(); !connected) return out.fail(connected.error());
+  if (!Terminal::is_there()) return PipeChat(*client, arguments, out).run(signals);
+  if (auto ended = ScreenChat(*client, arguments, out).run(signals); !ended) {
+    return out.fail(ended.error());
+  }
+  return kExitOk;
+}
+
+}  // namespace godwit::cli

@@ -1,0 +1,55 @@
+// commands: what godwit does, one function a command. Each returns the exit status and prints
+// through an Output.
+// Refuses: to know how arguments are written; main does.
+// Thread:  the main one; those that connect wait for the network.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "tools/godwit/output.hpp"
+
+namespace godwit::cli {
+
+struct Arguments {
+  std::string home;
+  bool json = false;
+  std::string relay;
+  std::string name;  // of the account, or of the other one
+  std::string text;
+  std::optional<std::string> key;
+  bool no_wait = false;
+  double timeout_s = 10;
+  std::optional<double> for_s;
+  PageRequest page;
+  std::string message;
+  std::string shell;
+
+  [[nodiscard]] Options options() const { return {.home = home}; }
+};
+
+[[nodiscard]] inline std::chrono::milliseconds in_milliseconds(double seconds) {
+  return std::chrono::milliseconds{static_cast<std::chrono::milliseconds::rep>(seconds * 1'000)};
+}
+
+// Adds near names among the contacts to a not_found error.
+[[nodiscard]] Error with_near_names(Error error, const Client& client, const std::string& name);
+
+// account
+[[nodiscard]] int init(const Arguments& arguments, const Output& out);
+[[nodiscard]] int recover(const Arguments& arguments, const Output& out);
+// sending and receiving
+[[nodiscard]] int send(const Arguments& arguments, const Output& out);
+[[nodiscard]] int sync(const Arguments& arguments, const Output& out);
+[[nodiscard]] int chat(const Arguments& arguments, const Output& out);
+// what is on this device
+[[nodiscard]] int list_conversations(const Arguments& arguments, const Output& out);
+[[nodiscard]] int list_messages(const Arguments& arguments, const Output& out);
+[[nodiscard]] int mark_read(const Arguments& arguments, const Output& out);
+[[nodiscard]] int print_status(const Arguments& arguments, const Output& out);
+[[nodiscard]] int print_explanation(const Arguments& arguments, const Output& out);
+// shell
+[[nodiscard]] int print_completion(const Arguments& arguments, const Output& out);
+
+}  // namespace godwit::cli

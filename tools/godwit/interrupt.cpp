@@ -1,0 +1,44 @@
+#include "tools/godwit/interrupt.hpp"
+
+#include <unistd.h>
+
+#include <utility>
+
+namespace godwit::cli {
+namespace {
+
+constexpr int kExitNow = 130;
+
+}  // namespace
+
+sigset_t ending_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction now {};
+    sigaction(number, nullptr, &now);
+    if (now.sa_handler != SIG_IGN) sigaddset(&signals, number);
+  }
+  return signals;
+}
+
+Interrupt::Interrupt(std::function<void()> on_signal) {
+  sigset_t signals = ending_signals();
+  sigaddset(&signals, SIGUSR1);  // the destructor's
+  pthread_sigmask(SIG_BLOCK, &signals, &before_);
+  thread_ = std::thread([this, signals, on_signal = std::move(on_signal)] {
+    for (int number = 0; sigwait(&signals, &number) == 0 && !ending_;) {
+      if (happened_.exchange(true)) _exit(kExitNow);
+      on_signal();
+    }
+  });
+}
+
+Interrupt::~Interrupt() {
+  ending_ = true;
+  pthread_kill(thread_.native_handle(), SIGUSR1);
+  thread_.join();
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
+}  // namespace godwit::cli

@@ -1,0 +1,36 @@
+// interrupt: Ctrl-C, SIGTERM and the end of the terminal as a call, so that what waits for the
+// network ends in good order instead of in the middle.
+// Owns:   a thread that waits for the signals, which all other threads leave to it.
+#pragma once
+
+#include <signal.h>
+
+#include <atomic>
+#include <functional>
+#include <thread>
+
+namespace godwit::cli {
+
+// SIGINT, SIGTERM and SIGHUP, but for those that the program was started to ignore.
+[[nodiscard]] sigset_t ending_signals();
+
+class Interrupt {
+ public:
+  // Made before the threads that are to leave the signals alone, so before connect(). `on_signal`
+  // runs on a thread of its own, once; a second signal ends the process at once. A signal that is
+  // ignored, as nohup does it, stays so.
+  explicit Interrupt(std::function<void()> on_signal);
+  ~Interrupt();  // the signals do again what they did before
+  Interrupt(const Interrupt&) = delete;
+  Interrupt& operator=(const Interrupt&) = delete;
+
+  [[nodiscard]] bool happened() const { return happened_; }
+
+ private:
+  std::atomic<bool> ending_ = false;
+  std::atomic<bool> happened_ = false;
+  sigset_t before_{};
+  std::thread thread_;
+};
+
+}  // namespace godwit::cli

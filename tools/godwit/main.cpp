@@ -1,0 +1,251 @@
+// main: the command line of godwit. It reads the arguments, calls one function of commands.hpp and
+// returns the exit status.
+
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <iostream>
+
+#include "relay/nearest.hpp"
+#include "tools/godwit/commands.hpp"
+#include "tools/godwit/text.hpp"
+
+namespace godwit::cli {
+namespace {
+
+using Command = int (*)(const Arguments&, const Output&);
+
+constexpr std::size_t kLimitMax = 1'000;
+constexpr double kSecondsMax = 365.0 * 24 * 3600;
+
+// Says what may stand there; CLI11's own range prints its bounds as machine numbers.
+CLI::Validator number(double from, double to, const char* words) {
+  return {[=](const std::string& text) {
+            double value = 0;
+            const auto [end, error] =
+                std::from_chars(text.data(), text.data() + text.size(), value);
+            const bool good = error == std::errc() && end == text.data() + text.size() &&
+                              value >= from && value <= to;
+            return good ? std::string() : "\"" + text + "\" is not " + words;
+          },
+          ""};
+}
+CLI::Validator seconds() {
+  return number(0, kSecondsMax, "a number of seconds");
+}
+
+constexpr auto kFooter = R"(A first conversation:
+  godwit --home ~/.godwit init --relay godwit://KEY@HOST:PORT --name ann
+  godwit --home ~/.godwit send bob "hello"
+  godwit --home ~/.godwit sync
+  godwit --home ~/.godwit chat bob
+
+With GODWIT_HOME set, --home can be left out. `godwit COMMAND --help` tells more.
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.)";
+
+// The command line, with the places its values go to.
+class CommandLine {
+ public:
+  CommandLine() : app_("Godwit: end-to-end encrypted messages, from the terminal.", "godwit") {
+    // Not -h: CLI11 would find it in a text like -hello. run() knows -h by itself.
+    app_.set_help_flag("--help", "Print this help and exit");
+    app_.set_version_flag("--version", std::string("godwit ") + GODWIT_VERSION);
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.footer(kFooter);
+    app_.add_option("--home", arguments_.home, "The directory of the account")
+        ->envname("GODWIT_HOME")
+        ->type_name("DIR");
+    add_account_commands();
+    add_network_commands();
+    add_local_commands();
+  }
+
+  int run(int argc, char** argv) {
+    const bool json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
+    if (const auto what = unknown_command(argc, argv); !what.empty()) return usage(what, json);
+    try {
+      app_.parse(words_of(argc, argv));
+    } catch (const CLI::Success& help_or_version) {
+      return app_.exit(help_or_version);
+    } catch (const CLI::ParseError& error) {
+      return usage(explained(error), json);
+    }
+    for (const auto& [command, function] : commands_) {
+      if (!command->parsed()) continue;
+      if (arguments_.home.empty() && function != print_completion) {
+        return usage("no --home: name the directory of the account, or set GODWIT_HOME", json);
+      }
+      const int status = function(arguments_, Output(arguments_.json));
+      if (!std::cout.flush()) {
+        std::cerr << "godwit: stdout cannot be written; is its disk full?\n";
+        return kExitFailed;
+      }
+      return status;
+    }
+    return kExitUsage;
+  }
+
+ private:
+  CLI::App& add(const char* name, Command function, const char* description,
+                const char* footer = "") {
+    auto* const command = app_.add_subcommand(name, description);
+    command->fallthrough();
+    command->footer(footer);
+    if (function != print_completion) {
+      command->add_flag("--json", arguments_.json, "One JSON object a line on stdout");
+    }
+    commands_.emplace_back(command, function);
+    return *command;
+  }
+
+  void add_relay(CLI::App& command) {
+    command.add_option("--relay", arguments_.relay, "The relay's address")
+        ->required()
+        ->type_name("godwit://KEY@HOST:PORT");
+  }
+  void add_peer(CLI::App& command) {
+    command.add_option("NAME", arguments_.name, "The name of the other one")
+        ->required()
+        ->type_name("");
+  }
+  void add_message(CLI::App& command) {
+    command
+        .add_option("MESSAGE-ID", arguments_.message,
+                    "32 hex digits, as `send` and `messages --json` print them")
+        ->required()
+        ->type_name("");
+  }
+  void add_page(CLI::App& command) {
+    command.add_option("--limit", arguments_.page.limit, "At most so many (default 50)")
+        ->type_name("N")
+        ->check(number(1, kLimitMax, "a number from 1 to 1000"));
+    auto* const offset =
+        command.add_option("--offset", arguments_.page.offset, "Leave out so many at the start")
+            ->type_name("N");
+    command
+        .add_option("--cursor", arguments_.page.cursor, "Go on where the page of this cursor ended")
+        ->type_name("C")
+        ->excludes(offset);
+  }
+
+  void add_account_commands() {
+    auto& init_command =
+        add("init", init, "Make an account and register it",
+            "The relay's operator gives you its address (`godwit-relay address DIR`).\n"
+            "Was it cut off, or the name taken? Run it again.");
+    add_relay(init_command);
+    init_command.add_option("--name", arguments_.name, "Your name: 2 to 32 of a-z 0-9 . _ -")
+        ->required()
+        ->type_name("NAME");
+    add_relay(add("recover", recover,
+                  "Bring an account back with its recovery code, on this device",
+                  "Reads the code from stdin. Earlier devices of the account are shut out.\n"
+                  "  godwit --home NEW recover --relay ADDRESS < code.txt"));
+  }
+
+  void add_network_commands() {
+    auto& send_command =
+        add("send", send, "Send a message",
+            "Offline the message waits in the home, and the next `godwit sync` sends it.\n"
+            "Put -- before a text that begins with a dash: godwit send bob -- \"- no\"");
+    add_peer(send_command);
+    send_command.add_option("TEXT", arguments_.text, "What to say")->required()->type_name("");
+    send_command
+        .add_option("--key", arguments_.key,
+                    "Idempotency key: the same key and text make one message, however often")
+        ->type_name("KEY");
+    send_command.add_flag("--no-wait", arguments_.no_wait, "Only queue it; do not connect");
+    send_command
+        .add_option("--timeout", arguments_.timeout_s, "Wait so long for the relay (default 10)")
+        ->type_name("SECONDS")
+        ->check(seconds());
+    add("sync", sync, "Send what waits and receive what is there")
+        .add_option("--for", arguments_.for_s, "Keep receiving so long")
+        ->type_name("SECONDS")
+        ->check(seconds());
+    add_peer(add("chat", chat, "Talk with somebody, live",
+                 "Enter sends, Page Up shows older messages, Ctrl-C or Ctrl-D leaves.\n"
+                 "Ticks: … queued, ✓ at the relay, ✓✓ delivered, coloured when read.\n"
+                 "In a pipe each line of stdin is a message: echo hi | godwit chat bob"));
+  }
+
+  void add_local_commands() {
+    add_page(add("conversations", list_conversations, "List the conversations, newest first"));
+    auto& messages_command =
+        add("messages", list_messages, "List the messages with somebody, oldest first");
+    add_peer(messages_command);
+    add_page(messages_command);
+    add_peer(add("read", mark_read, "Mark a conversation as read",
+                 "The other one learns of it with the next `godwit sync`."));
+    add_message(add("status", print_status, "How far a message has come, when, and by whom"));
+    add_message(add("explain", print_explanation,
+                    "The timeline of a message, and the step that it waits on"));
+    add("completion", print_completion, "Print a completion script",
+        "bash: source <(godwit completion bash)\nzsh:  source <(godwit completion zsh)")
+        .add_option("SHELL", arguments_.shell, "bash or zsh")
+        ->required()
+        ->type_name("")
+        ->check(CLI::IsMember({"bash", "zsh"}));
+  }
+
+  int usage(std::string what, bool json) const {
+    // CLI11 puts some of its messages on several lines.
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    return Output(json).fail("usage", what + "; see: godwit --help", kExitUsage);
+  }
+
+  static std::string explained(const CLI::ParseError& error) {
+    const std::string what = error.what();
+    const std::string dash = "put -- before a text that begins with a dash";
+    if (what.starts_with("TEXT ")) return what + "; " + dash;
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return what;
+    return what + "; quote a text of several words, " + dash;
+  }
+
+  // Last word first, as CLI11 wants it.
+  static std::vector<std::string> words_of(int argc, char** argv) {
+    std::vector<std::string> words(argv + 1, argv + argc);
+    std::replace(words.begin(), std::find(words.begin(), words.end(), "--"), std::string("-h"),
+                 std::string("--help"));
+    std::reverse(words.begin(), words.end());
+    return words;
+  }
+
+  // The command that is mistyped; CLI11 would call it an extra argument.
+  std::string unknown_command(int argc, char** argv) const {
+    std::vector<std::string_view> names;
+    for (const auto& [command, function] : commands_) names.push_back(command->get_name());
+    for (int i = 1; i < argc; ++i) {
+      const std::string_view word = argv[i];
+      if (word == "--home") {
+        ++i;
+        continue;
+      }
+      if (word.empty() || word.front() == '-') continue;
+      if (std::find(names.begin(), names.end(), word) != names.end()) return {};
+      const auto hint = relay::nearest(word, names);
+      return "unknown command \"" + std::string(word) + "\"" +
+             (hint ? "; did you mean " + std::string(*hint) + "?" : "");
+    }
+    return {};
+  }
+
+  Arguments arguments_;
+  CLI::App app_;
+  std::vector<std::pair<CLI::App*, Command>> commands_;
+};
+
+}  // namespace
+}  // namespace godwit::cli
+
+int main(int argc, char** argv) {
+  // Keys are in memory: none is to end in a file.
+  const rlimit none{};
+  setrlimit(RLIMIT_CORE, &none);
+  godwit::cli::use_utf8();
+  return godwit::cli::CommandLine().run(argc, argv);
+}
