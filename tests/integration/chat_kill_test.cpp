@@ -73,6 +73,7 @@ class Talker {
       while (client_.next_event()) {
       }
     }
+    (void)client_.mark_read(talk_.peer);  // what came since
     return client_.wait_settled(30s) ? 0 : 1;
   }
 
