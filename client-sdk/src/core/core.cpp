@@ -56,16 +56,25 @@ Result<std::unique_ptr<Core>> Core::open(store::Database& database, crypto::Rand
   if (!txn) return error_of(txn.error());
   const View view(*txn);
   auto account = LocalAccount::load(view);
+  const auto counters = view.load<CountersRecord>(name_bytes(kCountersName));
+  Upkeep upkeep;
+  upkeep.load(view);
   if (view.failed()) return error_of(*view.failed());
-  if (!account) return error_of(store::StoreError::not_found);
+  // Without any of these nothing can be said for sure any more: a counter that begins anew would
+  // use numbers twice.
+  if (view.found_damage()) return error_of(store::StoreError::damaged);
+  // They are written together: one alone means that the key of the others is damaged.
+  if (!account && !counters && !upkeep.made()) return error_of(store::StoreError::not_found);
+  if (!account || !counters || !upkeep.made()) return error_of(store::StoreError::damaged);
   auto state = std::make_unique<State>(database, std::move(random), std::move(*account));
   state->round.now = now;
-  if (auto counters = view.load<CountersRecord>(name_bytes(kCountersName))) {
-    state->round.counters = *counters;
-  }
-  state->upkeep.load(view);
+  state->round.counters = *counters;
+  state->upkeep = std::move(upkeep);
   state->outbox.load(view);
   state->peers.load_attention(view);
+  if (view.found_damage()) {
+    state->round.tell(EventKind::damaged_record, {}, "something that waited to be sent is lost");
+  }
   if (view.failed()) return error_of(*view.failed());
   return std::unique_ptr<Core>(new Core(std::move(state)));
 }
@@ -106,6 +115,8 @@ void Core::State::pass_user(const UserAsked& asked, const wire::User* found,
                             const wire::Refused* refused) {
   if (asked.claimed_by != wire::UserId{}) {
     inbox.on_name(round, asked, found, refused);
+    // Messages may have been written to the name before anybody had it.
+    if (found != nullptr) outbox.on_user(round, asked, found, refused);
     return;
   }
   if (asked.user == user) {

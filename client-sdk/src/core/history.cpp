@@ -57,13 +57,14 @@ Milliseconds time_of(std::uint64_t hlc) { return hlc >> kCounterBits; }
 // ---- Clock --------------------------------------------------------------------------------------
 
 void HybridClock::relay_says(Milliseconds relay_time, Milliseconds own_time) {
+  if (time_of(relay_time << kCounterBits) != relay_time) return;  // no stamp could hold it
   offset_ = static_cast<std::int64_t>(relay_time) - static_cast<std::int64_t>(own_time);
 }
 
 Milliseconds HybridClock::bounded(Milliseconds own) const {
   if (!offset_) return own;
-  const auto relay = static_cast<std::int64_t>(own) + *offset_;
   const std::int64_t bound = kClockAheadMax.count();
+  const auto relay = std::max(static_cast<std::int64_t>(own) + *offset_, bound);
   return static_cast<Milliseconds>(
       std::clamp(static_cast<std::int64_t>(own), relay - bound, relay + bound));
 }

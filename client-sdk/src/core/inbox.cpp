@@ -140,7 +140,9 @@ void Inbox::on_user(Round& round, const UserAsked& asked, const wire::User* user
     if (concerned) envelope.asked = !wait;
     if (concerned && open(round, envelope) == Verdict::done) continue;
     parked_.push_back(std::move(envelope));
-    if (concerned) ask_again_at_ = round.now.steady + std::max(milliseconds{wait ? refused->retry_after_ms : 0}, kRetryFirst);
+    if (!concerned) continue;
+    const milliseconds told{wait ? refused->retry_after_ms : 0};
+    ask_again_at_ = round.now.steady + std::clamp(told, kRetryFirst, kRetryAfterMax);
   }
 }
 
@@ -363,9 +365,13 @@ void Inbox::on_name(Round& round, const UserAsked& asked, const wire::User* user
     round.tell(EventKind::name_moved, contact->user, "the relay gives this name to somebody else");
     return;
   }
-  if (const auto holder = round.load<UserRef>(wire::as_bytes(asked.name))) {
-    auto other = peers_.contact(round, holder->user);
-    if (other && other->user != contact->user) peers_.set_name(round, *other, "");
+  // A name by which we write to somebody does not move by the word of a relay and a stranger.
+  if (const auto holder = round.load<UserRef>(wire::as_bytes(asked.name));
+      holder && holder->user != contact->user) {
+    contact->claimed_name.clear();
+    peers_.save(round, *contact);
+    round.tell(EventKind::name_moved, holder->user, "the relay gives this name to somebody else");
+    return;
   }
   peers_.set_name(round, *contact, asked.name);
 }

@@ -1,5 +1,7 @@
 #include "client-sdk/src/core/login.hpp"
 
+#include <algorithm>
+
 namespace godwit::core {
 namespace {
 
@@ -10,16 +12,29 @@ constexpr milliseconds kAfterDefect = std::chrono::minutes{5};  // do not reconn
 void Login::start(Round& round) {
   link_ = {};
   caught_up_ = false;
-  if (!account_.record.registered) {
+  attempts_ = 0;
+  if (account_.record.registered) {
+    log_in(round);
+  } else {
     enlist(round);
-    return;
   }
+}
+
+bool Login::may_try() {
+  if (++attempts_ <= kLoginAttemptsMax) return true;
+  close("the relay refuses Login and Register in turn", kAfterDefect);
+  return false;
+}
+
+void Login::log_in(Round& round) {
+  if (!may_try()) return;
   requests_.ask(round,
                 wire::Login{wire::kProtocolVersion, account_.record.user, account_.record.device},
                 LoginAsked{});
 }
 
 void Login::enlist(Round& round) {
+  if (!may_try()) return;
   upkeep_.renew(round, account_);
   wire::Register ask;
   ask.version = wire::kProtocolVersion;
@@ -31,10 +46,15 @@ void Login::enlist(Round& round) {
   requests_.ask(round, ask, RegisterAsked{});
 }
 
-bool Login::stands_in(const wire::SignedListView& list) const {
-  const auto verified = wire::verify_device_list(list);
-  return verified && verified->user == account_.record.user &&
-         verified->find(account_.record.device) != nullptr;
+std::optional<wire::DeviceList> Login::own_list(Round& round,
+                                                const wire::SignedListView& list) const {
+  auto verified = wire::verify_device_list(list);
+  const bool later = verified && account_.list_version() < verified->version;
+  const bool same = std::ranges::equal(list.body, account_.record.list.body);
+  if (verified && verified->user == account_.record.user && (later || same)) return *verified;
+  round.tell(EventKind::list_refused, account_.record.user,
+             "the relay gave a device list of this account that does not hold");
+  return std::nullopt;
 }
 
 // ---- Answers ------------------------------------------------------------------------------------
@@ -119,25 +139,23 @@ void Login::on_conflict(Round& round, const wire::User& user) {
     }
     return;
   }
-  if (!stands_in(user.list)) {
+  const auto list = own_list(round, user.list);
+  if (!list) {
+    close("the relay gave a device list that does not hold", kAfterDefect);
+    return;
+  }
+  if (list->find(account_.record.device) == nullptr) {
     give_up(round, EventKind::removed, "this device has been removed from its account");
     return;
   }
   account_.take_list(round, wire::SignedList::copy_of(user.list));
-  requests_.ask(round,
-                wire::Login{wire::kProtocolVersion, account_.record.user, account_.record.device},
-                LoginAsked{});
+  log_in(round);
 }
 
 void Login::on_own_list(Round& round, const wire::User& user) {
-  const auto verified = wire::verify_device_list(user.list);
-  if (!verified || verified->user != account_.record.user ||
-      !(account_.list_version() < verified->version)) {
-    round.tell(EventKind::list_refused, account_.record.user,
-               "the relay gave a device list of this account that does not hold");
-    return;
-  }
-  if (verified->find(account_.record.device) == nullptr) {
+  const auto list = own_list(round, user.list);
+  if (!list) return;
+  if (list->find(account_.record.device) == nullptr) {
     give_up(round, EventKind::removed, "this device has been removed from its account");
     return;
   }
@@ -161,7 +179,7 @@ void Login::on_name_put(Round& round, const NamePut& put, const wire::Refused* r
 }
 
 void Login::on_caught_up(Round& round) {
-  caught_up_ = true;
+  if (std::exchange(caught_up_, true)) return;
   round.tell(EventKind::caught_up);
 }
 
@@ -189,7 +207,7 @@ void Login::on_closing(Round& round, const wire::Closing& closing) {
 
 void Login::close(std::string reason, milliseconds retry_after) {
   link_.close = true;
-  link_.retry_after = retry_after;
+  link_.retry_after = std::min(retry_after, kRetryAfterMax);
   link_.reason = std::move(reason);
 }
 

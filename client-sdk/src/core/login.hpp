@@ -32,9 +32,14 @@ class Login {
   void on_caught_up(Round& round);
 
  private:
+  void log_in(Round& round);
   void enlist(Round& round);  // Register
+  // False: the connection is to end, since the relay sends us round in a circle.
+  [[nodiscard]] bool may_try();
   void give_up(Round& round, EventKind kind, std::string reason);
-  [[nodiscard]] bool stands_in(const wire::SignedListView& list) const;
+  // Ours, valid, and the one we have or a later one; else that is told, and nothing.
+  [[nodiscard]] std::optional<wire::DeviceList> own_list(Round& round,
+                                                         const wire::SignedListView& list) const;
 
   LocalAccount& account_;
   Requests& requests_;
@@ -44,6 +49,7 @@ class Login {
   HybridClock& clock_;
   Core::Link link_;
   bool caught_up_ = false;
+  int attempts_ = 0;  // Logins and Registers of this connection
 };
 
 }  // namespace godwit::core

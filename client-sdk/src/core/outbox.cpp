@@ -97,7 +97,7 @@ void Outbox::release(Lane& lane) {
 void Outbox::hold(Round& round, Lane& lane, milliseconds least, std::string why) {
   release(lane);
   lane.delay = delay_after(lane.delay);
-  lane.retry_at = round.now.steady + std::max(least, lane.delay);
+  lane.retry_at = round.now.steady + std::max(std::min(least, kRetryAfterMax), lane.delay);
   held_.emplace(lane.retry_at, lane.key);
   ready_.erase(lane.key);
   lane.why = std::move(why);
@@ -343,11 +343,12 @@ void Outbox::on_submitted(Round& round, const SubmitAsked& asked,
   if (line == lines_.end()) return;  // delivered before it was accepted
   line->second.in_flight = false;
   auto record = entry(round, asked.number);
+  Lane& lane = lanes_[line->second.lane];
   if (!record || submitted.outcomes.size() != asked.devices.size()) {
+    hold(round, lane, {}, "the relay's answer did not fit");
     return_to_lane(asked.number);
     return;
   }
-  Lane& lane = lanes_[line->second.lane];
   for (std::size_t i = 0; i < asked.devices.size(); ++i) {
     apply_outcome(round, lane, *record, asked.devices[i], submitted.outcomes[i], submitted);
   }
@@ -360,10 +361,10 @@ void Outbox::on_submitted(Round& round, const SubmitAsked& asked,
   if (all && record->state != OutboxRecord::State::waiting) {
     lane.delay = {};
     landed(round, *record);
-    return;
+  } else {
+    store(round, *record);
+    return_to_lane(asked.number);
   }
-  store(round, *record);
-  return_to_lane(asked.number);
   if (std::exchange(list_changed_, false)) on_list_changed(round, record->user);
 }
 

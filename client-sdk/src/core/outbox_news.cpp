@@ -44,16 +44,17 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
     name_refused(round, asked, {wire::ErrorCode::not_found, 0});
     return;
   }
-  if (peers_.take_list(round, who, user.list) == ListVerdict::refused) {
+  const ListVerdict verdict = peers_.take_list(round, who, user.list);
+  if (verdict == ListVerdict::refused) {
     give_up("the relay gave a device list that does not hold");
     return;
   }
+  if (verdict == ListVerdict::newer) on_list_changed(round, who);
   auto contact = peers_.known(round, who);
   if (!contact) return;
-  contact->accepted = true;  // we write to them
+  const bool added = !std::exchange(contact->accepted, true);  // we write to them
   peers_.set_name(round, *contact, asked.name);
-  auto& event = round.tell(EventKind::contact_added, who);
-  event.detail = asked.name;
+  if (added) round.tell(EventKind::contact_added, who, asked.name);
   const LocalConversation conversation = history::resolve(round, asked.name, who);
   if (lane == lanes_.end()) return;
   const auto numbers = lane->second.entries;
@@ -92,7 +93,11 @@ void Outbox::name_refused(Round& round, const UserAsked& asked, const wire::Refu
 
 void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Prekeys* prekeys,
                         const wire::Refused* refused) {
-  for (const auto& device : asked.devices) keys_asked_.erase(device);
+  // What brings no usable bundle is not asked for again at once, or bad answers would make a loop.
+  for (const auto& device : asked.devices) {
+    keys_asked_.erase(device);
+    no_keys_until_[device] = round.now.steady + kNoKeysWait;
+  }
   if (prekeys != nullptr) {
     if (peers_.take_list(round, asked.user, prekeys->list) == ListVerdict::newer) {
       on_list_changed(round, asked.user);
@@ -102,12 +107,6 @@ void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Pre
         if (std::ranges::find(asked.devices, bundle.device) == asked.devices.end()) continue;
         if (take_bundle(round, *contact, bundle)) no_keys_until_.erase(bundle.device);
       }
-    }
-  }
-  for (const auto& device : asked.devices) {
-    const Peer* peer = peers_.device(round, device);
-    if (peer == nullptr || !Sealer::reachable(*peer)) {
-      no_keys_until_[device] = round.now.steady + kNoKeysWait;
     }
   }
   const auto lane = lanes_.find(lane_of(asked.user));
@@ -136,9 +135,14 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
     round.tell(EventKind::prekey_refused, contact.user, "a prekey or seal key does not verify");
     return false;
   }
-  if (bundle.signed_prekey.expires < now_s) round.tell(EventKind::stale_prekey, contact.user);
+  if (bundle.signed_prekey.expires < now_s || bundle.seal_key.expires < now_s) {
+    round.tell(EventKind::stale_prekey, contact.user);
+  }
   const bool reset = !peer->record.undecryptable.empty();
-  if (peer->sessions.current() == nullptr || reset) {
+  // One that was never answered may have begun with a key that the relay had swapped: the other end
+  // cannot open it, and says nothing to strangers.
+  const crypto::Session* current = peer->sessions.current();
+  if (current == nullptr || !current->answered() || reset) {
     auto session = crypto::Session::initiate(
         account_.device().identity(), account_.record.user,
         {contact.user, listed->identity}, bundle.signed_prekey, bundle.one_time,
@@ -153,8 +157,11 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
   DeviceRecord& record = peer->change();
   record.seal_id = bundle.seal_key.id;
   record.seal_key = bundle.seal_key.key;
-  // One that has expired already is used for a day before it is asked for again.
-  record.seal_expires = std::max(bundle.seal_key.expires, now_s + 24 * 3600) * kSecond;
+  // Used for a day at least, if it has expired already; and for no more, as long as the session is
+  // unanswered: what is written then begins another one.
+  const std::uint64_t day = now_s + 24 * 3600;
+  const bool answered = peer->sessions.current()->answered();
+  record.seal_expires = (answered ? std::max(bundle.seal_key.expires, day) : day) * kSecond;
   if (reset) {
     wire::Reset notice{record.undecryptable};
     record.undecryptable.clear();

@@ -54,6 +54,8 @@ class View {
   }
 
   [[nodiscard]] const std::optional<store::StoreError>& failed() const { return failed_; }
+  // A record that was asked for does not authenticate, or is of no form that we write.
+  [[nodiscard]] bool found_damage() const { return !damaged_.empty(); }
 
  protected:
   View() = default;

@@ -62,6 +62,7 @@ void Upkeep::forget_put(Round& round) {
   record_.put = false;
   // Those that were out may have been given away: fresh ones take their place.
   record_.one_time_put = record_.one_time_last;
+  next_top_up_ = {};
   save(round);
 }
 
@@ -89,10 +90,14 @@ void Upkeep::tend(Round& round, const LocalAccount& account, Requests& requests,
                   std::optional<std::uint32_t> left) {
   renew(round, account);
   const std::uint32_t on_the_way = record_.one_time_last - record_.one_time_put;
-  if (left && *left + on_the_way < kOneTimeKeysLow) {
+  const bool low = left && on_the_way < kOneTimeKeysLow && *left < kOneTimeKeysLow - on_the_way;
+  if (low && next_top_up_ <= round.now.steady) {
+    next_top_up_ = round.now.steady + kTopUpInterval;
     for (std::uint32_t have = *left + on_the_way; have < kOneTimeKeysFull; ++have) {
       const auto key = crypto::DhKey::draw(round.random);
-      store_secret(round, PrekeyKind::one_time, ++record_.one_time_last, key);
+      const std::uint32_t id = ++record_.one_time_last;
+      store_secret(round, PrekeyKind::one_time, id, key);
+      if (id > kOneTimeKeysKept) burn_one_time_key(round, id - kOneTimeKeysKept);
     }
   }
   save(round);

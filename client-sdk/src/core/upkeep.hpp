@@ -14,6 +14,7 @@ class Upkeep {
   // With a new account.
   static void make_first(Round& round, const LocalAccount& account);
   void load(const View& view);
+  [[nodiscard]] bool made() const { return record_.signed_prekey.id != 0; }
 
   [[nodiscard]] const wire::SignedKey& signed_prekey() const { return record_.signed_prekey; }
   [[nodiscard]] const wire::SignedKey& seal_key() const { return record_.seal_key; }
@@ -47,6 +48,7 @@ class Upkeep {
 
   UpkeepRecord record_;
   bool putting_ = false;
+  milliseconds next_top_up_{};  // of Now::steady: a relay may say as often as it likes that it has none
   std::map<std::uint32_t, crypto::DhKey> seal_secrets_;
 };
 
