@@ -40,6 +40,11 @@ bool is_relay_core(std::string_view path) {
                       "relay/session/"});
 }
 
+// Where an include lies in the tree: the SDK's public headers are named as an app names them.
+std::string path_of(const std::string& included) {
+  return included.starts_with("godwit/") ? "client-sdk/include/" + included : included;
+}
+
 struct Rule {
   std::string_view words;
   bool (*binds)(std::string_view file);
@@ -89,6 +94,24 @@ constexpr std::array kRules{
     Rule{"the store knows nothing of the relay around it",
          [](View file) { return file.starts_with("relay/store/"); },
          [](View name) { return name.starts_with("relay/") && !name.starts_with("relay/store/"); }},
+    Rule{"the client's core knows no socket, loop or thread",
+         [](View file) { return file.starts_with("client-sdk/src/core/"); },
+         [](View name) {
+           return under(name, {"schema/net/", "client-sdk/src/connection.", "client-sdk/src/engine."});
+         }},
+    Rule{"the device's store knows nothing of the client around it",
+         [](View file) { return file.starts_with("client-sdk/src/store/"); },
+         [](View name) { return name.starts_with("client-sdk/src/core/"); }},
+    Rule{"cryptography knows neither store nor core",
+         [](View file) { return file.starts_with("client-sdk/src/crypto/"); },
+         [](View name) {
+           return under(name, {"client-sdk/src/core/", "client-sdk/src/store/", "schema/net/"});
+         }},
+    Rule{"an app needs nothing but the public headers",
+         [](View file) {
+           return under(file, {"client-sdk/include/", "client-sdk/examples/", "tools/godwit/"});
+         },
+         [](View name) { return under(name, {"client-sdk/src/", "tl/"}); }},
     Rule{"ops is called by anyone and calls no one",
          [](View file) { return file.starts_with("relay/ops/"); },
          [](View name) {
@@ -107,7 +130,7 @@ class Reach {
 
  private:
   void visit(const std::string& path, const std::string& way) {
-    const auto file = tree_.find(path);
+    const auto file = tree_.find(path_of(path));
     if (file == tree_.end()) return;
     for (const Include& include : includes_of(file->second)) {
       const std::string further = way + " -> " + include.name;
@@ -165,7 +188,7 @@ Breaches check_includes(const SourceTree& tree) {
     if (!is_cpp(path)) continue;
     for (const Include& include : includes_of(text)) {
       if (!include.quoted || is_generated(include.name)) continue;
-      if (!tree.contains(include.name)) {
+      if (!tree.contains(path_of(include.name))) {
         breaches.push_back(at(path, include.line) + include.name + " is no path from the root");
       }
     }

@@ -21,7 +21,10 @@ std::string joined(const Breaches& breaches) {
 Breaches planted(const std::string& path, const std::string& include) {
   return check_includes({
       {path, "#pragma once\n#include " + include + "\n"},
+      {"client-sdk/include/godwit/client.hpp", ""},
       {"client-sdk/src/client.hpp", ""},
+      {"client-sdk/src/core/core.hpp", ""},
+      {"client-sdk/src/engine.hpp", ""},
       {"relay/config.hpp", ""},
       {"relay/server.hpp", ""},
       {"relay/session/session.hpp", "#include <vector>\n"},
@@ -93,6 +96,13 @@ TEST_SUITE("house") {
         {"relay/ops/a.cpp", "\"relay/config.hpp\"", ""},
         {"relay/ops/a.cpp", "\"schema/net/loop.hpp\"", ""},
         {"relay/ops/a.cpp", "\"log.hpp\"", "is no path from the root"},
+        {"client-sdk/src/core/a.cpp", "\"schema/net/loop.hpp\"", "core knows no socket"},
+        {"client-sdk/src/core/a.cpp", "\"client-sdk/src/engine.hpp\"", "core knows no socket"},
+        {"client-sdk/src/store/a.cpp", "\"client-sdk/src/core/core.hpp\"", "the device's store"},
+        {"client-sdk/src/crypto/a.cpp", "\"client-sdk/src/core/core.hpp\"", "cryptography knows"},
+        {"client-sdk/include/godwit/a.hpp", "\"client-sdk/src/core/core.hpp\"", "an app needs"},
+        {"tools/godwit/a.cpp", "\"client-sdk/src/core/core.hpp\"", "an app needs"},
+        {"tools/godwit/a.cpp", "\"godwit/client.hpp\"", ""},
     };
     for (const Plant& plant : plants) {
       const std::string found = joined(planted(plant.path, plant.include));
