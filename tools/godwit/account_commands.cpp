@@ -9,6 +9,7 @@
 
 #include "tools/godwit/commands.hpp"
 #include "tools/godwit/interrupt.hpp"
+#include "tools/godwit/reasons.hpp"
 #include "tools/godwit/text.hpp"
 
 namespace godwit::cli {
@@ -54,7 +55,14 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
   Interrupt interrupt([&client] { client.disconnect(); });
   if (auto connected = client.connect(); !connected) return out.fail(connected.error());
   out.note("registering at " + one_line(client.account().relay) + " ...");
-  auto registered = client.wait_registered(kRegisterWait);
+  Reasons reasons(out);
+  const auto until = std::chrono::steady_clock::now() + kRegisterWait;
+  auto registered = client.wait_registered(kSlice);
+  while (!registered && goes_on(registered.error()) && !interrupt.happened() &&
+         std::chrono::steady_clock::now() < until) {
+    reasons.tell(registered.error());
+    registered = client.wait_registered(kSlice);
+  }
   if (registered && !arguments.name.empty() && client.account().name.empty()) {
     registered = claim(client, arguments.name);
   }

@@ -26,7 +26,8 @@ struct Arguments {
   std::string message;
   std::string shell;
 
-  [[nodiscard]] Options options() const { return {.home = home}; }
+  // Room for all that a long sync brings between two looks.
+  [[nodiscard]] Options options() const { return {.home = home, .events_max = 1'000'000}; }
 };
 
 [[nodiscard]] inline std::chrono::milliseconds in_milliseconds(double seconds) {

@@ -2,12 +2,17 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <utility>
 
 namespace godwit::cli {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int kExitNow = 130;
+// timeout(1) and some shells send one signal twice, to the process and to its group.
+constexpr std::chrono::milliseconds kSameSignal{500};
 
 }  // namespace
 
@@ -27,9 +32,14 @@ Interrupt::Interrupt(std::function<void()> on_signal) {
   sigaddset(&signals, SIGUSR1);  // the destructor's
   pthread_sigmask(SIG_BLOCK, &signals, &before_);
   thread_ = std::thread([this, signals, on_signal = std::move(on_signal)] {
+    Clock::time_point first{};
     for (int number = 0; sigwait(&signals, &number) == 0 && !ending_;) {
-      if (happened_.exchange(true)) _exit(kExitNow);
-      on_signal();
+      if (!happened_.exchange(true)) {
+        first = Clock::now();
+        on_signal();
+      } else if (Clock::now() - first > kSameSignal) {
+        _exit(kExitNow);
+      }
     }
   });
 }

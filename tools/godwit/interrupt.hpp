@@ -17,7 +17,7 @@ namespace godwit::cli {
 class Interrupt {
  public:
   // Made before the threads that are to leave the signals alone, so before connect(). `on_signal`
-  // runs on a thread of its own, once; a second signal ends the process at once. A signal that is
+  // runs on a thread of its own, once; a later signal ends the process at once. A signal that is
   // ignored, as nohup does it, stays so.
   explicit Interrupt(std::function<void()> on_signal);
   ~Interrupt();  // the signals do again what they did before

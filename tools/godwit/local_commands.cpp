@@ -62,7 +62,8 @@ Error with_near_names(Error error, const Client& client, const std::string& name
   for (const auto& contact : *contacts) {
     if (!contact.name.empty() && contact.name != name) names.push_back(contact.name);
   }
-  error.message += did_you_mean(name, names);
+  const auto offers = did_you_mean(name, names);
+  error.message += offers.empty() ? "; check the spelling, or see: godwit conversations" : offers;
   return error;
 }
 

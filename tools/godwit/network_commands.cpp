@@ -5,6 +5,7 @@
 
 #include "tools/godwit/commands.hpp"
 #include "tools/godwit/interrupt.hpp"
+#include "tools/godwit/reasons.hpp"
 #include "tools/godwit/text.hpp"
 
 namespace godwit::cli {
@@ -16,7 +17,6 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = 30s;         // of sync: logged in, but nothing moves
 constexpr auto kOfflinePatience = 10s;  // of sync: no login
 constexpr auto kSlice = 50ms;           // between looks at the events while waiting
-constexpr std::string_view kNoConnectionYet = "no connection yet";
 constexpr std::string_view kLater = "queued: will be sent by the next `godwit sync`";
 
 void print_sent(const Output& out, const MessageId& id, Status status) {
@@ -41,10 +41,6 @@ int print_failed(const Output& out, const Client& client, const Arguments& argum
       with_near_names({ErrorCode::not_found, "not sent: " + why}, client, arguments.name));
 }
 
-bool goes_on(const Error& error) {
-  return error.code == ErrorCode::offline || error.code == ErrorCode::timed_out;
-}
-
 Error with_advice(Error error) {
   if (goes_on(error)) {
     error.message += "; nothing is lost: run `godwit sync` again";
@@ -55,21 +51,6 @@ Error with_advice(Error error) {
   }
   return error;
 }
-
-// Says why it takes long, each reason once.
-class Reasons {
- public:
-  explicit Reasons(const Output& out) : out_(out) {}
-  void tell(const Error& error) {
-    if (error.code != ErrorCode::offline || error.message == last_) return;
-    last_ = error.message;
-    if (last_ != kNoConnectionYet) out_.note("note: " + one_line(last_) + "; trying again");
-  }
-
- private:
-  const Output& out_;
-  std::string last_;
-};
 
 // What a person wants to see of it as it happens; with --json, the messages.
 class Progress {

@@ -1,0 +1,33 @@
+// reasons: tells a person who waits for the relay why it takes long.
+// Thread: the main one.
+#pragma once
+
+#include <string>
+
+#include "tools/godwit/output.hpp"
+#include "tools/godwit/text.hpp"
+
+namespace godwit::cli {
+
+// The error of a wait_* that may be called again.
+[[nodiscard]] inline bool goes_on(const Error& error) {
+  return error.code == ErrorCode::offline || error.code == ErrorCode::timed_out;
+}
+
+// Each reason once.
+class Reasons {
+ public:
+  explicit Reasons(const Output& out) : out_(out) {}
+  void tell(const Error& error) {
+    if (error.code != ErrorCode::offline || error.message == last_) return;
+    last_ = error.message;
+    out_.note("note: " + one_line(last_) + "; trying again");
+  }
+
+ private:
+  const Output& out_;
+  // What the library says while the first attempt is under way, which is nothing to tell.
+  std::string last_ = "no connection yet";
+};
+
+}  // namespace godwit::cli
