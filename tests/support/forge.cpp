@@ -52,7 +52,7 @@ ParsedFrame::ParsedFrame(wire::ByteView bytes) : storage_((bytes.size() + 7) / 8
 }
 
 void tell(SimDevice& device, const wire::RelayFrame& frame) {
-  device.to_device.push_back(frame_of(frame));
+  if (device.session) device.to_device.push_back(frame_of(frame));
 }
 
 // ---- What a device has stored -------------------------------------------------------------------
@@ -82,8 +82,7 @@ std::size_t count(const SimDevice& device, Table table) {
 // ---- Keys and lists -----------------------------------------------------------------------------
 
 Keys keys_of(const SimDevice& device) {
-  const auto secrets =
-      load<core::SecretsRecord>(device, core::name_bytes(core::kSecretsName));
+  const auto secrets = load<core::SecretsRecord>(device, core::name_bytes(core::kSecretsName));
   return {crypto::SigningKey::from_seed(secrets.identity),
           crypto::RootKey(crypto::SigningKey::from_seed(secrets.root)),
           load<core::AccountRecord>(device, core::name_bytes(core::kAccountName)),
@@ -113,9 +112,9 @@ wire::SignedList forked_list(const SimDevice& device, const crypto::SignedDevice
 
 wire::SignedList following_list(const SimDevice& device) {
   const Keys keys = keys_of(device);
-  auto list = crypto::make_recovered_list(
-      keys.root, crypto::ListKey(crypto::SigningKey::draw(device.random)), keys.account.list,
-      entries_of(keys.account.list));
+  auto list = crypto::make_recovered_list(keys.root,
+                                          crypto::ListKey(crypto::SigningKey::draw(device.random)),
+                                          keys.account.list, entries_of(keys.account.list));
   REQUIRE(list);
   return std::move(*list);
 }
@@ -123,7 +122,9 @@ wire::SignedList following_list(const SimDevice& device) {
 // ---- Puppet -------------------------------------------------------------------------------------
 
 Puppet::Puppet(SimDevice& device, const SimDevice& target)
-    : device_(device), keys_(keys_of(device)), theirs_(keys_of(target)),
+    : device_(device),
+      keys_(keys_of(device)),
+      theirs_(keys_of(target)),
       list_hash_(wire::ListHash::copy_of(
           wire::sha512_32(keys_.account.list.body).view().first(wire::ListHash::kSize))) {}
 
@@ -135,10 +136,9 @@ void Puppet::begin(const wire::SignedKey& prekey, const std::optional<wire::OneT
                    std::uint32_t gen) {
   const auto listed = wire::parse_device_list(theirs_.account.list.body);
   REQUIRE(listed);
-  auto session = crypto::Session::initiate(
-      keys_.identity, keys_.account.user,
-      {theirs_.account.user, listed->devices.front().identity}, prekey, one_time, gen,
-      device_.random);
+  auto session = crypto::Session::initiate(keys_.identity, keys_.account.user,
+                                           {theirs_.account.user, listed->devices.front().identity},
+                                           prekey, one_time, gen, device_.random);
   REQUIRE(session);
   session_.emplace(std::move(*session));
 }
@@ -175,8 +175,8 @@ wire::Bytes Puppet::envelope_as(const crypto::SigningKey& identity, const wire::
 void Puppet::submit(wire::ByteView envelope) {
   wire::Submit submit;
   device_.random(submit.request_id.bytes);
-  submit.recipients.push_back({theirs_.account.user, theirs_.account.device,
-                               version_of(theirs_.account.list), 0});
+  submit.recipients.push_back(
+      {theirs_.account.user, theirs_.account.device, version_of(theirs_.account.list), 0});
   submit.bodies.push_back(envelope);
   wire::Encoder encoder;
   const wire::Request request{++requests_, std::move(submit)};

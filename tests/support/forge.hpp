@@ -50,7 +50,8 @@ void tell(SimDevice& device, const wire::RelayFrame& frame);
 
 // The committed records of a table, opened and sorted: equal when nothing has changed.
 using Snapshot = std::vector<wire::Bytes>;
-[[nodiscard]] Snapshot snapshot(const SimDevice& device, std::initializer_list<store::Table> tables);
+[[nodiscard]] Snapshot snapshot(const SimDevice& device,
+                                std::initializer_list<store::Table> tables);
 // Everything but what was seen.
 [[nodiscard]] Snapshot all_but_seen(const SimDevice& device);
 [[nodiscard]] std::size_t count(const SimDevice& device, store::Table table);
@@ -66,7 +67,8 @@ struct Keys {
 // Public half of a one-time key that the device holds the secret of.
 [[nodiscard]] wire::OneTimeKey one_time_key_of(const SimDevice& device, std::uint32_t id);
 // The first list of the same user, validly signed, with other devices.
-[[nodiscard]] wire::SignedList forked_list(const SimDevice& device, const crypto::SignedDevice& ghost);
+[[nodiscard]] wire::SignedList forked_list(const SimDevice& device,
+                                           const crypto::SignedDevice& ghost);
 // The list of the next gen with the same device alone, validly signed.
 [[nodiscard]] wire::SignedList following_list(const SimDevice& device);
 

@@ -15,7 +15,7 @@ enum class EventKind : std::uint8_t {
   caught_up,          // all that waited at the relay has been received
   registered,         // the account stands at the relay
   name_taken,         // the name is another user's: choose one with set_name()
-  contact_added,      // user
+  contact_added,      // user; again when the name becomes known: detail
   devices_changed,    // user: a new device, or one that left; detail says which
   // What an honest relay and an honest peer never cause. Nothing of it was accepted.
   list_refused,        // user: a device list that does not verify, or was rolled back

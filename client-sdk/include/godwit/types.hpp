@@ -77,7 +77,7 @@ struct Message {
   MessageId id;
   ConversationId conversation;
   UserId sender;
-  std::string sender_name;
+  std::string sender_name;  // the user id in hex while the name is not known
   bool outgoing = false;
   std::string text;  // UTF-8
   Time time;         // when the sender's device made it, as that device says

@@ -26,6 +26,7 @@ void summarise(ConversationRecord& conversation, const MessageRecord& message) {
 
 void touch(Round& round, ConversationRecord& conversation) {
   if (conversation.activity != 0) {
+    if (conversation.activity == round.counters.activity) return;  // it is the newest already
     round.erase(Table::recent, {}, order_bytes(conversation.activity));
   }
   conversation.activity = ++round.count().activity;

@@ -129,7 +129,8 @@ void Inbox::on_user(Round& round, const UserAsked& asked, const wire::User* user
   if (const auto claim = asking_.find(*asked.user); claim != asking_.end()) {
     const auto contact = peers_.known(round, *asked.user);
     if (user != nullptr && contact && Peers::devices_of(*contact).version < claim->second) {
-      round.tell(EventKind::list_refused, *asked.user, "the relay withholds the newest device list");
+      round.tell(EventKind::list_refused, *asked.user,
+                 "the relay withholds the newest device list");
     }
     asking_.erase(claim);
   }
@@ -160,7 +161,7 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   if (peer == nullptr) return envelope.asked ? drop() : Verdict::park;
   if (contact->blocked) return drop();
   if (is_ephemeral(envelope.unsealed.inner)) {
-    take_typing(round, *peer, envelope.unsealed.inner);
+    if (contact->accepted) take_typing(round, *peer, envelope.unsealed.inner);
     return drop();
   }
   auto opened = peer->sessions.open(sealer_.ends(*peer), envelope.unsealed.inner,
@@ -374,6 +375,7 @@ void Inbox::on_name(Round& round, const UserAsked& asked, const wire::User* user
     return;
   }
   peers_.set_name(round, *contact, asked.name);
+  round.tell(EventKind::contact_added, contact->user, asked.name);
 }
 
 }  // namespace godwit::core

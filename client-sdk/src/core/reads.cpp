@@ -54,15 +54,10 @@ Result<Page<Item>> walk(const View& view, Table table, wire::ByteView name, Orde
   }
   Page<Item> result;
   result.cursor = page.cursor;
-  std::size_t to_skip = page.offset;
   const wire::ByteView from = after ? wire::ByteView(*after) : wire::ByteView();
   view.scan(table, name, from, order,
             [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
               if (after && std::ranges::equal(suffix, *after)) return true;
-              if (to_skip > 0) {
-                --to_skip;
-                return true;
-              }
               if (result.items.size() == page.limit) {
                 result.end = false;
                 return false;
@@ -73,7 +68,8 @@ Result<Page<Item>> walk(const View& view, Table table, wire::ByteView name, Orde
                 result.cursor = wire::to_hex(suffix);
               }
               return true;
-            });
+            },
+            page.offset);
   if (auto failed = failure_of(view)) return *failed;
   return result;
 }

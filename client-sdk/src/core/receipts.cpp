@@ -87,6 +87,26 @@ void Receipts::on_reset(Round& round, Peer& peer, const wire::Reset& reset) {
   round.tell(EventKind::undecryptable, peer.record.user,
              "the other device could not read what we sent; it goes out again");
   outbox_.on_undecryptable(round, peer.record.user, peer.record.device, reset.undecryptable);
+  allow_resends(round, peer);
+}
+
+// Resends into a session that the peer had lost were no resends: the count begins anew. Resets are
+// at most one an hour, so this stays bounded.
+void Receipts::allow_resends(Round& round, const Peer& peer) {
+  std::vector<std::pair<std::uint64_t, SentRecord>> used_up;
+  round.scan(Table::sent, peer.record.device.view(),
+             order_bytes(peer.record.their_delivered + 1), store::ReadTxn::Order::ascending,
+             [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+               auto sent = value ? View::parse<SentRecord>(*value) : std::nullopt;
+               if (sent && sent->resends > 0) {
+                 used_up.emplace_back(order_number(suffix), std::move(*sent));
+               }
+               return true;
+             });
+  for (auto& [seq, sent] : used_up) {
+    sent.resends = 0;
+    round.save(peer.record.device.view(), order_bytes(seq), sent);
+  }
 }
 
 // ---- What we owe --------------------------------------------------------------------------------

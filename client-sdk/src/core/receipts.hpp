@@ -36,6 +36,7 @@ class Receipts {
   // True when the gap is to be asked for now.
   [[nodiscard]] bool gap_is_due(Round& round, const DeviceRecord& record);
   void wait_until(Round& round, Milliseconds wall);
+  void allow_resends(Round& round, const Peer& peer);
   void mark_delivered(Round& round, Peer& peer, std::uint64_t seq);
   void mark_read(Round& round, Peer& peer, std::uint64_t seq);
 

@@ -67,10 +67,13 @@ bool View::contains(Table table, wire::ByteView name, wire::ByteView suffix) con
 }
 
 void View::scan(Table table, wire::ByteView name, wire::ByteView from,
-                store::ReadTxn::Order order, const store::ReadTxn::Visit& visit) const {
+                store::ReadTxn::Order order, const store::ReadTxn::Visit& visit,
+                std::size_t skip) const {
   const store::ReadTxn* over = failed_ ? nullptr : txn();
   if (over == nullptr) return;
-  if (auto done = over->scan(table, name, from, order, visit); !done) failed_ = done.error();
+  if (auto done = over->scan(table, name, from, order, visit, skip); !done) {
+    failed_ = done.error();
+  }
 }
 
 void View::each_bytes(Table table, const std::function<void(wire::ByteView)>& visit) const {

@@ -36,7 +36,7 @@ class View {
   }
   [[nodiscard]] bool contains(Table table, wire::ByteView name, wire::ByteView suffix = {}) const;
   void scan(Table table, wire::ByteView name, wire::ByteView from, store::ReadTxn::Order order,
-            const store::ReadTxn::Visit& visit) const;
+            const store::ReadTxn::Visit& visit, std::size_t skip = 0) const;
   // Every record of the table that is whole.
   template <class Record>
   void each(const std::function<void(Record&)>& visit) const {

@@ -13,18 +13,19 @@ bool has_arrived(const DeviceRecord& device, std::uint64_t seq) {
   return seq <= device.seq || in_ranges(device.ranges, seq);
 }
 
+// seq and each range's first are at least 2; the largest number there is has no successor.
 bool note_early(DeviceRecord& device, std::uint64_t seq) {
   auto& ranges = device.ranges;
   const auto after =
-      std::ranges::find_if(ranges, [&](const auto& range) { return range.last + 1 >= seq; });
-  if (after == ranges.end() || after->first > seq + 1) {
+      std::ranges::find_if(ranges, [&](const auto& range) { return range.last >= seq - 1; });
+  if (after == ranges.end() || after->first - 1 > seq) {
     if (ranges.size() >= wire::kReceiptRangesMax) return false;
     ranges.insert(after, {seq, seq});
     return true;
   }
   after->first = std::min(after->first, seq);
   after->last = std::max(after->last, seq);
-  if (const auto next = after + 1; next != ranges.end() && next->first == after->last + 1) {
+  if (const auto next = after + 1; next != ranges.end() && next->first - 1 == after->last) {
     after->last = next->last;
     ranges.erase(next);
   }

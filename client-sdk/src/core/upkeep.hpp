@@ -48,7 +48,7 @@ class Upkeep {
 
   UpkeepRecord record_;
   bool putting_ = false;
-  milliseconds next_top_up_{};  // of Now::steady: a relay may say as often as it likes that it has none
+  milliseconds next_top_up_{};  // of Now::steady: a relay may say "none left" as often as it likes
   std::map<std::uint32_t, crypto::DhKey> seal_secrets_;
 };
 

@@ -63,8 +63,8 @@ std::optional<unsigned> value_of(char typed) {
 }
 
 std::string name_of(char typed) {
-  if (typed > ' ' && typed <= '~') return std::string("The character \"") + typed + '"';
-  return "A character that is neither a letter nor a digit";
+  if (typed > ' ' && typed <= '~') return std::string("the character \"") + typed + '"';
+  return "a character that is neither a letter nor a digit";
 }
 
 }  // namespace
@@ -95,11 +95,11 @@ tl::expected<SecretKey, std::string> parse_recovery_code(std::string_view code) 
     const auto value = value_of(typed);
     if (!value) {
       return unexpected(name_of(typed) + " at place " + std::to_string(letters + 1) +
-                        " is in no recovery code.");
+                        " is in no recovery code");
     }
     if (letters == kLettersMax) {
-      return unexpected("The code is too long: it has more than " + std::to_string(kLettersMax) +
-                        " letters and digits.");
+      return unexpected("the code is too long: it has more than " + std::to_string(kLettersMax) +
+                        " letters and digits");
     }
     for (std::size_t i = 0; i < kBitsPerLetter; ++i) {
       const BitPlace place = place_of(letters, i);
@@ -109,14 +109,14 @@ tl::expected<SecretKey, std::string> parse_recovery_code(std::string_view code) 
     ++letters;
   }
   if (letters < kLettersMax) {
-    return unexpected("The code is too short: it has " + std::to_string(letters) + " of " +
-                      std::to_string(kLettersMax) + " letters and digits.");
+    return unexpected("the code is too short: it has " + std::to_string(letters) + " of " +
+                      std::to_string(kLettersMax) + " letters and digits");
   }
   const wire::ByteView seed = wire::ByteView(content.bytes).first(SecretKey::kSize);
   const wire::ByteView sum = wire::ByteView(content.bytes).subspan(SecretKey::kSize);
   if (!std::ranges::equal(sum, checksum_of(seed))) {
     return unexpected(
-        std::string("The code does not hold: a letter or digit is wrong or out of place."));
+        std::string("the code does not hold: a letter or digit is wrong or out of place"));
   }
   return SecretKey::copy_of(seed);
 }

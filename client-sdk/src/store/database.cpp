@@ -132,13 +132,17 @@ Result<bool> ReadTxn::contains(Table table, ByteView name, ByteView suffix) cons
 }
 
 Result<void> ReadTxn::scan(Table table, ByteView name, ByteView from, Order order,
-                           const Visit& visit) const {
+                           const Visit& visit, std::size_t skip) const {
   const auto hash = state_->shared->names.hash(index_of(table), name);
   const bool from_the_end = order == Order::descending && from.empty();
   const RecordKey first = from_the_end ? RecordKey::last_of(hash) : RecordKey(hash, from);
   Opened opened;
   return state_->txn->scan(table, first.view(), order, [&](ByteView key, ByteView record) {
     if (!std::ranges::equal(key.first(hash.kSize), hash.view())) return false;
+    if (skip > 0) {
+      --skip;
+      return true;
+    }
     std::optional<ByteView> value;
     const auto room = [&](std::size_t size) {
       const auto out = opened.room(size);

@@ -84,8 +84,9 @@ class ReadTxn {
   // value.
   using Visit = std::function<bool(wire::ByteView suffix, std::optional<wire::ByteView> value)>;
   // All records of one name, from `from` (inclusive; empty: from the end where the order begins).
+  // The first `skip` of them are passed over without being opened.
   [[nodiscard]] Result<void> scan(Table table, wire::ByteView name, wire::ByteView from,
-                                  Order order, const Visit& visit) const;
+                                  Order order, const Visit& visit, std::size_t skip = 0) const;
   // Every record of a table, in no meaningful order; the names cannot be had back.
   using VisitValue = std::function<bool(std::optional<wire::ByteView> value)>;
   [[nodiscard]] Result<void> scan_all(Table table, const VisitValue& visit) const;

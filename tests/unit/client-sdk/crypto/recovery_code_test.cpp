@@ -77,9 +77,9 @@ TEST_SUITE("client-sdk/src/crypto/recovery_code") {
     CHECK(error_of(code + "0").find("too long") != std::string::npos);
     std::string with_u = code;
     with_u[7] = 'U';
-    CHECK(error_of(with_u) == "The character \"U\" at place 7 is in no recovery code.");
+    CHECK(error_of(with_u) == "the character \"U\" at place 7 is in no recovery code");
     CHECK(error_of("\xc3\xa9" + code) ==
-          "A character that is neither a letter nor a digit at place 1 is in no recovery code.");
+          "a character that is neither a letter nor a digit at place 1 is in no recovery code");
   }
 
   TEST_CASE("any one letter that is wrong, and any two neighbours that are swapped, are found") {

@@ -1,0 +1,216 @@
+// What people whom we do not know can do to us: nothing but cost a bounded amount of work.
+#include <doctest/doctest.h>
+
+#include <chrono>
+
+#include "tests/support/forge.hpp"
+
+namespace godwit::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Texts = std::vector<std::string>;
+
+struct Street {
+  World world;
+  SimDevice& bob = world.add("bob");
+  SimDevice& friendly = world.add("friendly");
+  SimDevice& mallory = world.add("mallory");
+  Puppet puppet{mallory, bob};
+  std::map<std::size_t, std::size_t> asked;  // of bob's requests, by kind
+  std::size_t acked = 0;
+
+  Street() {
+    friendly.send("bob", "hello");
+    world.settle();
+    bob.send("friendly", "hello too");
+    world.settle();
+    world.upstream = [this](SimDevice& from, wire::ByteView bytes) {
+      if (&from != &bob) return true;
+      const auto request = wire::parse_request(bytes);
+      REQUIRE(request);
+      ++asked[request->body.index()];
+      if (const auto* ack = std::get_if<wire::Ack>(&request->body)) acked += ack->numbers.size();
+      return true;
+    };
+  }
+  template <class Body>
+  [[nodiscard]] std::size_t asked_for() {
+    return asked[wire::Request{0, Body{}}.body.index()];
+  }
+
+  // `count` junk envelopes, a contact's message in the middle. Nothing of it may leave a trace.
+  void flood(int count, const std::function<wire::Bytes(int)>& junk, const std::string& what) {
+    const auto before = trace();
+    const auto seen = test::count(bob, store::Table::seen);
+    const auto events = bob.events.size();
+    const auto acked_before = acked;
+    const std::string text = "between " + what;
+    const auto begun = std::chrono::steady_clock::now();
+    for (int i = 0; i < count; ++i) {
+      puppet.submit(junk(i));
+      if (i != count / 2) continue;
+      friendly.send("bob", text);
+      world.settle();
+      CHECK(bob.texts("friendly").back() == text);
+    }
+    world.settle();
+    const auto took = std::chrono::steady_clock::now() - begun;
+    MESSAGE(what << ": "
+                 << std::chrono::duration_cast<std::chrono::microseconds>(took).count() / count
+                 << " us an envelope, forging and relay included; " << asked_for<wire::GetUser>()
+                 << " look-ups in all");
+    CHECK(trace() == before);
+    CHECK(test::count(bob, store::Table::seen) - seen == static_cast<std::size_t>(count) + 1);
+    CHECK(acked - acked_before == static_cast<std::size_t>(count) + 1);
+    CHECK(bob.events.size() - events <= 2);  // the contact's message
+    CHECK(world.queued() == 0);
+    CHECK(bob.core->settled());
+  }
+  // Everything that a stranger could leave behind.
+  [[nodiscard]] Snapshot trace() const {
+    Snapshot all = snapshot(
+        bob, {store::Table::contacts, store::Table::prekeys, store::Table::names,
+              store::Table::conversation_of, store::Table::attention, store::Table::early});
+    all.emplace_back(1, static_cast<std::uint8_t>(test::count(bob, store::Table::sessions)));
+    all.emplace_back(1, static_cast<std::uint8_t>(test::count(bob, store::Table::devices)));
+    return all;
+  }
+};
+
+constexpr int kFlood = 2'000;
+
+wire::Bytes random_bytes(const crypto::Random& random, std::size_t size) {
+  wire::Bytes bytes(size);
+  random(bytes);
+  return bytes;
+}
+
+}  // namespace
+
+TEST_SUITE("client-sdk/src/core: strangers") {
+  TEST_CASE("10,000 junk envelopes leave nothing but their being seen, and hold up nobody") {
+    Street street;
+    Puppet& puppet = street.puppet;
+    const auto& random = puppet.random();
+    street.flood(
+        kFlood,
+        [&](int i) {
+          wire::Bytes junk = random_bytes(random, 200 + static_cast<std::size_t>(i) % 300);
+          if (i % 2 == 0)
+            std::ranges::copy(std::array<std::uint8_t, 5>{1, 1, 0, 0, 0}, junk.begin());
+          return junk;
+        },
+        "random bytes");
+    CHECK(street.asked_for<wire::GetUser>() == 0);
+    street.flood(
+        kFlood,
+        [&](int) {
+          wire::UserId nobody;
+          random(nobody.bytes);
+          return puppet.envelope_as(crypto::SigningKey::draw(random), nobody,
+                                    random_bytes(random, 300));
+        },
+        "sealed by nobody");
+    CHECK(street.asked_for<wire::GetUser>() <= kFlood);
+    street.asked.clear();
+    street.flood(
+        kFlood,
+        [&](int i) {
+          wire::Bytes inner = random_bytes(random, 300);
+          if (i % 2 == 0) std::ranges::copy(std::array<std::uint8_t, 4>{1, 1, 6, 0}, inner.begin());
+          return puppet.envelope(inner);
+        },
+        "sealed by a user, junk inside");
+    CHECK(street.asked_for<wire::GetUser>() <= 1);
+    puppet.begin(one_time_key_of(street.bob, 50));
+    wire::Bytes first = puppet.inner(puppet.text("never"));
+    constexpr std::size_t kKeyIdAt = 44;
+    street.flood(
+        kFlood,
+        [&](int i) {
+          first[kKeyIdAt] = static_cast<std::uint8_t>(1 + i % 100);  // each of our one-time keys
+          first.back() = static_cast<std::uint8_t>(i + 1);
+          first[first.size() - 2] = static_cast<std::uint8_t>(i >> 8);
+          return puppet.envelope(first);
+        },
+        "first messages that do not authenticate");
+    const auto contact = keys_of(street.friendly).account.user;
+    street.flood(
+        kFlood,
+        [&](int) {
+          wire::Bytes inner = random_bytes(random, 300);  // of the form of a ratchet message
+          std::ranges::copy(std::array<std::uint8_t, 4>{1, 1, 2, 0}, inner.begin());
+          return puppet.envelope_as(crypto::SigningKey::draw(random), contact, inner);
+        },
+        "sealed in a contact's name");
+    CHECK(street.asked_for<wire::Submit>() == 3);  // since then: a receipt for each contact's text
+  }
+
+  TEST_CASE("a first message replayed in fresh seals is one message, one contact and one key") {
+    Street street;
+    const auto keys = count(street.bob, store::Table::prekeys);
+    const auto contacts = count(street.bob, store::Table::contacts);
+    street.puppet.begin(one_time_key_of(street.bob, 50));
+    const wire::Bytes first = street.puppet.inner(street.puppet.text("once"));
+    for (int i = 0; i < 500; ++i) street.puppet.submit_inner(first);
+    street.world.settle();
+    CHECK(count(street.bob, store::Table::prekeys) == keys - 1);
+    CHECK(street.bob.texts(street.mallory.core->account().user.hex()) == Texts{"once"});
+    CHECK(count(street.bob, store::Table::contacts) == contacts + 1);
+    CHECK(street.bob.count(EventKind::undecryptable) == 0);
+    CHECK(street.bob.core->settled());
+  }
+
+  TEST_CASE("whom we blocked writes into the void") {
+    Street street;
+    street.bob.round(
+        [&](core::Core& core) { REQUIRE(core.block("friendly", true, street.world.now()).ok()); });
+    const auto before = all_but_seen(street.bob);
+    const auto events = street.bob.events.size();
+    street.asked.clear();
+    const Sent sent = street.friendly.send("bob", "are you there?");
+    street.world.run(1min);
+    CHECK(all_but_seen(street.bob) == before);
+    CHECK(street.bob.events.size() == events);
+    CHECK(street.asked_for<wire::Submit>() == 0);
+    CHECK(street.friendly.status(sent.id) == Status::sent);
+    CHECK(street.world.queued() == 0);
+    street.bob.round(
+        [&](core::Core& core) { REQUIRE(core.block("friendly", false, street.world.now()).ok()); });
+    street.friendly.send("bob", "now?");
+    street.world.run(1min);
+    CHECK(street.bob.texts("friendly").back() == "now?");
+  }
+
+  TEST_CASE("under requests a stranger hears nothing until accepted, then the receipts come") {
+    Street street;
+    street.bob.round([&](core::Core& core) {
+      REQUIRE(core.set_contact_policy(Client::ContactPolicy::requests, street.world.now()).ok());
+    });
+    street.asked.clear();
+    std::vector<Sent> sent;
+    for (int i = 0; i < 5; ++i) {
+      sent.push_back(street.mallory.send("bob", "please " + std::to_string(i)));
+    }
+    street.world.run(1min);
+    street.bob.read("mallory");
+    street.mallory.round(
+        [&](core::Core& core) { REQUIRE(core.set_typing("bob", true, street.world.now()).ok()); });
+    street.world.run(1min);
+    CHECK(street.asked_for<wire::Submit>() == 0);
+    CHECK(street.asked_for<wire::GetPrekeys>() == 0);
+    CHECK(street.bob.count(EventKind::typing) == 0);
+    CHECK(street.bob.texts("mallory").size() == 5);
+    const auto page = street.bob.core->conversations({});
+    REQUIRE(page.ok());
+    CHECK(page->items.front().request);
+    for (const Sent& one : sent) CHECK(street.mallory.status(one.id) == Status::sent);
+    street.bob.round(
+        [&](core::Core& core) { REQUIRE(core.accept("mallory", street.world.now()).ok()); });
+    street.world.run(10s);
+    for (const Sent& one : sent) CHECK(street.mallory.status(one.id) == Status::read);
+  }
+}
+
+}  // namespace godwit::test
