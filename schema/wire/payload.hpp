@@ -14,7 +14,7 @@
 namespace godwit::wire {
 
 using MessageId = FixedBytes<struct MessageIdTag, 16>;
-using ListHash = FixedBytes<struct ListHashTag, 16>;  // SHA-512(list body)[:16]
+using ListHash = FixedBytes<struct ListHashTag, 16>;          // SHA-512(list body)[:16]
 using EnvelopeHash = FixedBytes<struct EnvelopeHashTag, 16>;  // BLAKE2b-128(envelope)
 
 inline constexpr std::size_t kTextSizeMax = 64 * 1024;
@@ -27,8 +27,8 @@ inline constexpr std::size_t kPayloadSizeMax = kTextSizeMax + 256;
 // A message of a conversation of two.
 struct Text {
   MessageId id;
-  std::uint64_t hlc = 0;  // milliseconds since 1970 << 16 | counter; never 0
-  std::string_view text;  // UTF-8 (checked), 1 to kTextSizeMax bytes
+  std::uint64_t hlc = 0;                        // milliseconds since 1970 << 16 | counter; never 0
+  std::string_view text;                        // UTF-8 (checked), 1 to kTextSizeMax bytes
   std::optional<std::string_view> sender_name;  // until the first delivered receipt; a valid name
 };
 

@@ -9,7 +9,6 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <godwit/client.hpp>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <godwit/client.hpp>
 #include <map>
 #include <random>
 #include <thread>
@@ -88,7 +88,8 @@ class Talker {
 
   bool say() {
     std::vector<Outgoing> batch;
-    const auto end = std::min(talk_.messages, next_ + 1 + static_cast<std::uint32_t>(random_() % 20));
+    const auto end =
+        std::min(talk_.messages, next_ + 1 + static_cast<std::uint32_t>(random_() % 20));
     for (; next_ < end; ++next_) {
       batch.push_back({talk_.peer, text_of(talk_.name, next_), "key " + std::to_string(next_)});
     }
@@ -162,11 +163,19 @@ class Process {
 
   void start() {
     ++talk_.seed;
-    std::vector<std::string> arguments{self_,       "--talk",     talk_.home.string(),
-                                       "--name",    talk_.name,   "--peer",
-                                       talk_.peer,  "--messages", std::to_string(talk_.messages),
-                                       "--per-second", std::to_string(talk_.per_second),
-                                       "--seed",    std::to_string(talk_.seed)};
+    std::vector<std::string> arguments{self_,
+                                       "--talk",
+                                       talk_.home.string(),
+                                       "--name",
+                                       talk_.name,
+                                       "--peer",
+                                       talk_.peer,
+                                       "--messages",
+                                       std::to_string(talk_.messages),
+                                       "--per-second",
+                                       std::to_string(talk_.per_second),
+                                       "--seed",
+                                       std::to_string(talk_.seed)};
     std::vector<char*> raw;
     for (auto& argument : arguments) raw.push_back(argument.data());
     raw.push_back(nullptr);
@@ -198,10 +207,14 @@ class Process {
 class ChatKillTest {
  public:
   ChatKillTest(const Options& options, const std::string& self)
-      : options_(options), random_(options.seed),
-        relay_({.directory = directory_.path() / "relay", .settings = {}, .binary = {},
+      : options_(options),
+        random_(options.seed),
+        relay_({.directory = directory_.path() / "relay",
+                .settings = {},
+                .binary = {},
                 .environment = {}}),
-        alice_(talk_of("alice", "bob"), self), bob_(talk_of("bob", "alice"), self) {}
+        alice_(talk_of("alice", "bob"), self),
+        bob_(talk_of("bob", "alice"), self) {}
 
   bool run() {
     register_both();
@@ -212,7 +225,8 @@ class ChatKillTest {
     judge("alice", "bob");
     judge("bob", "alice");
     if (!finished) expect(false, "both end by themselves");
-    for (int i = 0; i < 100 && relay_.status().queued_envelopes != 0; ++i) std::this_thread::sleep_for(50ms);
+    for (int i = 0; i < 100 && relay_.status().queued_envelopes != 0; ++i)
+      std::this_thread::sleep_for(50ms);
     expect(relay_.status().queued_envelopes == 0, "the relay has nothing left");
     std::printf("kills: relay %u, alice %u, bob %u; messages %u each way; %.1f s; seed %llu\n",
                 options_.kills, options_.kills, options_.kills, options_.messages, seconds(),
@@ -228,13 +242,18 @@ class ChatKillTest {
   }
   fs::path home(const std::string& name) const { return directory_.path() / name; }
   Talk talk_of(const std::string& name, const std::string& peer) const {
-    return {home(name), name, peer, options_.messages, options_.per_second,
+    return {home(name),
+            name,
+            peer,
+            options_.messages,
+            options_.per_second,
             options_.seed * 1'000 + name.size()};
   }
 
   void register_both() {
     for (const std::string name : {"alice", "bob"}) {
-      auto client = Client::create({.home = home(name)}, wire::format_address(relay_.address()), name);
+      auto client =
+          Client::create({.home = home(name)}, wire::format_address(relay_.address()), name);
       REQUIRE_MESSAGE(client.ok(), (client ? "" : client.error().message));
       REQUIRE(client->connect().ok());
       REQUIRE(client->wait_registered(10s).ok());

@@ -1,10 +1,10 @@
 // What lies in the home of somebody who has chatted: nothing that tells, and nothing that a damaged
 // file takes down with it.
 #include <doctest/doctest.h>
-#include <godwit/client.hpp>
 
 #include <algorithm>
 #include <fstream>
+#include <godwit/client.hpp>
 
 #include "client-sdk/src/crypto/recovery_code.hpp"
 #include "schema/wire/address.hpp"
@@ -22,7 +22,11 @@ const std::string kAnswer = "then bring the green lantern along";
 
 // Two people who have written to each other and read it; their homes are closed.
 struct Chat {
-  Chat() : relay({.directory = directory.path() / "relay", .settings = {}, .binary = {}, .environment = {}}) {
+  Chat()
+      : relay({.directory = directory.path() / "relay",
+               .settings = {},
+               .binary = {},
+               .environment = {}}) {
     Client alice = join("alice-of-the-lake"), bob = join("bob-of-the-hill");
     user = alice.account().user;
     device = alice.account().device;
@@ -75,7 +79,8 @@ void overwrite(const fs::path& file, const std::string& with) {
 // As it is, in hex and in base64url: the ways in which a program might have written it.
 std::vector<std::string> spellings(wire::ByteView bytes) {
   std::string upper = wire::to_hex(bytes);
-  std::ranges::transform(upper, upper.begin(), [](char c) { return static_cast<char>(std::toupper(c)); });
+  std::ranges::transform(upper, upper.begin(),
+                         [](char c) { return static_cast<char>(std::toupper(c)); });
   return {std::string(bytes.begin(), bytes.end()), wire::to_hex(bytes), upper,
           wire::base64url(bytes)};
 }

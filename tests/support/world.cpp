@@ -32,8 +32,11 @@ crypto::Random seeded(std::mt19937_64& draws) {
 // ---- SimDevice ----------------------------------------------------------------------------------
 
 SimDevice::SimDevice(World& world_in, std::string label_in, std::uint64_t seed)
-    : world(world_in), label(std::move(label_in)), draws(seed),
-      disk(std::make_unique<MemoryBackend::Disk>()), random(seeded(draws)) {
+    : world(world_in),
+      label(std::move(label_in)),
+      draws(seed),
+      disk(std::make_unique<MemoryBackend::Disk>()),
+      random(seeded(draws)) {
   random(store_key.bytes);
 }
 
@@ -41,8 +44,8 @@ void SimDevice::reopen() {
   core.reset();
   database.reset();
   const auto hook = [this](std::uint64_t commit) {
-    const bool dies = crash_at && crash_at->when == Crash::When::before_commit &&
-                      commit >= crash_at->commit;
+    const bool dies =
+        crash_at && crash_at->when == Crash::When::before_commit && commit >= crash_at->commit;
     return !dies && (!commit_hook || commit_hook(commit));
   };
   auto opened =
@@ -181,8 +184,8 @@ std::size_t SimDevice::count(EventKind kind) const {
 
 World::World(std::uint64_t seed) : seeds_(seed) {
   wire::init_crypto();
-  address_ = wire::format_address({wire::key_pair_of(wire::SecretKey{{7}}).public_key,
-                                   "127.0.0.1:7700"});
+  address_ =
+      wire::format_address({wire::key_pair_of(wire::SecretKey{{7}}).public_key, "127.0.0.1:7700"});
   disk_ = std::make_unique<MemoryRecords>();
   host_ = std::make_unique<FakeHost>();
   host_->identity.id.bytes[0] = store_number_;
@@ -229,11 +232,10 @@ relay::Now World::relay_now() const {
 }
 
 void World::make_shard() {
-  admission_ = std::make_unique<relay::policy::AddressAdmission>(
-      config_, relay::policy::AddressSet{});
-  shard_ = std::make_unique<relay::Shard>(
-      relay::ShardOptions{0, 1, &config_, wire::SipKey{1}}, *host_, *disk_, *admission_,
-      counters_);
+  admission_ =
+      std::make_unique<relay::policy::AddressAdmission>(config_, relay::policy::AddressSet{});
+  shard_ = std::make_unique<relay::Shard>(relay::ShardOptions{0, 1, &config_, wire::SipKey{1}},
+                                          *host_, *disk_, *admission_, counters_);
   disk_->restore_into(shard_->engine());
 }
 

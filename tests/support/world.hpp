@@ -87,7 +87,7 @@ class World {
   // With other draws from here on. The devices' homes are open; none is connected.
   World(const Snapshot& from, std::uint64_t seed);
 
-  SimDevice& add(const std::string& name);       // created, connected, registered, settled
+  SimDevice& add(const std::string& name);         // created, connected, registered, settled
   SimDevice& add_blank(const std::string& label);  // no account yet
 
   // Frames move until nothing does; timers of the next `ms` milliseconds too.

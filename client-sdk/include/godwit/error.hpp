@@ -45,8 +45,8 @@ struct Error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : held_(std::move(value)) {}       // NOLINT: implicit on purpose
-  Result(Error error) : held_(std::move(error)) {}   // NOLINT
+  Result(T value) : held_(std::move(value)) {}      // NOLINT: implicit on purpose
+  Result(Error error) : held_(std::move(error)) {}  // NOLINT
   [[nodiscard]] bool ok() const { return held_.index() == 0; }
   explicit operator bool() const { return ok(); }
   // Preconditions: ok().

@@ -6,34 +6,34 @@
 namespace godwit {
 
 enum class EventKind : std::uint8_t {
-  message_received,   // conversation, message, user
-  status_changed,     // conversation, message, status
+  message_received,    // conversation, message, user
+  status_changed,      // conversation, message, status
   conversation_added,  // conversation
-  typing,             // conversation, user; detail "on" or "off"
-  online,             // logged in at the relay
-  offline,            // the connection ended; detail says why. Reconnects by itself.
-  caught_up,          // all that waited at the relay has been received
-  registered,         // the account stands at the relay
-  name_taken,         // the name is another user's: choose one with set_name()
-  contact_added,      // user; again when the name becomes known: detail
-  devices_changed,    // user: a new device, or one that left; detail says which
+  typing,              // conversation, user; detail "on" or "off"
+  online,              // logged in at the relay
+  offline,             // the connection ended; detail says why. Reconnects by itself.
+  caught_up,           // all that waited at the relay has been received
+  registered,          // the account stands at the relay
+  name_taken,          // the name is another user's: choose one with set_name()
+  contact_added,       // user; again when the name becomes known: detail
+  devices_changed,     // user: a new device, or one that left; detail says which
   // What an honest relay and an honest peer never cause. Nothing of it was accepted.
-  list_refused,        // user: a device list that does not verify, or was rolled back
-  equivocation,        // user: two lists of one version; sending to this user has stopped
-  prekey_refused,      // user: a prekey or seal key that its device did not sign
-  name_moved,          // user: the relay now says that this contact's name is somebody else's
-  gap,                 // user: messages are missing; they are asked for
-  gap_closed,          // user
-  chain_broken,        // user: the sender's device contradicts what it sent before
-  undecryptable,       // user: could not be read; a new session begins
-  stale_prekey,        // a message used a signed prekey long expired
-  late_clock,          // user: a time stamp far in the future
-  replaced,            // this device logged in elsewhere: a copy of this home is in use
-  removed,             // this device was removed from its account
-  store_changed,       // the relay's store is another one: undelivered messages go out again
-  storage_failed,      // the disk refused; detail says how
-  damaged_record,      // a record of the home does not authenticate; detail says where
-  events_lost,         // the queue was full: reload what you show
+  list_refused,    // user: a device list that does not verify, or was rolled back
+  equivocation,    // user: two lists of one version; sending to this user has stopped
+  prekey_refused,  // user: a prekey or seal key that its device did not sign
+  name_moved,      // user: the relay now says that this contact's name is somebody else's
+  gap,             // user: messages are missing; they are asked for
+  gap_closed,      // user
+  chain_broken,    // user: the sender's device contradicts what it sent before
+  undecryptable,   // user: could not be read; a new session begins
+  stale_prekey,    // a message used a signed prekey long expired
+  late_clock,      // user: a time stamp far in the future
+  replaced,        // this device logged in elsewhere: a copy of this home is in use
+  removed,         // this device was removed from its account
+  store_changed,   // the relay's store is another one: undelivered messages go out again
+  storage_failed,  // the disk refused; detail says how
+  damaged_record,  // a record of the home does not authenticate; detail says where
+  events_lost,     // the queue was full: reload what you show
 };
 [[nodiscard]] std::string_view to_string(EventKind kind);
 

@@ -61,8 +61,8 @@ enum class Status : std::uint8_t {
 struct Account {
   UserId user;
   DeviceId device;
-  std::string name;      // empty: none, or not yet known after a recovery
-  std::string relay;     // godwit://KEY@HOST:PORT
+  std::string name;   // empty: none, or not yet known after a recovery
+  std::string relay;  // godwit://KEY@HOST:PORT
   bool registered = false;
 };
 
@@ -95,15 +95,15 @@ struct Conversation {
   Time last_activity;
   std::string last_text;  // of the newest message, at most 120 bytes, whole characters
   bool last_outgoing = false;
-  bool request = false;   // from somebody who is not accepted yet
+  bool request = false;  // from somebody who is not accepted yet
 };
 
 // Pages. A cursor names a place, so pages neither skip nor repeat when things arrive in between;
 // an offset counts from the start at the time of asking.
 struct PageRequest {
-  std::size_t limit = 50;   // 1 to 1,000
-  std::size_t offset = 0;   // not together with a cursor
-  std::string cursor = {};  // of the page before; empty: the start
+  std::size_t limit = 50;     // 1 to 1,000
+  std::size_t offset = 0;     // not together with a cursor
+  std::string cursor = {};    // of the page before; empty: the start
   bool newest_first = false;  // of messages; conversations always come newest first
 };
 

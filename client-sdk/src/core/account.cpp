@@ -23,7 +23,7 @@ wire::ListHash hash_of_list(wire::ByteView body) {
 }
 
 Result<void> LocalAccount::make(Round& round, std::string_view relay, std::string_view name,
-                           std::optional<wire::SecretKey> root) {
+                                std::optional<wire::SecretKey> root) {
   const auto address = wire::parse_address(relay);
   if (!address) return Error{ErrorCode::invalid_argument, address.error()};
   AccountRecord record;
@@ -96,14 +96,15 @@ void LocalAccount::take_list(Round& round, wire::SignedList list) {
   save(round);
 }
 
-bool LocalAccount::rebuild_list(Round& round, const wire::SignedListView& theirs) {
-  const auto verified = wire::verify_device_list(theirs);
+bool LocalAccount::rebuild_list(Round& round, const wire::SignedListView& before,
+                                std::uint32_t gen_min) {
+  const auto verified = wire::verify_device_list(before);
   if (!verified || verified->user != record.user || !root_seed_) return false;
   const crypto::RootKey root(crypto::SigningKey::from_seed(root_seed_->value()));
   auto list = crypto::make_recovered_list(
       root, crypto::ListKey(crypto::SigningKey::from_seed(list_seed_.value())),
-      wire::SignedList::copy_of(theirs),
-      std::array{device_.sign_device(record.user, round.wall() / 1000, {kSuite})});
+      wire::SignedList::copy_of(before),
+      std::array{device_.sign_device(record.user, round.wall() / 1000, {kSuite})}, gen_min);
   if (!list) return false;
   take_list(round, std::move(*list));
   return true;

@@ -27,9 +27,10 @@ class LocalAccount {
 
   // Takes a list of our own that was verified; saves it.
   void take_list(Round& round, wire::SignedList list);
-  // The list that follows `theirs`, the one the relay holds, with this device alone. False: it is
-  // not our root's, or the root key is not here.
-  [[nodiscard]] bool rebuild_list(Round& round, const wire::SignedListView& theirs);
+  // The list that follows `before`, of generation `gen_min` at least, with this device alone.
+  // False: it is not our root's, or the root key is not here.
+  [[nodiscard]] bool rebuild_list(Round& round, const wire::SignedListView& before,
+                                  std::uint32_t gen_min = 0);
 
   // Of the app's idempotency key; the same key is the same message for ever.
   [[nodiscard]] wire::MessageId message_id_of(std::string_view key) const;

@@ -11,7 +11,9 @@ Error key_conflict(const std::string& key) {
                                        "message"};
 }
 
-Error offline() { return {ErrorCode::offline, "the relay is not connected"}; }
+Error offline() {
+  return {ErrorCode::offline, "the relay is not connected"};
+}
 
 }  // namespace
 

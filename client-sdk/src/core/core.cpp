@@ -41,8 +41,8 @@ Result<void> Core::create_account(store::Database& database, const crypto::Rando
   return make_account(database, random, now, relay, name, {});
 }
 
-Result<void> Core::recover_account(store::Database& database, const crypto::Random& random,
-                                   Now now, std::string_view relay, std::string_view code) {
+Result<void> Core::recover_account(store::Database& database, const crypto::Random& random, Now now,
+                                   std::string_view relay, std::string_view code) {
   auto root = crypto::parse_recovery_code(code);
   if (!root) return Error{ErrorCode::invalid_argument, root.error()};
   auto made = make_account(database, random, now, relay, {}, *root);
@@ -212,7 +212,9 @@ Result<void> Core::end_round(Now now) {
   return {};
 }
 
-bool Core::session_key_due(Now now) const { return state_->upkeep.session_key_due(now); }
+bool Core::session_key_due(Now now) const {
+  return state_->upkeep.session_key_due(now);
+}
 
 void Core::on_session_key_replaced(Now now) {
   state_->round.now = now;
@@ -225,7 +227,9 @@ std::vector<wire::Bytes> Core::take_frames() {
   return frames;
 }
 
-std::vector<Event> Core::take_events() { return state_->round.take_events(); }
+std::vector<Event> Core::take_events() {
+  return state_->round.take_events();
+}
 
 std::optional<std::chrono::milliseconds> Core::deadline() const {
   const State& s = *state_;
@@ -243,8 +247,12 @@ std::optional<std::chrono::milliseconds> Core::deadline() const {
   return first;
 }
 
-const Core::Link& Core::link() const { return state_->login.link(); }
-bool Core::registered() const { return state_->account.record.registered; }
+const Core::Link& Core::link() const {
+  return state_->login.link();
+}
+bool Core::registered() const {
+  return state_->account.record.registered;
+}
 
 bool Core::settled() const {
   const State& s = *state_;
@@ -261,7 +269,9 @@ Account Core::account() const {
           record.registered};
 }
 
-wire::KeyPair Core::transport_keys() const { return state_->account.device().transport().pair(); }
+wire::KeyPair Core::transport_keys() const {
+  return state_->account.device().transport().pair();
+}
 
 Result<std::string> Core::recovery_code() const {
   auto seed = state_->account.root_seed();
@@ -309,16 +319,14 @@ Result<Message> Core::message(const MessageId& id) const {
 }
 
 Result<MessageStatus> Core::status(const MessageId& id) const {
-  return over_snapshot(state_->database,
-                       [&](const View& view) { return reads::status(view, id); });
+  return over_snapshot(state_->database, [&](const View& view) { return reads::status(view, id); });
 }
 
 Result<Explanation> Core::explain(const MessageId& id) const {
   return over_snapshot(state_->database, [&](const View& view) -> Result<Explanation> {
     auto explanation = reads::explain(view, id);
     if (!explanation) return explanation;
-    const auto found =
-        history::find_message(view, as_id<wire::MessageId>(id), state_->user);
+    const auto found = history::find_message(view, as_id<wire::MessageId>(id), state_->user);
     if (found && found->record.outbox != 0) {
       std::string waits = state_->outbox.waits_on(found->record.outbox);
       if (!waits.empty()) explanation->waits_on = std::move(waits);

@@ -70,11 +70,11 @@ class Core {
   [[nodiscard]] std::optional<std::chrono::milliseconds> deadline() const;
   // What the connection is to do: the core has seen Closing, or Welcome.
   struct Link {
-    bool logged_in = false;  // lifts the channel's frame limit
-    bool close = false;      // close this connection; set until on_disconnected()
-    bool give_up = false;    // replaced or removed: no reconnect
+    bool logged_in = false;                   // lifts the channel's frame limit
+    bool close = false;                       // close this connection; set until on_disconnected()
+    bool give_up = false;                     // replaced or removed: no reconnect
     std::chrono::milliseconds retry_after{};  // at least so long before the next attempt
-    std::string reason;      // of the close, for the event and for errors
+    std::string reason;                       // of the close, for the event and for errors
   };
   [[nodiscard]] const Link& link() const;
   [[nodiscard]] bool registered() const;

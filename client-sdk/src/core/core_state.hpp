@@ -8,8 +8,10 @@ namespace godwit::core {
 
 struct Core::State {
   State(store::Database& database_in, crypto::Random random, LocalAccount account_in)
-      : database(database_in), round(database_in, std::move(random)),
-        account(std::move(account_in)), user(account.record.user) {}
+      : database(database_in),
+        round(database_in, std::move(random)),
+        account(std::move(account_in)),
+        user(account.record.user) {}
 
   store::Database& database;
   Round round;
@@ -24,7 +26,7 @@ struct Core::State {
   Receipts receipts{peers, sealer, outbox, requests};
   Inbox inbox{account, peers, sealer, outbox, receipts, requests, upkeep, clock};
   Login login{account, requests, outbox, receipts, upkeep, clock};
-  milliseconds last_sent{};   // of Now::steady
+  milliseconds last_sent{};  // of Now::steady
   milliseconds next_upkeep{};
 
   void on_answer(const wire::RelayFrame& frame);

@@ -8,7 +8,9 @@ namespace {
 constexpr unsigned kCounterBits = 16;
 
 // Where two ids of one message may differ: the sender. 8 bytes keep them apart.
-wire::ByteView sender_tag(const wire::UserId& sender) { return sender.view().first(8); }
+wire::ByteView sender_tag(const wire::UserId& sender) {
+  return sender.view().first(8);
+}
 
 std::string preview_of(std::string_view text) {
   std::size_t size = std::min(text.size(), kPreviewSizeMax);
@@ -26,7 +28,6 @@ void summarise(ConversationRecord& conversation, const MessageRecord& message) {
 
 void touch(Round& round, ConversationRecord& conversation) {
   if (conversation.activity != 0) {
-    if (conversation.activity == round.counters.activity) return;  // it is the newest already
     round.erase(Table::recent, {}, order_bytes(conversation.activity));
   }
   conversation.activity = ++round.count().activity;
@@ -53,7 +54,9 @@ SortKey sort_key_of(std::uint64_t hlc, const wire::DeviceId& device,
   return key;
 }
 
-Milliseconds time_of(std::uint64_t hlc) { return hlc >> kCounterBits; }
+Milliseconds time_of(std::uint64_t hlc) {
+  return hlc >> kCounterBits;
+}
 
 // ---- Clock --------------------------------------------------------------------------------------
 

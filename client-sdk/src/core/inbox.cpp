@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::uint8_t kEphemeral = 0x06;  // third byte of the frames outside the ratchet
 
-bool is_ephemeral(wire::ByteView inner) { return inner.size() > 4 && inner[2] == kEphemeral; }
+bool is_ephemeral(wire::ByteView inner) {
+  return inner.size() > 4 && inner[2] == kEphemeral;
+}
 
 std::uint16_t period_of(Milliseconds wall) {
   return static_cast<std::uint16_t>(wall / static_cast<Milliseconds>(kSeenPeriod.count()));
@@ -77,8 +79,7 @@ void Inbox::on_deliver(Round& round, const wire::Deliver& deliver) {
     finish(round, envelope, {});
     return;
   }
-  auto unsealed = crypto::unseal(deliver.envelope, account_.record.device, *secret,
-                                 sealer_.kept());
+  auto unsealed = crypto::unseal(deliver.envelope, account_.record.device, *secret, sealer_.kept());
   if (!unsealed) {
     finish(round, envelope, {});
     return;
@@ -156,8 +157,8 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   };
   if (envelope.unsealed.user == account_.record.user) return drop();
   auto contact = peers_.known(round, envelope.unsealed.user);
-  Peer* peer = contact ? peers_.device_of_key(round, *contact, envelope.unsealed.static_key)
-                       : nullptr;
+  Peer* peer =
+      contact ? peers_.device_of_key(round, *contact, envelope.unsealed.static_key) : nullptr;
   if (peer == nullptr) return envelope.asked ? drop() : Verdict::park;
   if (contact->blocked) return drop();
   if (is_ephemeral(envelope.unsealed.inner)) {
@@ -165,8 +166,7 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
     return drop();
   }
   auto opened = peer->sessions.open(sealer_.ends(*peer), envelope.unsealed.inner,
-                                    upkeep_.source(round), round.random,
-                                    round.wall() / 1000);
+                                    upkeep_.source(round), round.random, round.wall() / 1000);
   if (!opened) {
     undecryptable(round, *peer, *contact, envelope, opened.error());
     return Verdict::done;
@@ -201,9 +201,8 @@ void Inbox::undecryptable(Round& round, Peer& peer, const ContactRecord& contact
 
 void Inbox::take_typing(Round& round, Peer& peer, wire::ByteView frame) {
   const crypto::Session* session = peer.sessions.current();
-  const auto plaintext =
-      session == nullptr ? tl::unexpected(crypto::SessionError::not_authentic)
-                         : session->decrypt_ephemeral(frame);
+  const auto plaintext = session == nullptr ? tl::unexpected(crypto::SessionError::not_authentic)
+                                            : session->decrypt_ephemeral(frame);
   if (!plaintext) return;
   const auto payload = wire::ParsedPayload::parse(*plaintext);
   const auto* typing = payload ? std::get_if<wire::Typing>(&payload->value().body) : nullptr;

@@ -17,10 +17,16 @@ namespace godwit::core {
 
 class Inbox {
  public:
-  Inbox(const LocalAccount& account, Peers& peers, Sealer& sealer, Outbox& outbox, Receipts& receipts,
-        Requests& requests, Upkeep& upkeep, HybridClock& clock)
-      : account_(account), peers_(peers), sealer_(sealer), outbox_(outbox), receipts_(receipts),
-        requests_(requests), upkeep_(upkeep), clock_(clock) {}
+  Inbox(const LocalAccount& account, Peers& peers, Sealer& sealer, Outbox& outbox,
+        Receipts& receipts, Requests& requests, Upkeep& upkeep, HybridClock& clock)
+      : account_(account),
+        peers_(peers),
+        sealer_(sealer),
+        outbox_(outbox),
+        receipts_(receipts),
+        requests_(requests),
+        upkeep_(upkeep),
+        clock_(clock) {}
 
   void on_deliver(Round& round, const wire::Deliver& deliver);
   void on_disconnected();
@@ -48,8 +54,8 @@ class Inbox {
   enum class Verdict : std::uint8_t { done, park };
 
   [[nodiscard]] Verdict open(Round& round, Parked& envelope);
-  void undecryptable(Round& round, Peer& peer, const ContactRecord& contact,
-                     const Parked& envelope, crypto::SessionError error);
+  void undecryptable(Round& round, Peer& peer, const ContactRecord& contact, const Parked& envelope,
+                     crypto::SessionError error);
   // True: it held a text, of which a duplicate will owe a receipt.
   [[nodiscard]] bool take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
                                     wire::Bytes plaintext);
@@ -74,7 +80,7 @@ class Inbox {
   HybridClock& clock_;
   std::vector<Parked> parked_;
   std::map<wire::UserId, wire::ListVersion> asking_;  // and the version the user claims to have
-  std::optional<milliseconds> ask_again_at_;  // the relay refused for a while
+  std::optional<milliseconds> ask_again_at_;          // the relay refused for a while
   std::vector<std::uint32_t> to_ack_;
 };
 

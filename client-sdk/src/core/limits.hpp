@@ -23,18 +23,18 @@ inline constexpr milliseconds kSignedPrekeyLife = std::chrono::hours{24 * 30};
 inline constexpr milliseconds kStalePrekeyMax = std::chrono::hours{24 * 180};
 inline constexpr milliseconds kSealKeyAge = std::chrono::hours{24 * 15};
 inline constexpr milliseconds kSealKeyLife = std::chrono::hours{24 * 30};
-inline constexpr milliseconds kRetain = std::chrono::hours{24 * 60};  // TTL limit + 15 days
+inline constexpr milliseconds kRetain = std::chrono::hours{24 * 60};    // TTL limit + 15 days
 inline constexpr milliseconds kSessionKeyAge = std::chrono::hours{24};  // of the store
 inline constexpr std::uint32_t kOneTimeKeysFull = 100;
 inline constexpr std::uint32_t kOneTimeKeysLow = 20;
 inline constexpr std::chrono::seconds kTypingTtl{5};
 
 // --- Implementation ----------------------------------------------------------------------------
-inline constexpr std::size_t kOutboxMax = 1'000'000;      // messages that wait
+inline constexpr std::size_t kOutboxMax = 1'000'000;  // messages that wait
 inline constexpr std::size_t kSubmitsInFlightMax = 256;
 inline constexpr std::size_t kSubmitBytesInFlightMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kLookUpsInFlightMax = 16;
-inline constexpr std::size_t kStrangersMax = 64;     // device lists of people who are no contacts
+inline constexpr std::size_t kStrangersMax = 64;  // device lists of people who are no contacts
 inline constexpr std::size_t kCachedDevicesMax = 256;
 inline constexpr std::uint64_t kUnreceiptedMax = 64;  // payloads that by themselves ask for none
 inline constexpr milliseconds kPingInterval = std::chrono::seconds{45};
@@ -46,7 +46,8 @@ inline constexpr int kLoginAttemptsMax = 4;               // Logins and Register
 inline constexpr std::uint32_t kOneTimeKeysKept = 5'000;  // secret halves; relays keep 200 at most
 inline constexpr milliseconds kTopUpInterval = std::chrono::seconds{10};
 inline constexpr milliseconds kUpkeepInterval = std::chrono::hours{1};
-inline constexpr milliseconds kSeenPeriod = std::chrono::hours{24 * 30};  // kept: this and two before
+inline constexpr milliseconds kSeenPeriod =
+    std::chrono::hours{24 * 30};  // kept: this and two before
 inline constexpr std::size_t kPageMax = 1'000;
 inline constexpr std::size_t kKeySizeMax = 256;
 inline constexpr std::size_t kPreviewSizeMax = 120;

@@ -5,6 +5,7 @@
 namespace godwit::core {
 namespace {
 
+constexpr wire::ListVersion kFirstList{1, 1};
 constexpr milliseconds kAfterDefect = std::chrono::minutes{5};  // do not reconnect in a loop
 
 }  // namespace
@@ -62,9 +63,15 @@ std::optional<wire::DeviceList> Login::own_list(Round& round,
 void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool registered_now) {
   AccountRecord& record = account_.record;
   const bool first = !record.registered;
-  const bool new_store = record.store_id != wire::StoreId{} &&
-                         (record.store_id != welcome.store_id ||
-                          record.store_generation != welcome.store_generation);
+  const bool new_store =
+      record.store_id != wire::StoreId{} &&
+      (record.store_id != welcome.store_id || record.store_generation != welcome.store_generation);
+  if (registered_now && record.recovering && account_.list_version() == kFirstList) {
+    // The relay has lost the lists that our contacts still know. The hours since 1970 are a
+    // generation above any that recoveries can have counted up to.
+    const auto hours = std::chrono::duration_cast<std::chrono::hours>(round.now.wall).count();
+    (void)account_.rebuild_list(round, record.list.view(), static_cast<std::uint32_t>(hours));
+  }
   record.registered = true;
   record.recovering = false;
   record.store_id = welcome.store_id;

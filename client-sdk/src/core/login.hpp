@@ -10,10 +10,14 @@ namespace godwit::core {
 
 class Login {
  public:
-  Login(LocalAccount& account, Requests& requests, Outbox& outbox, Receipts& receipts, Upkeep& upkeep,
-        HybridClock& clock)
-      : account_(account), requests_(requests), outbox_(outbox), receipts_(receipts),
-        upkeep_(upkeep), clock_(clock) {}
+  Login(LocalAccount& account, Requests& requests, Outbox& outbox, Receipts& receipts,
+        Upkeep& upkeep, HybridClock& clock)
+      : account_(account),
+        requests_(requests),
+        outbox_(outbox),
+        receipts_(receipts),
+        upkeep_(upkeep),
+        clock_(clock) {}
 
   void start(Round& round);
   void on_welcome(Round& round, const wire::Welcome& welcome, bool registered_now);

@@ -14,7 +14,9 @@ milliseconds delay_after(milliseconds before) {
   return before.count() == 0 ? kRetryFirst : std::min(before * 2, kRetryMax);
 }
 
-milliseconds told(std::uint32_t retry_after_ms) { return milliseconds{retry_after_ms}; }
+milliseconds told(std::uint32_t retry_after_ms) {
+  return milliseconds{retry_after_ms};
+}
 
 }  // namespace
 
@@ -95,8 +97,9 @@ void Outbox::release(Lane& lane) {
 }
 
 void Outbox::hold(Round& round, Lane& lane, milliseconds least, std::string why) {
+  // What was in flight together is refused together: that is one step, not one an entry.
+  if (lane.retry_at.count() == 0) lane.delay = delay_after(lane.delay);
   release(lane);
-  lane.delay = delay_after(lane.delay);
   lane.retry_at = round.now.steady + std::max(std::min(least, kRetryAfterMax), lane.delay);
   held_.emplace(lane.retry_at, lane.key);
   ready_.erase(lane.key);
@@ -123,8 +126,7 @@ void Outbox::add_text(Round& round, const ConversationRecord& conversation,
   insert(round, record);
 }
 
-void Outbox::add_to_device(Round& round, const Peer& peer, OutboxRecord record,
-                           std::uint64_t seq) {
+void Outbox::add_to_device(Round& round, const Peer& peer, OutboxRecord record, std::uint64_t seq) {
   record.resolved = true;
   record.user = peer.record.user;
   record.targets.emplace_back();
@@ -213,16 +215,14 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
   }
   if (!record->resolved) return ask_name(round, lane, *record) ? Step::waits : Step::full;
   if (record->state == OutboxRecord::State::waiting && !seal(round, lane, *record)) {
-    return lanes_.contains(key) && lanes_[key].todo.contains(number) ? Step::waits
-                                                                     : Step::went_on;
+    return lanes_.contains(key) && lanes_[key].todo.contains(number) ? Step::waits : Step::went_on;
   }
   return submit(round, *record);
 }
 
 bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
   if (requests_.count<UserAsked>() >= kLookUpsInFlightMax) return false;
-  const auto conversation =
-      round.load<ConversationRecord>(record.message.conversation.view());
+  const auto conversation = round.load<ConversationRecord>(record.message.conversation.view());
   if (!conversation) return true;
   set_asking(lane, true, "the look-up of the name");
   wire::GetUser ask;
@@ -298,8 +298,7 @@ void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
                            const wire::DeviceId& device, const wire::Outcome& outcome,
                            const wire::Submitted& submitted) {
   using wire::ErrorCode;
-  const auto target =
-      std::ranges::find(record.targets, device, &OutboxRecord::Target::device);
+  const auto target = std::ranges::find(record.targets, device, &OutboxRecord::Target::device);
   if (target == record.targets.end()) return;
   if (outcome.code == ErrorCode::ok) {
     target->accepted = true;
@@ -355,9 +354,8 @@ void Outbox::on_submitted(Round& round, const SubmitAsked& asked,
   if (const auto contact = peers_.contact(round, record->user)) {
     (void)follow_list(*record, Peers::devices_of(*contact));
   }
-  const bool all = std::ranges::all_of(record->targets, [](const auto& target) {
-    return target.accepted || target.delivered;
-  });
+  const bool all = std::ranges::all_of(
+      record->targets, [](const auto& target) { return target.accepted || target.delivered; });
   if (all && record->state != OutboxRecord::State::waiting) {
     lane.delay = {};
     landed(round, *record);
@@ -376,8 +374,8 @@ void Outbox::on_submit_refused(Round& round, const SubmitAsked& asked,
   const auto line = lines_.find(asked.number);
   if (line == lines_.end()) return;
   line->second.in_flight = false;
-  const bool never = refused.code == wire::ErrorCode::too_large ||
-                     refused.code == wire::ErrorCode::bad_request;
+  const bool never =
+      refused.code == wire::ErrorCode::too_large || refused.code == wire::ErrorCode::bad_request;
   if (never) {
     const auto record = entry(round, asked.number);
     if (record && record->kind == OutboxRecord::Kind::text) {

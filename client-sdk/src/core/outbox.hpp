@@ -79,7 +79,7 @@ class Outbox {
     std::set<std::uint64_t> todo;  // neither in flight nor accepted
     milliseconds retry_at{};       // of Now::steady
     milliseconds delay{};
-    std::string why;               // it waits, for a person
+    std::string why;  // it waits, for a person
     bool asking = false;
   };
   struct Line {
@@ -142,8 +142,8 @@ class Outbox {
   std::size_t asking_ = 0;
   LaneKey last_;  // lanes take turns
   std::set<wire::DeviceId> controls_;
-  bool list_changed_ = false;  // by an outcome that is being applied
-  std::set<wire::DeviceId> keys_asked_;  // whose bundles are on the way
+  bool list_changed_ = false;                             // by an outcome that is being applied
+  std::set<wire::DeviceId> keys_asked_;                   // whose bundles are on the way
   std::map<wire::DeviceId, milliseconds> no_keys_until_;  // devices that have put no keys
 };
 

@@ -75,8 +75,8 @@ void Outbox::name_refused(Round& round, const UserAsked& asked, const wire::Refu
   if (!id) return;
   const auto lane = lanes_.find({true, id->bytes});
   if (lane == lanes_.end()) return;
-  const bool nobody = refused.code == wire::ErrorCode::not_found ||
-                      refused.code == wire::ErrorCode::name_invalid;
+  const bool nobody =
+      refused.code == wire::ErrorCode::not_found || refused.code == wire::ErrorCode::name_invalid;
   if (!nobody) {
     hold(round, lane->second, milliseconds{refused.retry_after_ms},
          "the relay answered " + std::string(wire::name_of(refused.code)));
@@ -144,9 +144,8 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
   const crypto::Session* current = peer->sessions.current();
   if (current == nullptr || !current->answered() || reset) {
     auto session = crypto::Session::initiate(
-        account_.device().identity(), account_.record.user,
-        {contact.user, listed->identity}, bundle.signed_prekey, bundle.one_time,
-        peer->sessions.next_gen(), round.random);
+        account_.device().identity(), account_.record.user, {contact.user, listed->identity},
+        bundle.signed_prekey, bundle.one_time, peer->sessions.next_gen(), round.random);
     if (!session) {
       round.tell(EventKind::prekey_refused, contact.user, "a prekey is of no use");
       return false;
@@ -210,8 +209,7 @@ void Outbox::on_list_changed(Round& round, const wire::UserId& user) {
   }
 }
 
-void Outbox::on_undecryptable(Round& round, const wire::UserId& user,
-                              const wire::DeviceId& device,
+void Outbox::on_undecryptable(Round& round, const wire::UserId& user, const wire::DeviceId& device,
                               const std::vector<wire::EnvelopeHash>& hashes) {
   const auto lane = lanes_.find(lane_of(user));
   if (lane == lanes_.end() || hashes.empty()) return;

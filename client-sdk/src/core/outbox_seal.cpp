@@ -58,8 +58,7 @@ void Outbox::ask_prekeys(Round& round, const wire::UserId& user, const wire::Dev
 bool Outbox::seal(Round& round, Lane& lane, OutboxRecord& record) {
   const auto contact = peers_.contact(round, record.user);
   const bool text = record.kind == OutboxRecord::Kind::text;
-  if (contact && (text ? seal_text(round, lane, *contact, record)
-                       : seal_control(round, record))) {
+  if (contact && (text ? seal_text(round, lane, *contact, record) : seal_control(round, record))) {
     record.state = OutboxRecord::State::sealed;
     round.random(record.request.bytes);
     store(round, record);
@@ -113,8 +112,8 @@ bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
 
   std::vector<OutboxRecord::Target> targets;
   for (Peer* peer : to) {
-    const auto before = std::ranges::find(record.targets, peer->record.device,
-                                          &OutboxRecord::Target::device);
+    const auto before =
+        std::ranges::find(record.targets, peer->record.device, &OutboxRecord::Target::device);
     if (before != record.targets.end() && (before->delivered || before->accepted)) {
       targets.push_back(std::move(*before));
       continue;

@@ -59,11 +59,10 @@ ListVerdict Peers::take_list(Round& round, const wire::UserId& user,
   }
   const wire::DeviceList old = devices_of(*before);
   if (verified->version < old.version) return refuse("the device list was rolled back");
-  const bool follows = verified->version.gen == old.version.gen &&
-                       verified->version.seq == old.version.seq + 1;
-  const bool contradicts =
-      verified->version == old.version ||
-      (follows && verified->previous != wire::sha512_32(before->list.body));
+  const bool follows =
+      verified->version.gen == old.version.gen && verified->version.seq == old.version.seq + 1;
+  const bool contradicts = verified->version == old.version ||
+                           (follows && verified->previous != wire::sha512_32(before->list.body));
   if (contradicts) {
     before->frozen = true;
     if (contact(round, user)) save(round, *before);
@@ -129,8 +128,8 @@ Peer* Peers::device_of_key(Round& round, const ContactRecord& contact,
                            const wire::Key& static_key) {
   for (const auto& listed : devices_of(contact).devices) {
     Peer* known_device = device(round, listed.id);
-    const auto dh = known_device != nullptr ? known_device->record.dh
-                                            : crypto::dh_public_of(listed.identity);
+    const auto dh =
+        known_device != nullptr ? known_device->record.dh : crypto::dh_public_of(listed.identity);
     if (dh != static_key) continue;
     return known_device != nullptr ? known_device : device(round, contact.user, listed);
   }

@@ -55,21 +55,22 @@ Result<Page<Item>> walk(const View& view, Table table, wire::ByteView name, Orde
   Page<Item> result;
   result.cursor = page.cursor;
   const wire::ByteView from = after ? wire::ByteView(*after) : wire::ByteView();
-  view.scan(table, name, from, order,
-            [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
-              if (after && std::ranges::equal(suffix, *after)) return true;
-              if (result.items.size() == page.limit) {
-                result.end = false;
-                return false;
-              }
-              if (!value) return true;  // damaged: the others are shown
-              if (auto item = take(*value)) {
-                result.items.push_back(std::move(*item));
-                result.cursor = wire::to_hex(suffix);
-              }
-              return true;
-            },
-            page.offset);
+  view.scan(
+      table, name, from, order,
+      [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+        if (after && std::ranges::equal(suffix, *after)) return true;
+        if (result.items.size() == page.limit) {
+          result.end = false;
+          return false;
+        }
+        if (!value) return true;  // damaged: the others are shown
+        if (auto item = take(*value)) {
+          result.items.push_back(std::move(*item));
+          result.cursor = wire::to_hex(suffix);
+        }
+        return true;
+      },
+      page.offset);
   if (auto failed = failure_of(view)) return *failed;
   return result;
 }
@@ -92,7 +93,9 @@ Message shown(const MessageRecord& record, const LocalConversation& conversation
   return message;
 }
 
-Time at(Milliseconds when) { return Time(std::chrono::milliseconds(when)); }
+Time at(Milliseconds when) {
+  return Time(std::chrono::milliseconds(when));
+}
 
 std::optional<Found> find(const View& view, const MessageId& id) {
   const auto account = view.load<AccountRecord>(name_bytes(kAccountName));

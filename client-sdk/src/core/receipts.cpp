@@ -94,8 +94,8 @@ void Receipts::on_reset(Round& round, Peer& peer, const wire::Reset& reset) {
 // at most one an hour, so this stays bounded.
 void Receipts::allow_resends(Round& round, const Peer& peer) {
   std::vector<std::pair<std::uint64_t, SentRecord>> used_up;
-  round.scan(Table::sent, peer.record.device.view(),
-             order_bytes(peer.record.their_delivered + 1), store::ReadTxn::Order::ascending,
+  round.scan(Table::sent, peer.record.device.view(), order_bytes(peer.record.their_delivered + 1),
+             store::ReadTxn::Order::ascending,
              [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
                auto sent = value ? View::parse<SentRecord>(*value) : std::nullopt;
                if (sent && sent->resends > 0) {

@@ -96,7 +96,9 @@ void PrekeyRecord::unpack(Unpacker& from) {
   from.fixed(secret).fixed(key).number(created).number(replaced);
 }
 
-PrekeyRecord::~PrekeyRecord() { wire::wipe(secret.bytes); }
+PrekeyRecord::~PrekeyRecord() {
+  wire::wipe(secret.bytes);
+}
 
 void ContactRecord::pack(Packer& to) const {
   to.fixed(user).text(name).text(claimed_name).flag(accepted).flag(blocked).flag(frozen);
@@ -140,7 +142,9 @@ void DeviceRecord::unpack(Unpacker& from) {
   from.flag(name_to_check);
 }
 
-SessionsRecord::~SessionsRecord() { wire::wipe(packed); }
+SessionsRecord::~SessionsRecord() {
+  wire::wipe(packed);
+}
 
 void ConversationRecord::pack(Packer& to) const {
   to.fixed(id).flag(resolved).fixed(user).text(name).number(unread).flag(request);
@@ -154,7 +158,9 @@ void ConversationRecord::unpack(Unpacker& from) {
   from.flag(last_outgoing).number(last_time);
 }
 
-void MessagePlace::pack(Packer& to) const { to.fixed(conversation).fixed(key).fixed(sender); }
+void MessagePlace::pack(Packer& to) const {
+  to.fixed(conversation).fixed(key).fixed(sender);
+}
 
 void MessagePlace::unpack(Unpacker& from) {
   from.fixed(conversation).fixed(key).fixed(sender);
@@ -207,13 +213,19 @@ void SentRecord::unpack(Unpacker& from) {
   from.number(outbox).number(resends);
 }
 
-void EarlyRecord::pack(Packer& to) const { to.fixed(h).flag(tombstone).bytes(payload); }
+void EarlyRecord::pack(Packer& to) const {
+  to.fixed(h).flag(tombstone).bytes(payload);
+}
 
 void EarlyRecord::unpack(Unpacker& from) {
   from.fixed(h).flag(tombstone).bytes(payload);
 }
 
-void SeenRecord::pack(Packer& to) const { to.fixed(device); }
-void SeenRecord::unpack(Unpacker& from) { from.fixed(device); }
+void SeenRecord::pack(Packer& to) const {
+  to.fixed(device);
+}
+void SeenRecord::unpack(Unpacker& from) {
+  from.fixed(device);
+}
 
 }  // namespace godwit::core

@@ -23,7 +23,7 @@ struct AccountRecord {
   wire::UserId user;
   wire::DeviceId device;
   std::string relay;
-  std::string name;         // the one that holds, or is to be claimed with the registration
+  std::string name;  // the one that holds, or is to be claimed with the registration
   bool registered = false;
   bool recovering = false;  // the next registration builds on the list the relay holds
   bool requests = false;    // contact policy: strangers are held apart
@@ -51,10 +51,10 @@ struct SecretsRecord {
 // What only ever grows. One record, written with every round that used one.
 struct CountersRecord {
   static constexpr Table kTable = Table::account;
-  std::uint64_t hlc = 0;        // the last one used or seen
-  std::uint64_t outbox = 0;     // the last number
-  std::uint64_t activity = 0;   // of conversations
-  std::uint64_t arrival = 0;    // of messages
+  std::uint64_t hlc = 0;       // the last one used or seen
+  std::uint64_t outbox = 0;    // the last number
+  std::uint64_t activity = 0;  // of conversations
+  std::uint64_t arrival = 0;   // of messages
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };
@@ -64,7 +64,7 @@ struct UpkeepRecord {
   static constexpr Table kTable = Table::account;
   wire::SignedKey signed_prekey;
   wire::SignedKey seal_key;
-  bool put = false;               // both have reached the relay
+  bool put = false;                 // both have reached the relay
   std::uint32_t one_time_last = 0;  // the last id that was made
   std::uint32_t one_time_put = 0;   // the last id that reached the relay
   Milliseconds session_key_at = 0;  // when the store's session key was last replaced
@@ -94,8 +94,8 @@ struct ContactRecord {
   std::string claimed_name;  // as the user says; to be looked up
   bool accepted = false;
   bool blocked = false;
-  bool frozen = false;       // two lists of one version were seen
-  std::uint8_t suite = 1;    // the highest seen
+  bool frozen = false;     // two lists of one version were seen
+  std::uint8_t suite = 1;  // the highest seen
   wire::SignedList list;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
@@ -106,37 +106,37 @@ struct DeviceRecord {
   static constexpr Table kTable = Table::devices;
   wire::DeviceId device;
   wire::UserId user;
-  wire::Key identity;   // Ed25519
-  wire::Key dh;         // the same as X25519: what an envelope proves
+  wire::Key identity;  // Ed25519
+  wire::Key dh;        // the same as X25519: what an envelope proves
 
   // To it.
   std::uint32_t seal_id = 0;
   wire::Key seal_key;
-  Milliseconds seal_expires = 0;   // 0: we have none
-  std::uint64_t sent_seq = 0;      // the last one used
+  Milliseconds seal_expires = 0;  // 0: we have none
+  std::uint64_t sent_seq = 0;     // the last one used
   wire::Hash32 sent_h;
   std::uint64_t their_delivered = 0;
   std::vector<wire::SeqRange> their_ranges;
   std::uint64_t their_read = 0;
-  bool knows_name = false;         // it confirmed a payload that carried our name
+  bool knows_name = false;  // it confirmed a payload that carried our name
 
   // From it.
-  std::uint64_t seq = 0;           // everything up to it has arrived
+  std::uint64_t seq = 0;  // everything up to it has arrived
   wire::Hash32 h;
   std::vector<wire::SeqRange> ranges;  // what arrived beyond
-  std::uint64_t text_top = 0;      // of the last text that has arrived, also beyond a gap
-  std::uint64_t read_to = 0;       // texts up to it are read; those that arrive late lower it
-  std::uint64_t receipted = 0;     // `seq` of our last receipt
+  std::uint64_t text_top = 0;          // of the last text that has arrived, also beyond a gap
+  std::uint64_t read_to = 0;           // texts up to it are read; those that arrive late lower it
+  std::uint64_t receipted = 0;         // `seq` of our last receipt
   bool receipt_owed = false;
   Milliseconds receipted_at = 0;
 
-  Milliseconds gap_since = 0;      // 0: none
+  Milliseconds gap_since = 0;  // 0: none
   Milliseconds asked_at = 0;
-  std::uint32_t asked = 0;         // how often since the gap opened
-  Milliseconds was_asked_at = 0;   // its last repair request that we answered
+  std::uint32_t asked = 0;        // how often since the gap opened
+  Milliseconds was_asked_at = 0;  // its last repair request that we answered
   Milliseconds reset_at = 0;
   std::vector<wire::EnvelopeHash> undecryptable;  // not empty: a reset is due
-  bool name_to_check = false;      // its user's claimed name is to be looked up
+  bool name_to_check = false;                     // its user's claimed name is to be looked up
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };
@@ -155,8 +155,8 @@ struct ConversationRecord {
   static constexpr Table kTable = Table::conversations;
   wire::FixedBytes<struct ConversationIdTag, 16> id;
   bool resolved = false;
-  wire::UserId user;       // when resolved
-  std::string name;        // what the app called it, until resolved
+  wire::UserId user;  // when resolved
+  std::string name;   // what the app called it, until resolved
   std::uint32_t unread = 0;
   bool request = false;
   std::uint64_t activity = 0;
@@ -193,7 +193,7 @@ struct MessageRecord {
   std::uint64_t hlc = 0;
   std::uint64_t arrival = 0;
   std::string text;
-  std::string key;           // the app's; empty: none
+  std::string key;  // the app's; empty: none
   Status status = Status::queued;
   bool late = false;
   std::uint64_t outbox = 0;  // its number while it is there
@@ -230,10 +230,10 @@ struct OutboxRecord {
   Kind kind = Kind::text;
   State state = State::waiting;
   bool resolved = false;
-  wire::UserId user;         // when resolved
-  MessagePlace message;      // of a text
-  wire::Bytes payload;       // of a control that is waiting
-  wire::RequestId request;   // of the sealed bodies
+  wire::UserId user;            // when resolved
+  MessagePlace message;         // of a text
+  wire::Bytes payload;          // of a control that is waiting
+  wire::RequestId request;      // of the sealed bodies
   std::vector<Target> targets;  // ascending by device
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
@@ -243,9 +243,9 @@ struct OutboxRecord {
 struct SentRecord {
   static constexpr Table kTable = Table::sent;
   wire::Hash32 h;
-  wire::Bytes payload;    // empty once delivered, or for a tombstone
+  wire::Bytes payload;  // empty once delivered, or for a tombstone
   bool text = false;
-  MessagePlace message;   // of a text
+  MessagePlace message;  // of a text
   std::uint64_t outbox = 0;
   std::uint8_t resends = 0;
   void pack(Packer& to) const;

@@ -31,7 +31,7 @@ struct PrekeysAsked {
   std::vector<wire::DeviceId> devices;
 };
 struct SubmitAsked {
-  std::uint64_t number = 0;  // of the outbox; 0: a frame nobody waits for
+  std::uint64_t number = 0;             // of the outbox; 0: a frame nobody waits for
   std::vector<wire::DeviceId> devices;  // in the order of the recipients
   std::size_t bytes = 0;
 };

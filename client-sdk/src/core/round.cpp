@@ -66,9 +66,8 @@ bool View::contains(Table table, wire::ByteView name, wire::ByteView suffix) con
   return found.value_or(false);
 }
 
-void View::scan(Table table, wire::ByteView name, wire::ByteView from,
-                store::ReadTxn::Order order, const store::ReadTxn::Visit& visit,
-                std::size_t skip) const {
+void View::scan(Table table, wire::ByteView name, wire::ByteView from, store::ReadTxn::Order order,
+                const store::ReadTxn::Visit& visit, std::size_t skip) const {
   const store::ReadTxn* over = failed_ ? nullptr : txn();
   if (over == nullptr) return;
   if (auto done = over->scan(table, name, from, order, visit, skip); !done) {
@@ -108,10 +107,14 @@ store::WriteTxn* Round::writing() {
   return &*write_;
 }
 
-void Round::wipe_packed() { wire::wipe(packed_); }
+void Round::wipe_packed() {
+  wire::wipe(packed_);
+}
 
 // Every read of a round sees the round's own writes, so it reads where it writes.
-const store::ReadTxn* Round::txn() const { return const_cast<Round*>(this)->writing(); }
+const store::ReadTxn* Round::txn() const {
+  return const_cast<Round*>(this)->writing();
+}
 
 void Round::put(Table table, wire::ByteView name, wire::ByteView suffix, wire::ByteView value) {
   store::WriteTxn* to = writing();
@@ -139,8 +142,7 @@ tl::expected<void, store::StoreError> Round::commit() {
   if (counters_used_) save(name_bytes(kCountersName), counters);
   counters_used_ = false;
   for (const Table table : std::exchange(damaged_, {})) {
-    tell(EventKind::damaged_record, {},
-         "table " + std::to_string(static_cast<unsigned>(table)));
+    tell(EventKind::damaged_record, {}, "table " + std::to_string(static_cast<unsigned>(table)));
   }
   if (failed_) {
     write_.reset();

@@ -9,8 +9,8 @@
 
 #include <map>
 
-#include "client-sdk/src/core/limits.hpp"
 #include "client-sdk/src/core/core.hpp"
+#include "client-sdk/src/core/limits.hpp"
 #include "client-sdk/src/core/records.hpp"
 
 namespace godwit::core {
@@ -115,8 +115,9 @@ class Round final : public View {
   Event& tell(EventKind kind, const wire::UserId& user = {}, std::string detail = {});
   void send(wire::Bytes frame) { frames_.push_back(std::move(frame)); }
 
-  [[nodiscard]] bool dirty() const { return write_.has_value() || !events_.empty() ||
-                                            !frames_.empty() || failed_.has_value(); }
+  [[nodiscard]] bool dirty() const {
+    return write_.has_value() || !events_.empty() || !frames_.empty() || failed_.has_value();
+  }
   // Then the outputs can be taken.
   [[nodiscard]] tl::expected<void, store::StoreError> commit();
   [[nodiscard]] std::vector<wire::Bytes> take_frames() { return std::exchange(ready_frames_, {}); }

@@ -24,8 +24,7 @@ OutboxRecord::Target Sealer::target(Round& round, Peer& peer, const wire::Plaint
   return target;
 }
 
-OutboxRecord::Target Sealer::seal(Round& round, Peer& peer, wire::Bytes payload,
-                                  SentRecord sent) {
+OutboxRecord::Target Sealer::seal(Round& round, Peer& peer, wire::Bytes payload, SentRecord sent) {
   DeviceRecord& record = peer.change();
   record.sent_h = crypto::chain(record.sent_h, payload);
   ++record.sent_seq;
@@ -40,8 +39,8 @@ std::optional<OutboxRecord::Target> Sealer::seal_again(Round& round, Peer& peer,
                                                        std::uint64_t seq) {
   const auto sent = round.load<SentRecord>(peer.record.device.view(), order_bytes(seq));
   if (!sent) return std::nullopt;
-  const auto kind = sent->payload.empty() ? wire::Plaintext::Kind::tombstone
-                                          : wire::Plaintext::Kind::payload;
+  const auto kind =
+      sent->payload.empty() ? wire::Plaintext::Kind::tombstone : wire::Plaintext::Kind::payload;
   return target(round, peer, {kind, seq, sent->h, sent->payload});
 }
 

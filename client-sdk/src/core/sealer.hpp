@@ -35,7 +35,8 @@ class Sealer {
 
   [[nodiscard]] crypto::StaticDh& kept() { return kept_; }
   [[nodiscard]] crypto::Ends ends(const Peer& peer) const {
-    return {account_.device().identity(), account_.record.user,
+    return {account_.device().identity(),
+            account_.record.user,
             {peer.record.user, peer.record.identity}};
   }
 

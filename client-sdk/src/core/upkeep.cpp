@@ -5,7 +5,9 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1000;
 
-std::array<std::uint8_t, 1> name_of(PrekeyKind kind) { return {static_cast<std::uint8_t>(kind)}; }
+std::array<std::uint8_t, 1> name_of(PrekeyKind kind) {
+  return {static_cast<std::uint8_t>(kind)};
+}
 
 void store_secret(Round& round, PrekeyKind kind, std::uint32_t id, const crypto::DhKey& key) {
   PrekeyRecord record;
@@ -35,9 +37,9 @@ wire::SignedKey make_signed(Round& round, const LocalAccount& account, PrekeyKin
   store_secret(round, kind, id, key);
   const std::uint64_t created = round.wall() / kSecond;
   const auto life = static_cast<Milliseconds>((seal ? kSealKeyLife : kSignedPrekeyLife).count());
-  return account.device().sign_key(
-      seal ? wire::SignedKeyKind::seal : wire::SignedKeyKind::prekey, account.record.user, id,
-      {created, created + life / kSecond}, key.public_key());
+  return account.device().sign_key(seal ? wire::SignedKeyKind::seal : wire::SignedKeyKind::prekey,
+                                   account.record.user, id, {created, created + life / kSecond},
+                                   key.public_key());
 }
 
 bool is_due(const Round& round, const wire::SignedKey& key, milliseconds age) {
@@ -74,8 +76,8 @@ void Upkeep::signed_keys_put(Round& round) {
 void Upkeep::renew(Round& round, const LocalAccount& account) {
   if (is_due(round, record_.signed_prekey, kSignedPrekeyAge)) {
     mark_replaced(round, PrekeyKind::signed_prekey, record_.signed_prekey.id);
-    record_.signed_prekey = make_signed(round, account, PrekeyKind::signed_prekey,
-                                        record_.signed_prekey.id + 1);
+    record_.signed_prekey =
+        make_signed(round, account, PrekeyKind::signed_prekey, record_.signed_prekey.id + 1);
     record_.put = false;
   }
   if (is_due(round, record_.seal_key, kSealKeyAge)) {
@@ -111,8 +113,7 @@ void Upkeep::tend(Round& round, const LocalAccount& account, Requests& requests,
     asked.seal_key = record_.seal_key.id;
   }
   for (std::uint32_t id = record_.one_time_put + 1;
-       id <= record_.one_time_last && put.one_time.size() < wire::kOneTimeKeysPerRequestMax;
-       ++id) {
+       id <= record_.one_time_last && put.one_time.size() < wire::kOneTimeKeysPerRequestMax; ++id) {
     const auto record = round.load<PrekeyRecord>(name_of(PrekeyKind::one_time), order_bytes(id));
     if (record) put.one_time.push_back({id, record->key});
     asked.one_time_upto = id;
@@ -123,8 +124,8 @@ void Upkeep::tend(Round& round, const LocalAccount& account, Requests& requests,
 
 void Upkeep::on_put(Round& round, const KeysPut& put) {
   putting_ = false;
-  record_.put |= put.signed_prekey == record_.signed_prekey.id &&
-                 put.seal_key == record_.seal_key.id;
+  record_.put |=
+      put.signed_prekey == record_.signed_prekey.id && put.seal_key == record_.seal_key.id;
   if (put.one_time_upto > record_.one_time_put) record_.one_time_put = put.one_time_upto;
   save(round);
 }

@@ -216,12 +216,12 @@ tl::expected<wire::SignedList, IdentityError> make_next_list(
 
 tl::expected<wire::SignedList, IdentityError> make_recovered_list(
     const RootKey& root, const ListKey& fresh, const wire::SignedList& previous,
-    std::span<const SignedDevice> devices) {
+    std::span<const SignedDevice> devices, std::uint32_t gen_min) {
   const auto before = wire::verify_device_list(previous.view());
   if (!before) return unexpected(before.error());
   if (before->user != root.user_id()) return unexpected(IdentityError::wrong_user);
   assert(before->version.gen < std::numeric_limits<std::uint32_t>::max());
-  const wire::ListVersion version{before->version.gen + 1, 1};
+  const wire::ListVersion version{std::max(before->version.gen + 1, gen_min), 1};
   return make_list({.user = before->user,
                     .version = version,
                     .previous = wire::sha512_32(previous.body),

@@ -157,11 +157,11 @@ class DeviceKeys {
     std::span<const SignedDevice> devices);
 
 // The list with which a new list key takes over, after the recovery code brought the root key back:
-// next generation, sequence 1, chained by hash to `previous`, the last list that is known. Fails as
-// make_next_list does, and with wrong_user when `root` is another user's.
+// next generation, but at least `gen_min`, sequence 1, chained by hash to `previous`, the last list
+// that is known. Fails as make_next_list does, and with wrong_user when `root` is another user's.
 [[nodiscard]] tl::expected<wire::SignedList, wire::IdentityError> make_recovered_list(
     const RootKey& root, const ListKey& fresh, const wire::SignedList& previous,
-    std::span<const SignedDevice> devices);
+    std::span<const SignedDevice> devices, std::uint32_t gen_min = 0);
 
 // The entries of a list with their signatures, to be carried over into the next one.
 [[nodiscard]] tl::expected<std::vector<SignedDevice>, wire::IdentityError> devices_of(

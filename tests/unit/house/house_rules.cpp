@@ -59,10 +59,16 @@ constexpr std::array kRules{
          [](View file) { return file.starts_with("client-sdk/"); },
          [](View name) { return name.starts_with("relay/"); }},
     Rule{"the contract knows neither end", [](View file) { return file.starts_with("schema/"); },
-         [](View name) { return under(name, {"relay/", "client-sdk/"}); }},
+         [](View name) {
+           return under(name, {"relay/", "client-sdk/"});
+         }},
     Rule{"what is installed knows no test and no tool",
-         [](View file) { return under(file, {"relay/", "schema/", "client-sdk/"}); },
-         [](View name) { return under(name, {"tests/", "tools/", "doctest/"}); }},
+         [](View file) {
+           return under(file, {"relay/", "schema/", "client-sdk/"});
+         },
+         [](View name) {
+           return under(name, {"tests/", "tools/", "doctest/"});
+         }},
     Rule{"libuv has one door, schema/net/",
          [](View file) { return !file.starts_with("schema/net/"); },
          [](View name) { return name == "uv.h"; }},
@@ -79,8 +85,7 @@ constexpr std::array kRules{
     Rule{"FlatBuffers is for the codec",
          [](View file) { return is_product(file) && !is_codec(file); },
          [](View name) { return is_generated(name) || name.starts_with("flatbuffers/"); }},
-    Rule{"what decides knows no socket, loop or store",
-         is_relay_core,
+    Rule{"what decides knows no socket, loop or store", is_relay_core,
          [](View name) {
            if (name.starts_with("relay/store/")) return name != "relay/store/batch.hpp";
            return under(name, {"schema/net/", "relay/net/", "relay/worker.", "relay/server.",
@@ -90,14 +95,17 @@ constexpr std::array kRules{
          [](View file) {
            return under(file, {"relay/slot/", "relay/delivery/", "relay/policy/"});
          },
-         [](View name) { return under(name, {"relay/session/", "relay/handlers/"}); }},
+         [](View name) {
+           return under(name, {"relay/session/", "relay/handlers/"});
+         }},
     Rule{"the store knows nothing of the relay around it",
          [](View file) { return file.starts_with("relay/store/"); },
          [](View name) { return name.starts_with("relay/") && !name.starts_with("relay/store/"); }},
     Rule{"the client's core knows no socket, loop or thread",
          [](View file) { return file.starts_with("client-sdk/src/core/"); },
          [](View name) {
-           return under(name, {"schema/net/", "client-sdk/src/connection.", "client-sdk/src/engine."});
+           return under(name,
+                        {"schema/net/", "client-sdk/src/connection.", "client-sdk/src/engine."});
          }},
     Rule{"the device's store knows nothing of the client around it",
          [](View file) { return file.starts_with("client-sdk/src/store/"); },
@@ -111,7 +119,9 @@ constexpr std::array kRules{
          [](View file) {
            return under(file, {"client-sdk/include/", "client-sdk/examples/", "tools/godwit/"});
          },
-         [](View name) { return under(name, {"client-sdk/src/", "tl/"}); }},
+         [](View name) {
+           return under(name, {"client-sdk/src/", "tl/"});
+         }},
     Rule{"ops is called by anyone and calls no one",
          [](View file) { return file.starts_with("relay/ops/"); },
          [](View name) {
@@ -147,7 +157,9 @@ std::string at(const std::string& path, std::size_t line) {
 }
 
 // "slot/engine" of "slot/engine.cpp".
-std::string without_extension(const std::string& path) { return path.substr(0, path.rfind('.')); }
+std::string without_extension(const std::string& path) {
+  return path.substr(0, path.rfind('.'));
+}
 
 // What stands in backticks in the section and looks like a path: it has a slash.
 std::set<std::string> listed_paths(std::string_view readme) {

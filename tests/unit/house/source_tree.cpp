@@ -75,7 +75,9 @@ bool opens_namespace_or_type(std::string_view head) {
 
 }  // namespace
 
-bool is_cpp(std::string_view path) { return path.ends_with(".cpp") || path.ends_with(".hpp"); }
+bool is_cpp(std::string_view path) {
+  return path.ends_with(".cpp") || path.ends_with(".hpp");
+}
 
 SourceTree read_source_tree(const fs::path& root) {
   SourceTree tree;

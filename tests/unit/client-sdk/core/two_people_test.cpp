@@ -155,6 +155,28 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(three.id) == Status::read);
   }
 
+  TEST_CASE("an account is recovered also when the relay has lost everything") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    const auto code = alice.core->recovery_code();
+    alice.disconnect();
+    world.wipe_relay();
+    SimDevice& fresh = world.add_blank("alice again");
+    fresh.recover(*code);
+    fresh.connect();
+    world.run(10s);
+    fresh.send("bob", "it is me");
+    world.run(10s);
+    CHECK(bob.texts("alice") == std::vector<std::string>{"one", "it is me"});
+    bob.send("alice", "good");
+    world.run(10s);
+    CHECK(fresh.texts("bob").back() == "good");
+    CHECK(bob.count(EventKind::equivocation) == 0);
+  }
+
   TEST_CASE("a recovered account takes the place of the lost device") {
     World world;
     SimDevice& alice = world.add("alice");

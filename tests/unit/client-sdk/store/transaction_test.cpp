@@ -101,6 +101,32 @@ TEST_CASE("what was put comes back from every table, of any size, and is gone on
   });
 }
 
+TEST_CASE("a scan passes over as many records as it is told to, the damaged ones among them") {
+  MemoryBackend::Disk disk;
+  auto database = in_memory(disk);
+  for (const std::uint64_t i : {1U, 2U, 3U, 4U}) {
+    put(database, Table::messages, some_name(), suffix_of(i), value_of(i));
+  }
+  disk.tables[static_cast<std::size_t>(Table::messages)]->begin()->second.back() ^= 1;  // the first
+  const auto seen = [&](Order order, std::size_t skip) {
+    std::vector<std::pair<int, bool>> out;  // the last byte of the suffix; whether it opened
+    REQUIRE(database.read()->scan(
+        Table::messages, some_name(), {}, order,
+        [&](ByteView suffix, auto value) {
+          out.emplace_back(suffix.back(), value.has_value());
+          return true;
+        },
+        skip));
+    return out;
+  };
+  using Seen = std::vector<std::pair<int, bool>>;
+  CHECK(seen(Order::ascending, 0) == Seen{{1, false}, {2, true}, {3, true}, {4, true}});
+  CHECK(seen(Order::ascending, 2) == Seen{{3, true}, {4, true}});
+  CHECK(seen(Order::descending, 3) == Seen{{1, false}});
+  CHECK(seen(Order::descending, 4).empty());
+  CHECK(seen(Order::ascending, 5).empty());
+}
+
 TEST_CASE("a scan sees the records of one name in the order of their suffixes, both ways") {
   over_both([](Database& database) {
     const auto anna = wire::as_bytes("anna");
