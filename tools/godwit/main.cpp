@@ -19,6 +19,7 @@ namespace {
 using Command = int (*)(const Arguments&, const Output&);
 
 constexpr std::size_t kLimitMax = 1'000;
+constexpr double kOffsetMax = 1e15;
 constexpr double kSecondsMax = 365.0 * 24 * 3600;
 
 // Says what may stand there; CLI11's own range prints its bounds as machine numbers.
@@ -125,7 +126,8 @@ class CommandLine {
         ->check(number(1, kLimitMax, "a number from 1 to 1000"));
     auto* const offset =
         command.add_option("--offset", arguments_.page.offset, "Leave out so many at the start")
-            ->type_name("N");
+            ->type_name("N")
+            ->check(number(0, kOffsetMax, "a number of things to leave out"));
     command
         .add_option("--cursor", arguments_.page.cursor, "Go on where the page of this cursor ended")
         ->type_name("C")

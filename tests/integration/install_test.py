@@ -1,0 +1,115 @@
+"""What `meson install` installs is enough for an app: its example and the readme's ten lines are
+built elsewhere, with pkg-config alone, and chat."""
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+from programs import Person, Relay  # noqa: E402
+
+SOURCE = Path(os.environ["GODWIT_SOURCE"])
+SANITIZE = os.environ["GODWIT_SANITIZE"]
+
+
+def ten_lines():
+    return re.search(r"```cpp\n(.*?)```", (SOURCE / "client-sdk/README.md").read_text(), re.S)[1]
+
+
+class InstallTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory(prefix="godwit-test-")
+        cls.addClassCleanup(directory.cleanup)
+        cls.place = Path(directory.name)
+        root = cls.place / "root"
+        subprocess.run(
+            ["meson", "install", "-C", os.environ["GODWIT_BUILD"], "--no-rebuild", "--quiet"]
+            + ["--tags", "devel", "--destdir", root],
+            check=True,
+        )
+        (package,) = root.rglob("godwit.pc")
+        cls.installed = sorted(one.name for one in root.rglob("*") if one.is_file())
+        flags = subprocess.run(
+            ["pkg-config", "--cflags", "--libs", "godwit"],
+            env=os.environ | {"PKG_CONFIG_PATH": package.parent, "PKG_CONFIG_SYSROOT_DIR": root},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        cls.flags = shlex.split(flags.stdout)
+        if SANITIZE != "none":
+            cls.flags.append("-fsanitize=" + SANITIZE)
+        cls.relay = Relay()
+        cls.addClassCleanup(cls.relay.close)
+        cls.bob = Person(cls.place / "bob")
+        cls.bob.json("init", "--relay", cls.relay.address, "--name", "bob")
+
+    def compile(self, name, source):
+        (self.place / f"{name}.cpp").write_text(source)
+        subprocess.run(
+            [os.environ["CXX_COMMAND"], f"{name}.cpp", *self.flags, "-o", name],
+            cwd=self.place,
+            check=True,
+        )
+        return self.place / name
+
+    def start(self, program, name, text):
+        """Its output, line by line, as on a terminal."""
+        master, slave = pty.openpty()
+        running = subprocess.Popen(
+            [program, self.place / f"home-{name}", self.relay.address, name, "bob", text],
+            stdout=slave,
+        )
+        os.close(slave)
+        output = os.fdopen(master)
+
+        def end():
+            running.kill()
+            running.wait()
+            output.close()
+
+        self.addCleanup(end)
+        return iter(output.readline, "")
+
+    def chat(self, program, name):
+        """Sends a text, has it answered, and returns the lines up to the answer."""
+        output = self.start(program, name, f"hello from {name}")
+        received = []
+        while not received:
+            received = self.bob.json("sync", "--for", "0.2")[:-1]
+        self.assertEqual([one["text"] for one in received], [f"hello from {name}"])
+        self.bob.json("send", name, "an answer")
+        lines = []
+        for line in output:
+            lines.append(line.strip())
+            if "an answer" in line:
+                return lines
+        self.fail(f"it ended before the answer came: {lines}")
+
+    def test_only_the_library_the_public_headers_and_the_package_are_installed(self):
+        headers = [one.name for one in (SOURCE / "client-sdk/include/godwit").iterdir()]
+        self.assertEqual(self.installed, sorted([*headers, "godwit.pc", "libgodwit.a"]))
+
+    def test_the_example_sends_and_receives(self):
+        source = (SOURCE / "client-sdk/examples/send_receive.cpp").read_text()
+        self.assertLessEqual(len(source.splitlines()), 40)
+        lines = self.chat(self.compile("send_receive", source), "example")
+        self.assertIn("delivered", lines)
+        self.assertEqual(lines[-1], "bob: an answer")
+
+    def test_the_ten_lines_of_the_readme_send_and_receive(self):
+        lines = self.chat(self.compile("ten", ten_lines()), "ten")
+        self.assertIn("hello from ten", lines)
+        self.assertEqual(lines[-1], "an answer")
+
+
+if __name__ == "__main__":
+    unittest.main()
