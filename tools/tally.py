@@ -25,6 +25,7 @@ CASES = re.compile(
     re.MULTILINE,
 )
 UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s$", re.MULTILINE)
+UNITTEST_SKIPPED = re.compile(r"^OK \(skipped=(\d+)\)$", re.MULTILINE)
 # What a program says of inputs that are not on this machine: "vectors: checked 1, skipped 2".
 SKIPPED_INPUTS = re.compile(r"^\w+: checked \d+, skipped (\d+)$", re.MULTILINE)
 GOOD = {"OK", "SKIP", "EXPECTEDFAIL"}
@@ -54,7 +55,8 @@ def tally_program(entry):
     if summary := CASES.search(output):
         tally = Tally(*map(int, summary.groups()))
     elif succeeded and (summary := UNITTEST.search(output)):
-        tally.passed = int(summary[1])
+        tally.skipped = sum(map(int, UNITTEST_SKIPPED.findall(output)))
+        tally.passed = int(summary[1]) - tally.skipped
     elif entry["result"] == "SKIP":
         tally.skipped = 1
     elif succeeded and output.strip() and BEGIN not in output:

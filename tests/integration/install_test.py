@@ -63,7 +63,10 @@ class InstallTest(unittest.TestCase):
 
     def start(self, program, name, text):
         """Its output, line by line, as on a terminal."""
-        master, slave = pty.openpty()
+        try:
+            master, slave = pty.openpty()
+        except OSError:  # the programs would keep their lines for themselves in a pipe
+            self.skipTest("this system has no pseudo terminals (/dev/pts is not mounted)")
         running = subprocess.Popen(
             [program, self.place / f"home-{name}", self.relay.address, name, "bob", text],
             stdout=slave,

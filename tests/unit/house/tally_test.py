@@ -56,6 +56,7 @@ class TallyTest(unittest.TestCase):
     def test_a_unittest_program_adds_its_tests_and_one_when_it_failed(self):
         ran = "Ran 13 tests in 0.083s\n\n"
         self.check(program("") | {"stderr": ran + "OK\n"}, 13, 0)
+        self.check(program("") | {"stderr": ran + "OK (skipped=2)\n"}, 11, 0, 2)
         self.check(program("", "FAIL") | {"stderr": ran + "FAILED (failures=2)\n"}, 0, 1)
 
     def test_a_program_without_test_cases_counts_as_one(self):
