@@ -47,7 +47,7 @@ void Outbox::enlist(const OutboxRecord& record) {
   lane.key = key;
   lane.entries.insert(record.number);
   if (record.state == OutboxRecord::State::accepted) return;
-  lane.todo.insert(record.number);
+  lane.unsent.insert(record.number);
   wake(key);
 }
 
@@ -68,7 +68,7 @@ void Outbox::drop(Round& round, std::uint64_t number) {
   if (line->second.control) controls_.erase(*line->second.control);
   const auto lane = lanes_.find(line->second.lane);
   lane->second.entries.erase(number);
-  lane->second.todo.erase(number);
+  lane->second.unsent.erase(number);
   if (lane->second.entries.empty()) {
     set_asking(lane->second, false);
     release(lane->second);
@@ -81,7 +81,7 @@ void Outbox::drop(Round& round, std::uint64_t number) {
 void Outbox::wake(const LaneKey& key) {
   const auto lane = lanes_.find(key);
   if (lane == lanes_.end() || lane->second.asking || lane->second.retry_at.count() != 0) return;
-  if (!lane->second.todo.empty()) ready_.insert(key);
+  if (!lane->second.unsent.empty()) ready_.insert(key);
 }
 
 void Outbox::set_asking(Lane& lane, bool asking, std::string why) {
@@ -110,7 +110,7 @@ void Outbox::return_to_lane(std::uint64_t number) {
   const auto line = lines_.find(number);
   if (line == lines_.end()) return;
   line->second.in_flight = false;
-  lanes_[line->second.lane].todo.insert(number);
+  lanes_[line->second.lane].unsent.insert(number);
   wake(line->second.lane);
 }
 
@@ -187,7 +187,7 @@ void Outbox::pump(Round& round) {
     const LaneKey key = last_ = *turn;
     for (int i = 0; i < kEntriesPerTurn; ++i) {
       const auto lane = lanes_.find(key);
-      if (lane == lanes_.end() || lane->second.todo.empty()) {
+      if (lane == lanes_.end() || lane->second.unsent.empty()) {
         ready_.erase(key);
         break;
       }
@@ -207,7 +207,7 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
       bytes_in_flight_ >= kSubmitBytesInFlightMax) {
     return Step::full;
   }
-  const std::uint64_t number = *lane.todo.begin();
+  const std::uint64_t number = *lane.unsent.begin();
   auto record = entry(round, number);
   if (!record) {  // damaged: nothing of it can be sent
     if (!round.failed()) drop(round, number);
@@ -215,7 +215,7 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
   }
   if (!record->resolved) return ask_name(round, lane, *record) ? Step::waits : Step::full;
   if (record->state == OutboxRecord::State::waiting && !seal(round, lane, *record)) {
-    return lanes_.contains(key) && lanes_[key].todo.contains(number) ? Step::waits : Step::went_on;
+    return lanes_.contains(key) && lanes_[key].unsent.contains(number) ? Step::waits : Step::went_on;
   }
   return submit(round, *record);
 }
@@ -258,7 +258,7 @@ Outbox::Step Outbox::submit(Round& round, OutboxRecord& record) {
   }
   Line& line = lines_[record.number];
   line.in_flight = true;
-  lanes_[line.lane].todo.erase(record.number);
+  lanes_[line.lane].unsent.erase(record.number);
   ++in_flight_;
   bytes_in_flight_ += asked.bytes;
   requests_.ask(round, std::move(submit), std::move(asked));
@@ -291,7 +291,7 @@ void Outbox::landed(Round& round, OutboxRecord& record) {
   }
   record.state = OutboxRecord::State::accepted;
   store(round, record);
-  lanes_[lines_[record.number].lane].todo.erase(record.number);
+  lanes_[lines_[record.number].lane].unsent.erase(record.number);
 }
 
 void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
@@ -408,8 +408,8 @@ std::string Outbox::waits_on(std::uint64_t number) const {
   if (!logged_in_) return "a connection to the relay";
   if (line->second.in_flight) return "the relay to accept it";
   const auto lane = lanes_.find(line->second.lane);
-  if (!lane->second.todo.contains(number)) return "the recipient's device to fetch it";
-  if (*lane->second.todo.begin() != number) return "earlier messages to the same recipient";
+  if (!lane->second.unsent.contains(number)) return "the recipient's device to fetch it";
+  if (*lane->second.unsent.begin() != number) return "earlier messages to the same recipient";
   return lane->second.why.empty() ? "its turn" : lane->second.why;
 }
 

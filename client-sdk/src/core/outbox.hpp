@@ -76,7 +76,7 @@ class Outbox {
   struct Lane {
     LaneKey key;
     std::set<std::uint64_t> entries;
-    std::set<std::uint64_t> todo;  // neither in flight nor accepted
+    std::set<std::uint64_t> unsent;  // neither in flight nor accepted
     milliseconds retry_at{};       // of Now::steady
     milliseconds delay{};
     std::string why;  // it waits, for a person
