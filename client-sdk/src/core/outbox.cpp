@@ -215,7 +215,8 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
   }
   if (!record->resolved) return ask_name(round, lane, *record) ? Step::waits : Step::full;
   if (record->state == OutboxRecord::State::waiting && !seal(round, lane, *record)) {
-    return lanes_.contains(key) && lanes_[key].unsent.contains(number) ? Step::waits : Step::went_on;
+    return lanes_.contains(key) && lanes_[key].unsent.contains(number) ? Step::waits
+                                                                       : Step::went_on;
   }
   return submit(round, *record);
 }

@@ -77,7 +77,7 @@ class Outbox {
     LaneKey key;
     std::set<std::uint64_t> entries;
     std::set<std::uint64_t> unsent;  // neither in flight nor accepted
-    milliseconds retry_at{};       // of Now::steady
+    milliseconds retry_at{};         // of Now::steady
     milliseconds delay{};
     std::string why;  // it waits, for a person
     bool asking = false;
