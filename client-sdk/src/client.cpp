@@ -3,7 +3,6 @@
 
 #include "client-sdk/src/engine.hpp"
 #include "schema/wire/address.hpp"
-#include "schema/wire/hash.hpp"
 
 namespace godwit {
 
@@ -27,9 +26,10 @@ Result<Client> Client::create(const Options& options, std::string_view relay,
   if (const auto address = wire::parse_address(relay); !address) {
     return Error{ErrorCode::invalid_argument, address.error()};
   }
-  return State::over(Engine::create(options, [&](store::Database& database, core::Now now) {
-    return core::Core::create_account(database, wire::random_bytes, now, relay, name);
-  }));
+  return State::over(Engine::create(
+      options, [&](store::Database& database, const crypto::Random& random, core::Now now) {
+        return core::Core::create_account(database, random, now, relay, name);
+      }));
 }
 
 Result<Client> Client::recover(const Options& options, std::string_view relay,
@@ -37,9 +37,10 @@ Result<Client> Client::recover(const Options& options, std::string_view relay,
   if (const auto address = wire::parse_address(relay); !address) {
     return Error{ErrorCode::invalid_argument, address.error()};
   }
-  return State::over(Engine::create(options, [&](store::Database& database, core::Now now) {
-    return core::Core::recover_account(database, wire::random_bytes, now, relay, code);
-  }));
+  return State::over(Engine::create(
+      options, [&](store::Database& database, const crypto::Random& random, core::Now now) {
+        return core::Core::recover_account(database, random, now, relay, code);
+      }));
 }
 
 Result<Client> Client::open(const Options& options) {
@@ -165,7 +166,7 @@ int Client::descriptor() const {
   return state_->engine->events().descriptor();
 }
 bool Client::wait_event(std::chrono::milliseconds timeout) {
-  return state_->engine->events().wait(timeout);
+  return state_->engine->wait_event(timeout);
 }
 
 Result<void> Client::wait_registered(std::chrono::milliseconds timeout) {

@@ -17,11 +17,10 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
-#include "client-sdk/src/core/core.hpp"
+#include "client-sdk/src/speaker.hpp"
 #include "schema/net/inbox.hpp"
 #include "schema/net/loop.hpp"
 #include "schema/net/resolve.hpp"
@@ -37,29 +36,6 @@ namespace godwit {
 // `random`: uniform.
 [[nodiscard]] std::chrono::milliseconds reconnect_delay(std::uint32_t attempt,
                                                         std::uint64_t random);
-
-// What has happened since the exchange before, in this order.
-struct Received {
-  bool connected = false;                    // the handshake is complete
-  std::span<const wire::RelayFrame> frames;  // their views live during the exchange
-  std::optional<std::string> ended;  // why the connection is gone, or an attempt came to nothing
-  bool has_room = false;             // frames can be sent
-};
-
-struct ToSend {
-  std::vector<wire::Bytes> frames;
-  core::Core::Link link;
-  std::optional<std::chrono::milliseconds> deadline;  // another exchange then; steady clock
-};
-
-// Who speaks over the connection. Called on the loop's thread.
-class Speaker {
- public:
-  virtual ~Speaker() = default;
-  // The keys for a handshake; nothing when they cannot be had now. The caller wipes them.
-  [[nodiscard]] virtual std::optional<wire::KeyPair> transport_keys() = 0;
-  [[nodiscard]] virtual ToSend exchange(const Received& received) = 0;
-};
 
 class Connection {
  public:

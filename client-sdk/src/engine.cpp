@@ -1,7 +1,6 @@
 #include "client-sdk/src/engine.hpp"
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
 
 #include "schema/wire/hash.hpp"
@@ -10,8 +9,6 @@ namespace godwit {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
-using std::chrono::system_clock;
 
 constexpr milliseconds kReopenFirst = std::chrono::seconds{1};
 constexpr milliseconds kReopenMax = std::chrono::minutes{1};
@@ -52,22 +49,13 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
 // ---- Home ---------------------------------------------------------------------------------------
 
 Engine::Engine(Options options, std::unique_ptr<EventQueue> events)
-    : options_(std::move(options)), events_(std::move(events)) {}
+    : options_(std::move(options)),
+      platform_(options_.platform ? options_.platform : native_platform()),
+      random_(platform_->random(options_)),
+      events_(std::move(events)) {}
 
 Engine::~Engine() {
   disconnect();
-}
-
-store::OpenOptions Engine::open_options() const {
-  return {
-      .directory = options_.home, .passphrase = options_.passphrase, .random = wire::random_bytes};
-}
-
-core::Now Engine::current_time() {
-  const auto since = [](auto time) {
-    return std::chrono::duration_cast<milliseconds>(time.time_since_epoch());
-  };
-  return {since(system_clock::now()), since(steady_clock::now())};
 }
 
 Result<std::unique_ptr<Engine>> Engine::create(const Options& options,
@@ -76,8 +64,10 @@ Result<std::unique_ptr<Engine>> Engine::create(const Options& options,
   auto events = EventQueue::make(options.events_max);
   if (!events) return events.error();
   std::unique_ptr<Engine> engine(new Engine(options, *std::move(events)));
-  const core::Now now = current_time();
-  auto database = store::Database::create(engine->open_options());
+  Platform& platform = *engine->platform_;
+  const crypto::Random& random = engine->random_;
+  const core::Now now = platform.now();
+  auto database = platform.create_database(options, random);
   if (!database && database.error() == store::StoreError::exists) {
     if (auto found = engine->reopen(now); found || found.error().code != ErrorCode::no_account) {
       return found ? home_error(store::StoreError::exists, options.home) : found.error();
@@ -91,7 +81,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const Options& options,
     engine->database_.emplace(*std::move(database));
   }
   // What is there now is a database without an account.
-  if (auto made = make_account(*engine->database_, now); !made) return made.error();
+  if (auto made = make_account(*engine->database_, random, now); !made) return made.error();
   if (auto opened = engine->reopen(now); !opened) return opened.error();
   return engine;
 }
@@ -101,18 +91,18 @@ Result<std::unique_ptr<Engine>> Engine::open(const Options& options) {
   auto events = EventQueue::make(options.events_max);
   if (!events) return events.error();
   std::unique_ptr<Engine> engine(new Engine(options, *std::move(events)));
-  if (auto opened = engine->reopen(current_time()); !opened) return opened.error();
+  if (auto opened = engine->reopen(engine->platform_->now()); !opened) return opened.error();
   return engine;
 }
 
 // Opens what is closed: the database, unless it is open, and the core.
 Result<void> Engine::reopen(core::Now now) {
   if (!database_) {
-    auto database = store::Database::open(open_options());
+    auto database = platform_->open_database(options_, random_);
     if (!database) return home_error(database.error(), options_.home);
     database_.emplace(*std::move(database));
   }
-  auto core = core::Core::open(*database_, wire::random_bytes, now);
+  auto core = core::Core::open(*database_, random_, now);
   if (!core) {
     if (core.error().code != ErrorCode::no_account) return core.error();
     return home_error(store::StoreError::not_found, options_.home);
@@ -158,7 +148,7 @@ void Engine::fail(const Error& error, core::Now now) {
   event.time = Time{now.wall};
   event.detail = error.message;
   publish({std::move(event)});
-  if (connection_ != nullptr) connection_->wake();
+  if (link_) link_->wake();
 }
 
 Result<void> Engine::end_round(core::Now now) {
@@ -195,69 +185,46 @@ Result<void> Engine::set_name(std::string_view name) {
 
 // ---- Connection ---------------------------------------------------------------------------------
 
-Engine::Network::Network(const wire::RelayAddress& relay, Speaker& speaker)
-    : connection(loop, relay, wire::random_bytes, speaker, Connection::Times{}) {}
-
-Engine::Network::~Network() {
-  if (!thread.joinable()) return;
-  connection.stop();
-  thread.join();
-}
-
 Result<void> Engine::connect() {
-  const std::lock_guard alive(network_lifetime_);
-  if (network_) {
+  const std::lock_guard alive(link_lifetime_);
+  {
     const std::lock_guard lock(mutex_);
-    if (!gave_up_) return {};
+    if (link_ && !gave_up_) return {};
   }
   const auto relay = wire::parse_address(account().relay);
   if (!relay) return Error{ErrorCode::invalid_argument, relay.error()};
-  end_network();  // of one that has given up
-  auto network = std::make_unique<Network>(*relay, static_cast<Speaker&>(*this));
-  {
-    const std::lock_guard lock(mutex_);
-    connection_ = &network->connection;
-    gave_up_.reset();
-    give_up_code_ = ErrorCode::refused;
-    last_problem_.clear();
-  }
-  try {
-    network->thread = std::thread([&speaking = *network] {
-      speaking.connection.start();
-      speaking.loop.run();
-    });
-  } catch (const std::system_error&) {  // the only way in which std::thread says it
-    const std::lock_guard lock(mutex_);
-    connection_ = nullptr;
-    return Error{ErrorCode::offline, "no thread could be started; end some and try again"};
-  }
-  network_ = std::move(network);
+  end_link();  // of one that has given up
+  const std::lock_guard lock(mutex_);
+  gave_up_.reset();
+  give_up_code_ = ErrorCode::refused;
+  last_problem_.clear();
+  auto link = platform_->link(options_, *relay, *this);
+  if (!link) return link.error();
+  link_ = *std::move(link);
   return {};
 }
 
 void Engine::disconnect() {
-  const std::lock_guard alive(network_lifetime_);
-  end_network();
+  const std::lock_guard alive(link_lifetime_);
+  end_link();
 }
 
-void Engine::end_network() {
-  {
-    const std::lock_guard lock(mutex_);
-    connection_ = nullptr;
-    changed_.notify_all();
-  }
-  network_.reset();
+void Engine::end_link() {
+  std::unique_ptr<RelayLink> ending;  // after the lock has gone: its last exchange takes it
+  const std::lock_guard lock(mutex_);
+  ending = std::move(link_);
+  changed_.notify_all();
 }
 
 std::optional<wire::KeyPair> Engine::transport_keys() {
   const std::lock_guard lock(mutex_);
-  if (!ensure_core(current_time())) return std::nullopt;
+  if (!ensure_core(platform_->now())) return std::nullopt;
   return core_->transport_keys();
 }
 
 ToSend Engine::exchange(const Received& received) {
   const std::lock_guard lock(mutex_);
-  const core::Now now = current_time();
+  const core::Now now = platform_->now();
   if (received.connected) up_ = true;
   if (received.ended) {
     up_ = logged_in_ = false;
@@ -321,7 +288,7 @@ void Engine::replace_session_key(core::Now now) {
 // ---- Waiting ------------------------------------------------------------------------------------
 
 Error Engine::why_not_done(bool in_time) const {
-  if (connection_ == nullptr) return {ErrorCode::offline, "not connected; connect first"};
+  if (!link_) return {ErrorCode::offline, "not connected; connect first"};
   const std::string problem = last_problem_.empty() ? "no connection yet" : last_problem_;
   if (gave_up_) return {*gave_up_, problem};
   if (!core_) return failure_;
@@ -335,13 +302,13 @@ Error Engine::why_not_done(bool in_time) const {
 template <class T, class Check>
 Result<T> Engine::wait_until(milliseconds timeout, const Check& check) {
   std::unique_lock lock(mutex_);
-  const auto until = steady_clock::now() + std::min(timeout, kWaitMax);
+  const auto until = platform_->now().steady + std::min(timeout, kWaitMax);
   for (bool in_time = true;;) {
     if (core_) {
       if (std::optional<Result<T>> result = check()) return *std::move(result);
     }
-    if (!in_time || connection_ == nullptr || gave_up_) return why_not_done(in_time);
-    in_time = changed_.wait_until(lock, until) == std::cv_status::no_timeout;
+    if (!in_time || !link_ || gave_up_) return why_not_done(in_time);
+    in_time = platform_->wait(lock, changed_, until);
   }
 }
 
@@ -367,7 +334,7 @@ Result<Status> Engine::wait_accepted(const MessageId& id, milliseconds timeout) 
 
 Result<void> Engine::wait_settled(milliseconds timeout) {
   return wait_until<void>(timeout, [this]() -> std::optional<Result<void>> {
-    if (connection_ == nullptr || !logged_in_ || !core_->settled()) return std::nullopt;
+    if (!link_ || !logged_in_ || !core_->settled()) return std::nullopt;
     return Result<void>();
   });
 }

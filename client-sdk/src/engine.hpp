@@ -1,12 +1,15 @@
-// engine: what stands behind a Client: the home, the core over it, the connection's thread, and
-// those who wait.
+// engine: what stands behind a Client: the home, the core over it, the link to the relay, and those
+// who wait.
 //
-// A change from any thread is one round of the core: input, commit, and a wake-up for the
-// connection, which fetches the frames. The connection's thread does the same with what it has
-// read. A commit that fails ends the core: events and frames of the round are gone, the connection
-// is closed, and a new core is opened over the home, at first a second later.
-// Owns:    the database, the core, the event queue, the thread.
-// Thread:  any. Three locks, taken in this order: network_lifetime_, mutex_, reopening_.
+// A change from any thread is one round of the core: input, commit, and a wake-up for the link,
+// which fetches the frames. The link's thread does the same with what it has read. A commit that
+// fails ends the core: events and frames of the round are gone, the connection is closed, and a new
+// core is opened over the home, at first a second later.
+// Owns:    the database, the core, the event queue, the link.
+// Refuses: to know the machine: clock, randomness, disk, network and waiting are the platform's.
+// Thread:  any. Three locks, taken in this order: link_lifetime_, mutex_, reopening_. The link may
+//          be of the very thread that calls: it ends with no lock held but link_lifetime_, which no
+//          exchange takes.
 #pragma once
 
 #include <condition_variable>
@@ -16,18 +19,16 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
-#include <thread>
 
-#include "client-sdk/src/connection.hpp"
-#include "client-sdk/src/core/core.hpp"
 #include "client-sdk/src/event_queue.hpp"
-#include "client-sdk/src/store/database.hpp"
+#include "client-sdk/src/platform.hpp"
 
 namespace godwit {
 
 class Engine final : private Speaker {
  public:
-  using MakeAccount = std::function<Result<void>(store::Database&, core::Now)>;
+  using MakeAccount =
+      std::function<Result<void>(store::Database&, const crypto::Random&, core::Now)>;
   // Makes a home; one that a crash left without an account is used.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(const Options& options,
                                                               const MakeAccount& make_account);
@@ -41,11 +42,11 @@ class Engine final : private Speaker {
   template <class T, class Input>
   [[nodiscard]] Result<T> change(const Input& input) {
     const std::lock_guard lock(mutex_);
-    const core::Now now = current_time();
+    const core::Now now = platform_->now();
     if (auto opened = ensure_core(now); !opened) return opened.error();
     Result<T> result = input(*core_, now);
     if (auto ended = end_round(now); !ended) return ended.error();
-    if (connection_ != nullptr) connection_->wake();
+    if (link_) link_->wake();
     return result;
   }
 
@@ -68,6 +69,9 @@ class Engine final : private Speaker {
   [[nodiscard]] Account account() const;
   [[nodiscard]] Result<void> set_name(std::string_view name);
   [[nodiscard]] EventQueue& events() const { return *events_; }
+  [[nodiscard]] bool wait_event(std::chrono::milliseconds timeout) {
+    return events_->wait(*platform_, timeout);
+  }
 
   [[nodiscard]] Result<void> wait_registered(std::chrono::milliseconds timeout);
   [[nodiscard]] Result<Status> wait_accepted(const MessageId& id,
@@ -75,24 +79,13 @@ class Engine final : private Speaker {
   [[nodiscard]] Result<void> wait_settled(std::chrono::milliseconds timeout);
 
  private:
-  // The connection, its loop and its thread.
-  struct Network {
-    Network(const wire::RelayAddress& relay, Speaker& speaker);
-    ~Network();
-    net::Loop loop;
-    Connection connection;
-    std::thread thread;
-  };
-
   Engine(Options options, std::unique_ptr<EventQueue> events);
-  [[nodiscard]] store::OpenOptions open_options() const;
-  [[nodiscard]] static core::Now current_time();
 
   // Of a Speaker.
   [[nodiscard]] std::optional<wire::KeyPair> transport_keys() override;
   [[nodiscard]] ToSend exchange(const Received& received) override;
 
-  void end_network();  // with network_lifetime_ held
+  void end_link();  // with link_lifetime_ held
 
   // With mutex_ held.
   [[nodiscard]] Result<void> ensure_core(core::Now now);
@@ -107,11 +100,11 @@ class Engine final : private Speaker {
   [[nodiscard]] Result<T> wait_until(std::chrono::milliseconds timeout, const Check& check);
 
   const Options options_;
+  const std::shared_ptr<Platform> platform_;
+  const crypto::Random random_;
   const std::unique_ptr<EventQueue> events_;
 
-  std::mutex network_lifetime_;  // of network_
-  std::unique_ptr<Network> network_;
-
+  std::mutex link_lifetime_;  // one link begins or ends at a time
   mutable std::mutex mutex_;  // of all below
   std::condition_variable changed_;
   mutable std::shared_mutex reopening_;  // besides, of core_ and failure_
@@ -122,9 +115,9 @@ class Engine final : private Speaker {
   std::chrono::milliseconds reopen_at_{};
   std::chrono::milliseconds reopen_delay_{};
 
-  Connection* connection_ = nullptr;  // while the app wants one
-  bool up_ = false;                   // there is a channel
-  bool core_knows_ = false;           // and this core was told of it
+  std::unique_ptr<RelayLink> link_;  // while the app wants one
+  bool up_ = false;                  // there is a channel
+  bool core_knows_ = false;          // and this core was told of it
   bool logged_in_ = false;
   std::string taken_name_;            // the last name that the relay gave to somebody else
   std::optional<ErrorCode> gave_up_;  // why there is no further attempt

@@ -7,6 +7,8 @@
 #include <cassert>
 #include <utility>
 
+#include "client-sdk/src/platform.hpp"
+
 namespace godwit {
 
 Result<std::unique_ptr<EventQueue>> EventQueue::make(std::size_t events_max) {
@@ -52,10 +54,12 @@ std::optional<Event> EventQueue::next() {
   return event;
 }
 
-bool EventQueue::wait(std::chrono::milliseconds timeout) {
+bool EventQueue::wait(Platform& platform, std::chrono::milliseconds timeout) {
   constexpr std::chrono::milliseconds kLongest = std::chrono::hours{24 * 365};  // no overflow
   std::unique_lock lock(mutex_);
-  return filled_.wait_for(lock, std::min(timeout, kLongest), [this] { return !empty(); });
+  const auto until = platform.now().steady + std::min(timeout, kLongest);
+  for (bool in_time = true; in_time && empty();) in_time = platform.wait(lock, filled_, until);
+  return !empty();
 }
 
 // The counter of the eventfd is 0 or 1, so neither call can fail.

@@ -18,6 +18,8 @@
 
 namespace godwit {
 
+class Platform;
+
 class EventQueue {
  public:
   // `events_max`: at least 1. Fails when the process has no descriptor left.
@@ -30,7 +32,7 @@ class EventQueue {
   [[nodiscard]] std::optional<Event> next();
   [[nodiscard]] int descriptor() const { return descriptor_; }
   // Until there is something to pull, at most so long. False: nothing came.
-  [[nodiscard]] bool wait(std::chrono::milliseconds timeout);
+  [[nodiscard]] bool wait(Platform& platform, std::chrono::milliseconds timeout);
 
  private:
   EventQueue(std::size_t events_max, int descriptor)

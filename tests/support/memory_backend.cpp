@@ -95,8 +95,9 @@ class MemoryBackend::Txn : public BackendTxn {
   Result<void> commit() override {
     assert(writes_);
     Disk& disk = *backend_.disk_;
+    if (backend_.dead()) return tl::unexpected(StoreError::io);
     ++disk.commits;
-    if (backend_.hook_ && !backend_.hook_(disk.commits)) return tl::unexpected(StoreError::io);
+    if (backend_.hook_ && !backend_.hook_(disk.commits)) return tl::unexpected(disk.refusal);
     for (std::size_t i = 0; i < store::kTables; ++i) {
       tables_[i].reset();
       if (changes_[i].empty()) continue;
@@ -124,10 +125,12 @@ class MemoryBackend::Txn : public BackendTxn {
 };
 
 Result<std::unique_ptr<BackendTxn>> MemoryBackend::begin_read() {
+  if (dead()) return tl::unexpected(StoreError::io);
   return std::make_unique<Txn>(*this, false);
 }
 
 Result<std::unique_ptr<BackendTxn>> MemoryBackend::begin_write() {
+  if (dead()) return tl::unexpected(StoreError::io);
   return std::make_unique<Txn>(*this, true);
 }
 

@@ -33,13 +33,17 @@ class MemoryBackend : public store::Backend {
     Disk();
     std::array<std::shared_ptr<Records>, store::kTables> tables;
     std::uint64_t commits = 0;
+    // Backends of an earlier life find nothing but a failing disk: a crashed process is not heard.
+    std::uint64_t life = 0;
+    store::StoreError refusal = store::StoreError::io;  // of a commit that the hook refuses
   };
-  // Asked before a commit: false makes it fail with io, and nothing of it lands. `commit_number`
+  // Asked before a commit: false makes it fail, and nothing of it lands. `commit_number`
   // counts from 1 over the life of the disk, the ones that fail included. A hook that never
   // returns (it throws, or leaves the process) is a crash before the commit.
   using CommitHook = std::function<bool(std::uint64_t commit_number)>;
 
-  explicit MemoryBackend(Disk& disk, CommitHook hook = {}) : disk_(&disk), hook_(std::move(hook)) {}
+  explicit MemoryBackend(Disk& disk, CommitHook hook = {})
+      : disk_(&disk), life_(disk.life), hook_(std::move(hook)) {}
 
   store::Result<std::unique_ptr<store::BackendTxn>> begin_read() override;
   // Precondition: there is no other.
@@ -47,7 +51,10 @@ class MemoryBackend : public store::Backend {
 
  private:
   class Txn;
+  [[nodiscard]] bool dead() const { return disk_->life != life_; }
+
   Disk* disk_;
+  std::uint64_t life_;
   CommitHook hook_;
   bool has_writer_ = false;
 };

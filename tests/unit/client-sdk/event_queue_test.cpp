@@ -5,6 +5,8 @@
 
 #include <thread>
 
+#include "client-sdk/src/platform.hpp"
+
 namespace godwit {
 namespace {
 
@@ -70,11 +72,12 @@ TEST_SUITE("client-sdk/event_queue") {
 
   TEST_CASE("waiting ends when an event comes, and when the time is over") {
     const auto queue = queue_of(2);
-    CHECK_FALSE(queue->wait(0ms));
+    const auto platform = native_platform();
+    CHECK_FALSE(queue->wait(*platform, 0ms));
     std::thread pusher([&] { queue->push(numbers(1, 1)); });
-    CHECK(queue->wait(std::chrono::milliseconds::max()));
+    CHECK(queue->wait(*platform, std::chrono::milliseconds::max()));
     pusher.join();
-    CHECK(queue->wait(0ms));
+    CHECK(queue->wait(*platform, 0ms));
   }
 
   TEST_CASE("a queue without room is refused") {
