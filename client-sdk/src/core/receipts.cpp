@@ -76,7 +76,15 @@ void Receipts::on_repair(Round& round, Peer& peer, const wire::Repair& repair) {
   peer.change().was_asked_at = round.wall();
   for (const std::uint64_t seq : repair.seqs) {
     auto sent = round.load<SentRecord>(peer.record.device.view(), order_bytes(seq));
-    if (!sent || sent->resends >= kResendsMax || !Sealer::reachable(peer)) continue;
+    if (!sent || !Sealer::reachable(peer)) continue;
+    // Bounded in time, not for good: who has lost a number can confirm nothing beyond it.
+    const bool hour_is_over = round.wall() < sent->resent_at ||  // the clock was set back
+                              round.wall() >= later(sent->resent_at, kResendsInterval);
+    if (hour_is_over) {
+      sent->resends = 0;
+      sent->resent_at = round.wall();
+    }
+    if (sent->resends >= kResendsMax) continue;
     ++sent->resends;
     round.save(peer.record.device.view(), order_bytes(seq), *sent);
     outbox_.add_resend(round, peer, seq);

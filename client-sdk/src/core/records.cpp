@@ -204,13 +204,13 @@ void OutboxRecord::unpack(Unpacker& from) {
 void SentRecord::pack(Packer& to) const {
   to.fixed(h).bytes(payload).flag(text);
   message.pack(to);
-  to.number(outbox).number(resends);
+  to.number(outbox).number(resends).number(resent_at);
 }
 
 void SentRecord::unpack(Unpacker& from) {
   from.fixed(h).bytes(payload).flag(text);
   message.unpack(from);
-  from.number(outbox).number(resends);
+  from.number(outbox).number(resends).number(resent_at);
 }
 
 void EarlyRecord::pack(Packer& to) const {

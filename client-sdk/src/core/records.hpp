@@ -248,6 +248,7 @@ struct SentRecord {
   MessagePlace message;  // of a text
   std::uint64_t outbox = 0;
   std::uint8_t resends = 0;
+  Milliseconds resent_at = 0;  // the first of these; wall clock
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

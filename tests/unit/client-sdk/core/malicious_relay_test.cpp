@@ -85,6 +85,37 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, deliveries") {
     CHECK(two.bob.count(EventKind::gap_closed) == two.bob.count(EventKind::gap));
   }
 
+  TEST_CASE("a relay that swallows a message and its repairs delays later statuses by an hour") {
+    Two two;
+    two.talk();
+    int seen = 0;
+    two.world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      ParsedFrame frame(bytes);
+      const auto* deliver = std::get_if<wire::Deliver>(&frame.value.body);
+      if (deliver == nullptr || to.label != "bob") return as_is(bytes);
+      // The message itself, and the three that it may be sent again; the second tells of the gap.
+      if (++seen == 2 || seen > 5) return as_is(bytes);
+      ack_for(to, deliver->number);
+      return {};
+    };
+    two.alice.send("bob", "swallowed");
+    two.world.settle();
+    two.alice.send("bob", "tells of it");
+    two.world.run(2min);
+    CHECK(seen == 5);
+    const Sent later = two.alice.send("bob", "later");
+    two.world.settle();
+    two.bob.read("alice");
+    two.world.settle();
+    REQUIRE(two.bob.texts("alice") == Texts{"hello", "hello too", "tells of it", "later"});
+    two.world.run(2h);
+    CHECK(two.bob.texts("alice") ==
+          Texts{"hello", "hello too", "swallowed", "tells of it", "later"});
+    two.bob.read("alice");
+    two.world.settle();
+    CHECK(two.alice.status(later.id) == Status::read);
+  }
+
   TEST_CASE("a swapped order shows as a gap, and the history is in the sender's order") {
     Two two;
     two.talk();
