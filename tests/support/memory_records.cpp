@@ -90,10 +90,11 @@ void MemoryRecords::release(std::uint64_t position) {
   log_.erase(found);
 }
 
-void MemoryRecords::restore_into(relay::slot::Engine& engine) const {
+void MemoryRecords::restore_into(const EngineOf& engine_of) const {
   for (const auto& [position, entry] : log_) {
-    engine.restore(entry.device, entry.slot, entry.request, position,
-                   static_cast<std::uint32_t>(bytes_of(entry).size()), entry.expires);
+    engine_of(entry.slot).restore(entry.device, entry.slot, entry.request, position,
+                                  static_cast<std::uint32_t>(bytes_of(entry).size()),
+                                  entry.expires);
   }
 }
 

@@ -9,6 +9,7 @@
 // Thread:  one owner.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 
@@ -40,8 +41,12 @@ class MemoryRecords final : public relay::slot::Records {
   // Puts, appends, removes, quarantines, in this order. Without room every append is refused
   // (position 0) and the store is full until there is room again.
   void apply(relay::store::Batch& batch);
-  // What recovery does at start.
-  void restore_into(relay::slot::Engine& engine) const;
+  // What recovery does at start. Each slot has its engine.
+  using EngineOf = std::function<relay::slot::Engine&(std::uint16_t slot)>;
+  void restore_into(const EngineOf& engine_of) const;
+  void restore_into(relay::slot::Engine& engine) const {
+    restore_into([&](std::uint16_t) -> relay::slot::Engine& { return engine; });
+  }
 
   // ---- faults
   void set_room(bool room) {

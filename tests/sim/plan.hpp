@@ -1,0 +1,34 @@
+// sim/plan: what one seed has in store: how many people, how the machine is set, what happens when.
+// A step is independent of the others, so that a failing plan can be shortened by leaving some out.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/sim/world.hpp"
+
+namespace godwit::sim {
+
+struct Step {
+  std::chrono::milliseconds when{};
+  std::size_t act = 0;     // its row in the table of acts
+  std::size_t who = 0;     // a person
+  std::size_t other = 0;   // another one
+  std::uint64_t draw = 0;  // whatever else the act has to choose
+};
+
+struct Plan {
+  std::uint64_t seed = 0;
+  std::size_t people = 2;
+  bool strangers = false;   // at the beginning; else everybody has written to everybody
+  bool lies = false;        // the relay does, until the faults end
+  bool last_words = false;  // one phone is lost for good when the faults end
+  World::Settings settings;
+  std::chrono::milliseconds length{};
+  std::vector<Step> steps;
+};
+
+[[nodiscard]] Plan plan_of(std::uint64_t seed);
+[[nodiscard]] std::string describe(const Step& step);
+
+}  // namespace godwit::sim

@@ -1,0 +1,246 @@
+#include "tests/sim/simulation.hpp"
+
+#include <cassert>
+
+#include "client-sdk/src/core/reads.hpp"
+
+namespace godwit::sim {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::array<const char*, 5> kNames{"alice", "bob", "carol", "dave", "erin"};
+
+}  // namespace
+
+Start::Start(std::size_t people, bool strangers) {
+  World made(1, {});
+  for (std::size_t i = 0; i < people; ++i) {
+    codes.push_back(*made.add(kNames[i]).recovery_code());
+  }
+  for (std::size_t by = 0; !strangers && by < people; ++by) {
+    for (std::size_t to = 0; to < people; ++to) {
+      if (by == to) continue;
+      const std::string text = std::string(kNames[by]) + " greets " + kNames[to];
+      const auto sent = made.client(kNames[by]).send({.to = kNames[to], .text = text, .key = text});
+      greetings.push_back({kNames[by], by, to, text, sent->id});
+      (void)made.settle(1h);
+    }
+  }
+  (void)made.settle(1h);
+  world = made.snapshot();
+}
+
+const Start& Starts::of(const Plan& plan) {
+  auto& made = made_[{plan.people, plan.strangers}];
+  if (!made) made = std::make_unique<const Start>(plan.people, plan.strangers);
+  return *made;
+}
+
+Simulation::Simulation(const Start& start, const Plan& plan, bool verbose)
+    : plan_(plan),
+      world_(start.world, plan.seed, plan.settings),
+      watch_(
+          world_, world_.draws.split(), [this](const std::string& what) { tell(what); },
+          [this](const std::string& what) { wrong(what); }) {
+  watch_.set_verbose(verbose);
+  watch_.set_lying(plan.lies);
+  world_.wiretap = &watch_;
+  world_.on_back = [this](Home& home) {
+    tell(home.name() + " is back");
+    for (Person& person : people_) {
+      if (person.home == home.name()) send_unsure(person);
+    }
+  };
+  for (std::size_t i = 0; i < plan.people; ++i) {
+    Person& person = people_.emplace_back();
+    person.name = person.home = kNames[i];
+    person.code = start.codes[i];
+    person.user = client(person).account().user;
+    (void)client(person).connect();
+  }
+  for (const Wrote& wrote : start.greetings) {
+    ledger_.attempt(wrote.text, wrote.by, wrote.to);
+    wrong(ledger_.wrote(wrote));
+    pairs_.emplace(wrote.by, wrote.to);
+  }
+}
+
+Simulation::~Simulation() {
+  world_.on_back = {};
+}
+
+bool Simulation::run() {
+  play();
+  if (fine()) end_faults();
+  if (fine()) judge();
+  return fine();
+}
+
+// ---- Phase 1 ------------------------------------------------------------------------------------
+
+void Simulation::play() {
+  milliseconds passed{};
+  for (const Step& step : plan_.steps) {
+    pass(step.when - passed);
+    passed = step.when;
+    if (!fine()) return;
+    (this->*acts()[step.act].play)(step);
+    take_events();
+  }
+  pass(plan_.length - passed);
+}
+
+void Simulation::pass(milliseconds time) {
+  const Agenda::Time until = world_.agenda.now() + time;
+  while (fine() && world_.agenda.step(until)) {
+  }
+  take_events();
+  if (world_.relay.counted() != world_.relay.recounted()) {
+    wrong("the relay's counters are not what is in its mailboxes");
+  }
+}
+
+void Simulation::end_faults() {
+  tell("the faults end");
+  watch_.set_lying(false);
+  if (!world_.relay.up()) world_.relay.start();
+  world_.relay.set_full(false);
+  world_.relay.crash_at_next_commit(std::nullopt);
+  needs_traffic_ = needs_traffic_ || watch_.taken() > 0;
+  for (std::size_t i = 0; i < people_.size(); ++i) {
+    Home& home = world_.home(people_[i].home);
+    home.restore();
+    home.forget_to_die();
+    home.set_disk_full(false);
+  }
+  pass(31s);  // whoever is down comes back
+  for (Person& person : people_) {
+    client(person).disconnect();  // a new attempt, at once
+    if (!client(person).connect()) wrong(person.home + " cannot connect");
+    send_unsure(person);
+  }
+  if (plan_.last_words && !needs_traffic_ && !forgot_) {
+    silent_ = plan_.seed % people_.size();
+    tell(people_[*silent_].home + " is lost for good");
+    world_.crash(world_.home(people_[*silent_].home), true, 1'000'000h);
+    world_.drop(people_[*silent_].home);
+  }
+}
+
+// ---- What people do -----------------------------------------------------------------------------
+
+// A client that says no may have done it all the same, when its device died in the middle: the
+// same words are sent again, under the same key.
+void Simulation::send(Person& person, std::size_t to, const std::string& text) {
+  const auto by = static_cast<std::size_t>(&person - people_.data());
+  ledger_.attempt(text, by, to);
+  pairs_.emplace(by, to);
+  const auto sent = client(person).send({.to = people_[to].name, .text = text, .key = text});
+  if (sent && !world_.home(person.home).dying()) {
+    wrong(ledger_.wrote({person.home, by, to, text, sent->id}));
+  } else {
+    person.unsure.emplace_back(to, text);
+  }
+}
+
+void Simulation::send_unsure(Person& person) {
+  const auto unsure = std::exchange(person.unsure, {});
+  for (const auto& [to, text] : unsure) {
+    // In their order: behind one that fails, all wait.
+    if (!person.unsure.empty()) {
+      person.unsure.emplace_back(to, text);
+    } else {
+      send(person, to, text);
+    }
+  }
+}
+
+void Simulation::look(Person& person, std::size_t from) {
+  ledger_.looked(shown(person.home, people_[from].user));
+  const auto done = client(person).mark_read(people_[from].user.hex());
+  (void)done;  // nothing to be read, or the disk says no: then nothing was said
+}
+
+// ---- What is seen -------------------------------------------------------------------------------
+
+void Simulation::take_events() {
+  for (Person& person : people_) {
+    if (world_.keeps(person.home)) look_at(person);
+  }
+}
+
+void Simulation::look_at(Person& person) {
+  const auto self = static_cast<std::size_t>(&person - people_.data());
+  while (const auto event = client(person).next_event()) {
+    ++events_[person.home][event->kind];
+    if (event->kind == EventKind::message_received) {
+      const auto message = client(person).message(event->message);
+      if (!message) continue;  // its disk fails just now
+      wrong(ledger_.received(person.home, self, person_of(event->user), *message));
+    } else if (event->kind == EventKind::status_changed) {
+      wrong(ledger_.told(person.home, event->message, event->status));
+      const Wrote* const wrote = ledger_.find(event->message);
+      if (wrote == nullptr || rank(event->status) < rank(Status::delivered)) continue;
+      const Person& to = people_[wrote->to];
+      bool there = stored(to.home, wrote->id).has_value();
+      for (const auto& lost : to.lost) there = there || stored(lost, wrote->id).has_value();
+      if (!there) wrong(wrote->text + " is said to be delivered, and is not there");
+    }
+  }
+}
+
+// What is on the disk of a device, whether its client lives or not.
+std::optional<Message> Simulation::stored(const std::string& home, const MessageId& id) {
+  const auto txn = world_.home(home).look().read();
+  assert(txn);
+  const auto message = core::reads::message(core::View(*txn), id);
+  return message ? std::optional(*message) : std::nullopt;
+}
+
+std::vector<Message> Simulation::shown(const std::string& home, const UserId& peer) {
+  std::vector<Message> all;
+  const auto txn = world_.home(home).look().read();
+  assert(txn);
+  const core::View view(*txn);
+  const auto conversation = core::reads::conversation_of(view, peer.hex());
+  if (!conversation) return all;
+  PageRequest page{.limit = 1'000};
+  for (bool end = false; !end;) {
+    auto got = core::reads::messages(view, *conversation, page);
+    if (!got) {
+      wrong(home + " does not show its messages: " + got.error().message);
+      return all;
+    }
+    all.insert(all.end(), got->items.begin(), got->items.end());
+    page.cursor = got->cursor;
+    end = got->end;
+  }
+  return all;
+}
+
+std::size_t Simulation::person_of(const UserId& user) const {
+  const auto found = std::ranges::find(people_, user, &Person::user);
+  return static_cast<std::size_t>(found - people_.begin());
+}
+
+// ---- Telling ------------------------------------------------------------------------------------
+
+void Simulation::tell(const std::string& what) {
+  const auto now = std::chrono::floor<milliseconds>(world_.agenda.now()).count();
+  story_ += std::to_string(now) + " ms: " + what + "\n";
+}
+
+void Simulation::wrong(const std::string& what) {
+  if (what.empty() || !problem_.empty()) return;
+  problem_ = what;
+  tell("WRONG: " + what);
+}
+
+milliseconds Simulation::passed() const {
+  return std::chrono::floor<milliseconds>(world_.agenda.now());
+}
+
+}  // namespace godwit::sim

@@ -1,0 +1,291 @@
+// What must hold when the faults have ended: within a bounded time everything has arrived, every
+// status is right on every device, all agree on one order, and the relay keeps nothing.
+#include <cassert>
+
+#include "client-sdk/src/core/round.hpp"
+#include "client-sdk/src/crypto/session_set.hpp"
+#include "tests/sim/simulation.hpp"
+
+namespace godwit::sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr int kRoundTripsMax = 10;
+constexpr auto kSettlesWithin = 1h;
+
+}  // namespace
+
+void Simulation::come_to_rest() {
+  for (const auto pause : {6s, 0s}) {  // in which gaps are asked for
+    if (!fine()) return;
+    if (!world_.settle(kSettlesWithin)) return wrong(why_unsettled());
+    pass(pause);
+  }
+}
+
+std::string Simulation::why_unsettled() {
+  std::string text = "after an hour without faults there is still work under way:";
+  if (!world_.relay.idle()) text += " the relay is not idle;";
+  for (const Person& person : people_) {
+    if (is_silent(person)) continue;
+    const auto settled = client(person).wait_settled(0ms);
+    if (!settled) text += " " + person.home + ": " + settled.error().message + ";";
+  }
+  return text;
+}
+
+void Simulation::judge() {
+  wrong(wrong_statuses());
+  // After a wipe nobody may be known at first.
+  for (int minutes = 0; fine() && minutes < (wiped_ ? 3 : 1); ++minutes) {
+    come_to_rest();
+    if (fine()) pass(1min);
+  }
+  come_to_rest();
+  if (fine()) wrong(wrong_last_words());
+  if (fine() && !needs_traffic_) wrong(wrong_waiting());
+  std::string problem = "never tried";
+  for (int trips = 0; fine() && trips < kRoundTripsMax && !problem.empty(); ++trips) {
+    round_trip(trips > 0);
+    if (fine()) problem = wrong_now();
+  }
+  wrong(problem);
+  if (!fine()) return;
+  // From here on nothing may go wrong any more.
+  const auto unread = [this] {
+    int sum = 0;
+    for (const Person& person : people_) {
+      sum += events_[person.home][EventKind::undecryptable] + events_[person.home][EventKind::gap];
+    }
+    return sum;
+  };
+  const int before = unread();
+  round_trip(false);
+  if (unread() != before) wrong("somebody could not read, after all");
+  if (fine()) wrong(wrong_now());
+}
+
+void Simulation::round_trip(bool hours) {
+  const auto everybody = [this](auto&& action) {
+    for (std::size_t one = 0; one < people_.size(); ++one) {
+      for (std::size_t other = 0; other < people_.size(); ++other) {
+        if (has_talked(one, other)) action(one, other);
+      }
+    }
+  };
+  everybody([this](std::size_t one, std::size_t other) {
+    Person& person = people_[one];
+    send_unsure(person);
+    send(person, other,
+         person.home + " " + std::to_string(++person.written) + " at last to " +
+             people_[other].name);
+  });
+  come_to_rest();
+  if (hours && fine()) {  // resets and every repair are due again
+    for (Person& person : people_) {
+      if (!is_silent(person)) client(person).disconnect();
+    }
+    pass(61min);
+    for (Person& person : people_) {
+      if (!is_silent(person) && !client(person).connect()) wrong(person.home + " cannot connect");
+    }
+    come_to_rest();
+  }
+  everybody([this](std::size_t one, std::size_t other) { look(people_[one], other); });
+  if (fine()) come_to_rest();
+}
+
+// ---- The judgements -----------------------------------------------------------------------------
+
+bool Simulation::is_silent(const Person& person) const {
+  return silent_ && &person == &people_[*silent_];
+}
+
+// Of two who still can.
+bool Simulation::has_talked(std::size_t one, std::size_t other) const {
+  if (one == other || is_silent(people_[one]) || is_silent(people_[other])) return false;
+  return pairs_.contains({one, other}) || pairs_.contains({other, one});
+}
+
+// At any time: nobody is told of a delivery that was none.
+std::string Simulation::wrong_statuses() {
+  for (std::size_t by = 0; by < people_.size(); ++by) {
+    for (std::size_t to = 0; to < people_.size(); ++to) {
+      const auto there = arrived(by, to);
+      for (const auto& [id, status] : told(by, to)) {
+        if (rank(status) < rank(Status::delivered)) continue;
+        const Wrote* const wrote = ledger_.find(id);
+        const std::string text = wrote == nullptr ? id.hex() : wrote->text;
+        const auto found = there.find(id);
+        if (found == there.end()) return text + " is not delivered, and said to be";
+        if (status == Status::read && found->second != Status::read) {
+          return text + " is not read, and said to be";
+        }
+      }
+    }
+  }
+  return {};
+}
+
+std::map<MessageId, Status> Simulation::told(std::size_t by, std::size_t to) {
+  std::map<MessageId, Status> statuses;
+  for (const auto& message : shown(people_[by].home, people_[to].user)) {
+    if (message.outgoing) statuses[message.id] = message.status;
+  }
+  return statuses;
+}
+
+// On any device of the reader, the lost ones included.
+std::map<MessageId, Status> Simulation::arrived(std::size_t by, std::size_t to) {
+  std::map<MessageId, Status> there;
+  const auto add = [&](const std::string& home) {
+    for (const auto& message : shown(home, people_[by].user)) {
+      if (message.outgoing) continue;
+      Status& status = there.emplace(message.id, message.status).first->second;
+      if (message.status == Status::read) status = Status::read;
+    }
+  };
+  add(people_[to].home);
+  for (const auto& lost : people_[to].lost) add(lost);
+  return there;
+}
+
+// Where no fault has struck that only further messages show, all has arrived without them.
+std::string Simulation::wrong_waiting() {
+  for (const Wrote& wrote : ledger_.all()) {
+    const Person& writer = people_[wrote.by];
+    if (wrote.home != writer.home || is_silent(writer) || is_silent(people_[wrote.to])) continue;
+    const auto message = stored(writer.home, wrote.id);
+    if (!message) return wrote.text + " is not in its writer's history";
+    if (wiped_ && message->status == Status::failed) continue;
+    if (rank(message->status) < rank(Status::delivered)) {
+      return wrote.text + " waits for further messages";
+    }
+  }
+  return {};
+}
+
+// P1, with the sender's device gone: what was accepted arrives.
+std::string Simulation::wrong_last_words() {
+  if (!silent_ || needs_traffic_ || forgot_) return {};
+  for (const Wrote& wrote : ledger_.all()) {
+    if (wrote.by != *silent_) continue;
+    const auto message = stored(people_[*silent_].home, wrote.id);
+    if (!message) return wrote.text + " is not in its writer's history";
+    if (rank(message->status) < rank(Status::sent)) continue;
+    if (!stored(people_[wrote.to].home, wrote.id)) return wrote.text + " was accepted, and is lost";
+  }
+  return {};
+}
+
+std::string Simulation::wrong_now() {
+  std::string problem = wrong_at_rest();
+  if (problem.empty()) problem = wrong_statuses();
+  for (std::size_t one = 0; one < people_.size(); ++one) {
+    for (std::size_t other = 0; problem.empty() && other < people_.size(); ++other) {
+      if (!has_talked(one, other)) continue;
+      problem = wrong_between(one, other);
+      if (problem.empty() && one < other) problem = wrong_sessions(one, other);
+    }
+  }
+  return problem;
+}
+
+std::string Simulation::wrong_at_rest() {
+  const auto queued = world_.relay.disk().log().size();
+  if (queued != 0 && !silent_) return "the relay still keeps " + std::to_string(queued);
+  for (std::size_t i = 0; i < people_.size(); ++i) {
+    Person& person = people_[i];
+    if (is_silent(person)) continue;
+    const auto page = client(person).conversations({.limit = 100});
+    if (!page) return person.home + ": " + page.error().message;
+    std::set<UserId> peers;
+    for (const auto& conversation : page->items) {
+      if (!conversation.peer) return person.home + " has a conversation with nobody";
+      if (!peers.insert(*conversation.peer).second) {
+        return person.home + " has two conversations with one peer";
+      }
+      const std::size_t other = person_of(*conversation.peer);
+      if (other < people_.size() && has_talked(i, other) && conversation.unread != 0) {
+        return person.home + " has unread messages";
+      }
+    }
+    if (watch_.forged_something()) continue;
+    // What an honest peer never causes, whatever the relay drops or swaps.
+    for (const auto kind :
+         {EventKind::chain_broken, EventKind::equivocation, EventKind::list_refused,
+          EventKind::prekey_refused, EventKind::damaged_record}) {
+      if (events_[person.home][kind] != 0) {
+        return person.home + " tells of " + std::string(to_string(kind));
+      }
+    }
+  }
+  return {};
+}
+
+// Of what `writer` wrote on any device: what `reader` has, and what the writer is told of it.
+std::string Simulation::wrong_between(std::size_t by, std::size_t to) {
+  const Person& writer = people_[by];
+  const Person& reader = people_[to];
+  std::map<MessageId, std::size_t> place;  // in the reader's order
+  for (const auto& message : shown(reader.home, writer.user)) {
+    if (message.outgoing) continue;
+    if (!place.emplace(message.id, place.size()).second) return message.text + " came twice";
+    if (message.status != Status::read) return message.text + " is not read";
+  }
+  const auto said = told(by, to);
+  const auto anywhere = arrived(by, to);
+  std::map<std::string, std::size_t> last;  // of each writing device, place + 1
+  std::size_t known = 0, own = 0;
+  for (const Wrote& wrote : ledger_.all()) {
+    if (wrote.by != by || wrote.to != to) continue;
+    const auto here = place.find(wrote.id);
+    if (here != place.end()) {
+      ++known;
+      if (here->second < last[wrote.home]) return wrote.text + " is out of order";
+      last[wrote.home] = here->second + 1;
+    }
+    if (wrote.home != writer.home) continue;  // what a lost device was told, wrong_statuses() saw
+    ++own;
+    const auto status = said.find(wrote.id);
+    if (status == said.end()) return wrote.text + " is not in its writer's history";
+    const bool there = anywhere.contains(wrote.id);
+    // A wiped relay knows no name until its owner is back, so a first message may fail; aloud.
+    if (wiped_ && !there && status->second == Status::failed) continue;
+    const std::string says = "; its writer says " + std::string(to_string(status->second));
+    if (!there) return wrote.text + " is lost" + says;
+    // What only a lost device had stays as that device told it.
+    const bool right = here != place.end() ? status->second == Status::read
+                                           : rank(status->second) >= rank(Status::delivered);
+    if (!right) return wrote.text + " was read" + says;
+  }
+  if (known < place.size()) {
+    // A lost device's words may have arrived although it died before its user knew that they left.
+    if (writer.lost.empty()) return reader.name + " has what nobody wrote";
+  }
+  if (own != said.size()) return writer.name + " shows what it did not write";
+  return {};
+}
+
+std::string Simulation::wrong_sessions(std::size_t one, std::size_t other) {
+  std::array<crypto::SessionId, 2> ids;
+  const std::array<std::size_t, 2> both{one, other};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto txn = world_.home(people_[both[i]].home).look().read();
+    assert(txn);
+    const auto peer = client(people_[both[1 - i]]).account().device;
+    const auto record =
+        core::View(*txn).load<core::SessionsRecord>(core::as_id<wire::DeviceId>(peer).view());
+    const auto sessions = record ? crypto::SessionSet::unpack(record->packed) : std::nullopt;
+    if (!sessions || sessions->current() == nullptr) {
+      return people_[both[i]].home + " has no session";
+    }
+    ids[i] = sessions->current()->id();
+  }
+  if (ids[0] == ids[1]) return {};
+  return people_[one].name + " and " + people_[other].name + " do not speak in one session";
+}
+
+}  // namespace godwit::sim
