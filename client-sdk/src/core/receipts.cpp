@@ -71,16 +71,14 @@ void Receipts::on_receipt(Round& round, Peer& peer, const wire::Receipt& receipt
 
 void Receipts::on_repair(Round& round, Peer& peer, const wire::Repair& repair) {
   // A second of grace, since the clocks of two devices do not run alike.
-  const auto due = later(peer.record.was_asked_at, kRepairInterval - std::chrono::seconds{1});
-  if (peer.record.was_asked_at != 0 && round.wall() < due) return;
+  const auto pause = kRepairInterval - std::chrono::seconds{1};
+  if (!is_over(peer.record.was_asked_at, pause, round.wall())) return;
   peer.change().was_asked_at = round.wall();
   for (const std::uint64_t seq : repair.seqs) {
     auto sent = round.load<SentRecord>(peer.record.device.view(), order_bytes(seq));
     if (!sent || !Sealer::reachable(peer)) continue;
     // Bounded in time, not for good: who has lost a number can confirm nothing beyond it.
-    const bool hour_is_over = round.wall() < sent->resent_at ||  // the clock was set back
-                              round.wall() >= later(sent->resent_at, kResendsInterval);
-    if (hour_is_over) {
+    if (is_over(sent->resent_at, kResendsInterval, round.wall())) {
       sent->resends = 0;
       sent->resent_at = round.wall();
     }
@@ -155,9 +153,8 @@ void Receipts::check_name(Round& round, Peer& peer, const ContactRecord& contact
 }
 
 void Receipts::ask_reset(Round& round, const Peer& peer) {
-  const Milliseconds due = later(peer.record.reset_at, kResetInterval);
-  if (peer.record.reset_at != 0 && round.wall() < due) {
-    wait_until(round, due);
+  if (!is_over(peer.record.reset_at, kResetInterval, round.wall())) {
+    wait_until(round, later(peer.record.reset_at, kResetInterval));
     return;
   }
   outbox_.ask_prekeys(round, peer.record.user, peer.record.device);  // a bundle begins the session
@@ -166,12 +163,10 @@ void Receipts::ask_reset(Round& round, const Peer& peer) {
 
 bool Receipts::gap_is_due(Round& round, const DeviceRecord& record) {
   if (record.gap_since == 0) return false;
-  Milliseconds due = later(record.gap_since, kGapAge);
-  if (record.asked_at != 0) {
-    due = std::max(due, later(record.asked_at, repair_interval(record.asked)));
-  }
-  if (round.wall() >= due) return true;
-  wait_until(round, due);
+  const auto again = repair_interval(record.asked);
+  const bool old = is_over(record.gap_since, kGapAge, round.wall());
+  if (old && is_over(record.asked_at, again, round.wall())) return true;
+  wait_until(round, old ? later(record.asked_at, again) : later(record.gap_since, kGapAge));
   return false;
 }
 

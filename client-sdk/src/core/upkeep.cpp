@@ -43,7 +43,7 @@ wire::SignedKey make_signed(Round& round, const LocalAccount& account, PrekeyKin
 }
 
 bool is_due(const Round& round, const wire::SignedKey& key, milliseconds age) {
-  return round.wall() >= key.created * kSecond + static_cast<Milliseconds>(age.count());
+  return is_over(key.created * kSecond, age, round.wall());
 }
 
 }  // namespace
@@ -132,7 +132,7 @@ void Upkeep::on_put(Round& round, const KeysPut& put) {
 
 bool Upkeep::session_key_due(Now now) const {
   const auto wall = static_cast<Milliseconds>(now.wall.count());
-  return wall >= record_.session_key_at + static_cast<Milliseconds>(kSessionKeyAge.count());
+  return is_over(record_.session_key_at, kSessionKeyAge, wall);
 }
 
 void Upkeep::on_session_key_replaced(Round& round) {

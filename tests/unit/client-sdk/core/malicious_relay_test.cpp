@@ -116,6 +116,29 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, deliveries") {
     CHECK(two.alice.status(later.id) == Status::read);
   }
 
+  TEST_CASE("a clock that is set back by days does not keep a gap open") {
+    Two two;
+    two.talk();
+    int seen = 0;
+    two.world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      ParsedFrame frame(bytes);
+      const auto* deliver = std::get_if<wire::Deliver>(&frame.value.body);
+      if (deliver == nullptr || to.label != "bob") return as_is(bytes);
+      // The message itself, and its first repair; the second tells of the gap.
+      if (++seen == 2 || seen > 3) return as_is(bytes);
+      ack_for(to, deliver->number);
+      return {};
+    };
+    two.alice.send("bob", "swallowed");
+    two.world.settle();
+    two.alice.send("bob", "tells of it");
+    two.world.run(7s);
+    REQUIRE(seen == 3);
+    two.world.set_wall(two.world.now().wall - 72h);
+    two.world.run(1min);
+    CHECK(two.bob.texts("alice") == Texts{"hello", "hello too", "swallowed", "tells of it"});
+  }
+
   TEST_CASE("a swapped order shows as a gap, and the history is in the sender's order") {
     Two two;
     two.talk();
