@@ -288,7 +288,11 @@ auto over_snapshot(const store::Database& database, const Read& read)
     -> decltype(read(std::declval<const View&>())) {
   auto txn = database.read();
   if (!txn) return error_of(txn.error());
-  return read(View(*txn));
+  const View view(*txn);
+  auto answer = read(view);
+  // To a read that failed, what it asked for looked as if it were not there.
+  if (view.failed()) return error_of(*view.failed());
+  return answer;
 }
 
 }  // namespace

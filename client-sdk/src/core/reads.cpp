@@ -11,11 +11,6 @@ Error no_message() {
   return {ErrorCode::not_found, "there is no message with this id; `messages` shows the ids"};
 }
 
-std::optional<Error> failure_of(const View& view) {
-  if (!view.failed()) return std::nullopt;
-  return error_of(*view.failed());
-}
-
 std::optional<Error> check(const PageRequest& page) {
   if (page.limit < 1 || page.limit > kPageMax) {
     return Error{ErrorCode::invalid_argument, "a page has 1 to 1,000 items"};
@@ -71,7 +66,6 @@ Result<Page<Item>> walk(const View& view, Table table, wire::ByteView name, Orde
         return true;
       },
       page.offset);
-  if (auto failed = failure_of(view)) return *failed;
   return result;
 }
 
@@ -148,7 +142,6 @@ Result<LocalConversation> conversation_of(const View& view, std::string_view nam
   } else if (const auto folded = wire::fold_name(name)) {
     id = history::find(view, wire::as_bytes(*folded));
   }
-  if (auto failed = failure_of(view)) return *failed;
   if (!id) {
     return Error{ErrorCode::not_found,
                  "there is no conversation with " + std::string(name) + " on this device"};
@@ -180,7 +173,6 @@ Result<Page<Message>> messages(const View& view, const LocalConversation& which,
                                const PageRequest& page) {
   const auto conversation = view.load<ConversationRecord>(which.view());
   if (!conversation) {
-    if (auto failed = failure_of(view)) return *failed;
     return Error{ErrorCode::not_found, "there is no such conversation on this device"};
   }
   std::map<wire::UserId, std::string> names;
@@ -200,7 +192,6 @@ Result<Page<Message>> messages(const View& view, const LocalConversation& which,
 
 Result<Message> message(const View& view, const MessageId& id) {
   const auto found = find(view, id);
-  if (auto failed = failure_of(view)) return *failed;
   if (!found) return no_message();
   const auto& conversation = found->place.conversation;
   return shown(found->record, conversation, read_arrival_of(view, conversation),
@@ -209,7 +200,6 @@ Result<Message> message(const View& view, const MessageId& id) {
 
 Result<MessageStatus> status(const View& view, const MessageId& id) {
   const auto found = find(view, id);
-  if (auto failed = failure_of(view)) return *failed;
   if (!found) return no_message();
   const MessageRecord& record = found->record;
   const auto& conversation = found->place.conversation;
@@ -232,7 +222,6 @@ Result<MessageStatus> status(const View& view, const MessageId& id) {
 
 Result<Explanation> explain(const View& view, const MessageId& id) {
   const auto found = find(view, id);
-  if (auto failed = failure_of(view)) return *failed;
   if (!found) return no_message();
   const MessageRecord& record = found->record;
   Explanation result;
@@ -265,7 +254,6 @@ Result<std::vector<Contact>> contacts(const View& view) {
   view.each<ContactRecord>([&](ContactRecord& record) {
     all.push_back({as_id<UserId>(record.user), record.name, record.accepted, record.blocked});
   });
-  if (auto failed = failure_of(view)) return *failed;
   std::ranges::sort(all, {}, &Contact::name);
   return all;
 }

@@ -1,4 +1,5 @@
-// core/reads: what an app asks to see, out of a snapshot.
+// core/reads: what an app asks to see, out of a snapshot. When the database fails on the way, what
+// comes out is of no worth: the caller looks at View::failed().
 // Thread: any; each call works on its own View.
 #pragma once
 

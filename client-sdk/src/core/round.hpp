@@ -138,8 +138,8 @@ class Round final : public View {
   std::vector<wire::Bytes> frames_, ready_frames_;
 };
 
-// Whether a wait that began at `since`, a time of the wall clock, is over. A time further ahead than
-// the wait is long was kept before somebody set the clock back: nobody sits that out.
+// Whether a wait that began at `since`, a time of the wall clock, is over. A time further ahead
+// than the wait is long was kept before somebody set the clock back: nobody sits that out.
 [[nodiscard]] inline bool is_over(Milliseconds since, milliseconds wait, Milliseconds wall) {
   const auto length = static_cast<Milliseconds>(wait.count());
   return wall >= since + length || since > wall + length;

@@ -1,102 +1,10 @@
-// One shard, its requests encoded and its frames decoded as on the wire, between a disk in memory
-// and other shards that are only a list of messages.
-#include "relay/shard.hpp"
-
-#include <doctest/doctest.h>
-
-#include "relay/slot/slot_of.hpp"
-#include "tests/support/fake_host.hpp"
-#include "tests/support/memory_records.hpp"
-#include "tests/support/raw_device.hpp"
+// A shard from end to end: sessions, slots and the disk behind them.
+#include "tests/unit/relay/shard_world.hpp"
 
 namespace godwit::relay {
 namespace {
 
-using namespace std::chrono_literals;
-using session::SessionId;
-using support::Account;
-using wire::ErrorCode;
-
-class World {
- public:
-  explicit World(std::uint32_t loops = 1)
-      : shard({0, loops, &config, wire::SipKey{1}}, host, disk, admission, counters) {}
-
-  SessionId connect(const Account& account, bool unlimited = true) {
-    return shard.on_established(account.transport.public_key, "10.0.0.1", unlimited, now);
-  }
-  template <class Body>
-  void ask(SessionId session, std::uint32_t id, const Body& body) {
-    const wire::ByteView frame = encoder.encode(wire::Request{id, body});
-    std::vector<std::uint64_t> storage((frame.size() + 7) / 8);  // as aligned as the codec wants
-    std::memcpy(storage.data(), frame.data(), frame.size());
-    shard.on_frame(session, {reinterpret_cast<const std::uint8_t*>(storage.data()), frame.size()},
-                   now);
-  }
-  // The end of a round, and all commits that follow.
-  void round() {
-    shard.on_round_end(now);
-    while (!host.batches.empty()) {
-      auto batch = std::move(host.batches.front());
-      host.batches.pop_front();
-      disk.apply(*batch);
-      shard.on_committed(std::move(batch), now);
-      shard.on_round_end(now);
-    }
-  }
-  static wire::Register registration(const Account& account) {
-    return {1, account.device, account.list.view(), account.seal_key, account.signed_prekey, {}};
-  }
-  // A registered, live session.
-  SessionId join(const Account& account) {
-    const SessionId session = connect(account);
-    ask(session, 1, registration(account));
-    round();
-    const auto frames = host.take_frames(session);
-    REQUIRE(frames.size() == 2);
-    REQUIRE(std::holds_alternative<wire::Welcome>(frames[0]->body));
-    REQUIRE(std::holds_alternative<wire::CaughtUp>(frames[1]->body));
-    return session;
-  }
-  void submit(SessionId session, std::uint32_t id, const std::vector<const Account*>& to,
-              std::uint8_t text) {
-    wire::Submit submit;
-    submit.request_id.bytes = {text};
-    const wire::Bytes body{text};
-    submit.bodies = {body};
-    for (const Account* one : to) {
-      submit.recipients.push_back({one->user, one->device, one->version, 0});
-    }
-    std::ranges::sort(submit.recipients, {}, &wire::Recipient::device);
-    ask(session, id, submit);
-  }
-  // The one frame that this session got since the last look.
-  template <class Body>
-  const Body& only(SessionId session) {
-    const auto frames = host.take_frames(session);
-    REQUIRE(frames.size() == 1);
-    REQUIRE(std::holds_alternative<Body>(frames[0]->body));
-    return std::get<Body>(frames[0]->body);
-  }
-  ErrorCode refusal(SessionId session) { return only<wire::Refused>(session).code; }
-
-  Config config;
-  ops::Counters counters;
-  test::MemoryRecords disk;
-  test::FakeHost host;
-  policy::AddressAdmission admission{config, {}};
-  wire::Encoder encoder;
-  Now now{Steady{} + 1h, 1'700'000'000'000};
-  Shard shard;
-};
-
-// An account whose user lives on this loop of two.
-Account account_on(std::uint32_t loop, std::uint64_t from) {
-  for (;; ++from) {
-    Account account = Account::from_seed(from);
-    if (slot::loop_of(slot::slot_of(account.user), 2) == loop) return account;
-  }
-}
+using World = ShardWorld;
 
 TEST_SUITE_BEGIN("relay/shard");
 
@@ -168,8 +76,9 @@ TEST_CASE("a device with the root key alone is told the list, follows it, and ta
   CHECK(welcome.own_name == "bob");
 }
 
-TEST_CASE("a registration that does not follow the list must still prove its device, and counts "
-          "for the rate") {
+TEST_CASE(
+    "a registration that does not follow the list must still prove its device, and counts "
+    "for the rate") {
   World world;
   (void)world.join(Account::from_seed(1));
   const Account fresh = Account::of_device(1, 1, support::recovered_list(1, nullptr, 1));
@@ -191,8 +100,9 @@ TEST_CASE("a registration that does not follow the list must still prove its dev
   CHECK(told == 4);  // the stranger's was the first of five
 }
 
-TEST_CASE("Welcome says the name that holds after the registration, whatever became of the one "
-          "asked for") {
+TEST_CASE(
+    "Welcome says the name that holds after the registration, whatever became of the one "
+    "asked for") {
   World world;
   const Account bob = Account::from_seed(1);
   const Account eve = Account::from_seed(2);
@@ -298,8 +208,9 @@ TEST_CASE("answers for a session that has ended are dropped") {
   CHECK(world.counters.users.get() == 1);
 }
 
-TEST_CASE("what finds no room in another shard's inbox is kept in order, and its connection is not "
-          "read until all of it has gone") {
+TEST_CASE(
+    "what finds no room in another shard's inbox is kept in order, and its connection is not "
+    "read until all of it has gone") {
   World world(2);
   const Account bob = account_on(0, 1);
   const Account eve = account_on(1, 10);

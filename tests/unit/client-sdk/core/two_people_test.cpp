@@ -1,6 +1,7 @@
 // Two people and a relay: what each of them sees.
 #include <doctest/doctest.h>
 
+#include "schema/wire/codec.hpp"
 #include "tests/support/world.hpp"
 
 namespace godwit::test {
@@ -205,6 +206,34 @@ TEST_SUITE("client-sdk/src/core") {
     world.run(10s);
     CHECK(bob.texts("alice").back() == "thanks");
     CHECK(bob.count(EventKind::devices_changed) >= 2);
+  }
+
+  TEST_CASE("what was received once does not become unreadable when it comes again") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "hello");
+    world.settle();
+    world.tamper = [&](SimDevice& device, wire::ByteView frame) {
+      const auto parsed = wire::parse_relay_frame(frame);
+      const bool first = &device == &bob && bob.crashes == 0 && parsed &&
+                         std::holds_alternative<wire::Deliver>(parsed->body);
+      // The ack is lost with everything else that would have left.
+      if (first)
+        bob.crash_at = {bob.disk->commits + 1, SimDevice::Crash::When::before_frames_leave};
+      return std::vector<wire::Bytes>{wire::Bytes(frame.begin(), frame.end())};
+    };
+    alice.send("bob", "again");
+    world.settle();
+    REQUIRE(bob.crashes == 1);
+    REQUIRE(bob.texts("alice").size() == 2);
+    REQUIRE(world.queued() == 1);
+    bob.lose_sessions();
+    world.pass(1s);
+    world.settle();
+    CHECK(world.queued() == 0);
+    CHECK(bob.count(EventKind::undecryptable) == 0);
+    CHECK(bob.texts("alice") == std::vector<std::string>{"hello", "again"});
   }
 }
 

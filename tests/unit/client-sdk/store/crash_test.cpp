@@ -1,6 +1,7 @@
-// The process dies before each call that changes the disk, or in the middle of a write: the next
-// open works, and nothing that was committed is missing.
+// The process dies before each call that changes the disk, or in the middle of a write; or that
+// call fails. The next open works, and nothing that was committed is missing.
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
 
@@ -19,6 +20,7 @@ constexpr int kCrashed = 77;
 struct Crash {
   int calls_left = -1;  // negative: never
   bool torn = false;    // half of a write lands first
+  bool fails = false;   // the call fails, and the process lives on
 } g_crash;
 
 // True when the process is to die at this call.
@@ -27,15 +29,21 @@ bool is_due() {
   return g_crash.calls_left-- == 0;
 }
 
+int die_or_fail() {
+  if (!g_crash.fails) ::_exit(kCrashed);
+  errno = EIO;
+  return -1;
+}
+
 int counted(long call, auto... arguments) {
-  if (is_due()) ::_exit(kCrashed);
+  if (is_due()) return die_or_fail();
   return static_cast<int>(::syscall(call, arguments...));
 }
 
 ssize_t counted_pwrite(int file, const void* bytes, size_t size, off_t at) {
   if (is_due()) {
     if (g_crash.torn) ::syscall(SYS_pwrite64, file, bytes, size / 2, at);
-    ::_exit(kCrashed);
+    return die_or_fail();
   }
   return ::syscall(SYS_pwrite64, file, bytes, size, at);
 }
@@ -95,6 +103,24 @@ int crash_everywhere(bool torn, const Prepare& prepare, const Action& action,
     verify(status == kCrashed);
     if (status == 0) return calls;
     REQUIRE(calls < 200);
+  }
+}
+
+// Runs `action` with its first, second, ... call failing, until none does; `verify` looks at what
+// it said and left. Returns how often it failed.
+template <class Prepare, class Action, class Verify>
+int fail_everywhere(const Prepare& prepare, const Action& action, const Verify& verify) {
+  int failed = 0;
+  for (int calls = 0;; ++calls) {
+    CAPTURE(calls);
+    REQUIRE(calls < 200);
+    prepare();
+    const auto result = action(Crash{calls, false, true});
+    const bool reached = g_crash.calls_left < 0;
+    g_crash = {};
+    failed += result ? 0 : 1;
+    verify(result);
+    if (!reached) return failed;
   }
 }
 
@@ -266,6 +292,93 @@ TEST_CASE(
         CHECK(holds_all(*database, 3));
       });
   CHECK(died > 6);
+}
+
+TEST_CASE("a disk that fails at any call of create() is told, and the next create() works") {
+  const TemporaryDirectory temporary;
+  const auto path = temporary.path() / "db";
+  const int failed = fail_everywhere([&] { std::filesystem::remove_all(path); },
+                                     [&](const Crash& crash) {
+                                       g_crash = crash;
+                                       return Database::create(options_of(path));
+                                     },
+                                     [&](const Result<Database>& made) {
+                                       if (made) return;
+                                       auto database = Database::open(options_of(path));
+                                       if (!database) database = Database::create(options_of(path));
+                                       REQUIRE(database);
+                                       fill(*database, 3);
+                                       CHECK(holds_all(*database, 3));
+                                     });
+  CHECK(failed > 5);
+}
+
+TEST_CASE("a disk that fails at any call of a rotation is told, and the next open finishes it") {
+  const TemporaryDirectory temporary;
+  const auto model = temporary.path() / "model";
+  const auto path = temporary.path() / "db";
+  {
+    auto database = Database::create(options_of(model));
+    REQUIRE(database);
+    fill(*database, kRecords);
+  }
+  const int failed = fail_everywhere(
+      [&] {
+        std::filesystem::remove_all(path);
+        std::filesystem::copy(model, path);
+      },
+      [&](const Crash& crash) -> Result<void> {
+        auto database = Database::open(options_of(path));
+        REQUIRE(database);
+        g_crash = crash;
+        auto rotated = database->rotate_session_key();
+        if (!rotated) CHECK(error_of(database->write()) == StoreError::io);
+        return rotated;
+      },
+      [&](const Result<void>&) {
+        auto database = Database::open(options_of(path));
+        REQUIRE(database);
+        CHECK(holds_all(*database, kRecords));
+        const auto kids = session_kids(path);
+        REQUIRE(kids.size() == 1);
+        CHECK(all_sealed_with(path, kids.front()));
+      });
+  CHECK(failed > 4);
+}
+
+TEST_CASE("a disk that fails at any call of a change of passphrase leaves one key that opens") {
+  const TemporaryDirectory temporary;
+  const auto model = temporary.path() / "model";
+  const auto path = temporary.path() / "db";
+  {
+    auto database = Database::create(options_of(model, "before"));
+    REQUIRE(database);
+    fill(*database, 3);
+  }
+  std::optional<std::string> after;
+  SUBCASE("another passphrase") {
+    after = "after";
+  }
+  SUBCASE("a key file") {}
+  const int failed = fail_everywhere(
+      [&] {
+        std::filesystem::remove_all(path);
+        std::filesystem::copy(model, path);
+      },
+      [&](const Crash& crash) {
+        auto database = Database::open(options_of(path, "before"));
+        REQUIRE(database);
+        g_crash = crash;
+        return database->change_passphrase(after);
+      },
+      [&](const Result<void>& changed) {
+        auto database = Database::open(options_of(path, after));
+        CHECK((database || !changed));
+        if (!database) database = Database::open(options_of(path, "before"));
+        REQUIRE(database);
+        CHECK(holds_all(*database, 3));
+      });
+  CHECK(failed > 1);
 }
 
 TEST_SUITE_END();

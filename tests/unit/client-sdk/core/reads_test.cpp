@@ -1,0 +1,155 @@
+// What an app is told about messages and people, and what it may not ask.
+#include <doctest/doctest.h>
+
+#include "tests/support/world.hpp"
+
+namespace godwit::test {
+namespace {
+
+std::vector<Status> statuses_of(const MessageStatus& status) {
+  std::vector<Status> all;
+  for (const auto& step : status.steps) all.push_back(step.status);
+  return all;
+}
+
+template <class T>
+std::optional<ErrorCode> code_of(const Result<T>& result) {
+  return result ? std::nullopt : std::optional(result.error().code);
+}
+
+}  // namespace
+
+TEST_SUITE("client-sdk/src/core") {
+  TEST_CASE("a page that cannot be is refused, and nothing is shown in its place") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    world.add("bob");
+    alice.send("bob", "hello");
+    world.settle();
+    const auto conversation = alice.core->conversation_of("bob");
+    REQUIRE(conversation.ok());
+    const auto refusal = [&](const PageRequest& page) {
+      const auto code = code_of(alice.core->messages(*conversation, page));
+      CHECK(code_of(alice.core->conversations(page)) == code);
+      return code;
+    };
+    CHECK(!refusal({.limit = 1}));
+    CHECK(!refusal({.limit = 1'000}));
+    CHECK(refusal({.limit = 0}) == ErrorCode::invalid_argument);
+    CHECK(refusal({.limit = 1'001}) == ErrorCode::invalid_argument);
+    CHECK(refusal({.cursor = "00"}) == ErrorCode::invalid_argument);
+    const auto page = alice.core->messages(*conversation, {});
+    REQUIRE(page.ok());
+    CHECK(refusal({.offset = 1, .cursor = page->cursor}) == ErrorCode::invalid_argument);
+    std::string other = page->cursor;
+    REQUIRE_FALSE(other.empty());
+    for (const char wrong : {'g', ' ', 'A', '\0'}) {
+      other[0] = wrong;
+      CHECK(code_of(alice.core->messages(*conversation, {.cursor = other})) ==
+            ErrorCode::invalid_argument);
+      other[0] = page->cursor[0];
+      other[1] = wrong;
+      CHECK(code_of(alice.core->messages(*conversation, {.cursor = other})) ==
+            ErrorCode::invalid_argument);
+      other[1] = page->cursor[1];
+    }
+  }
+
+  TEST_CASE("a message's story is told step by step, on both sides") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    bob.disconnect();
+    const Sent sent = alice.send("bob", "hello");
+    const auto waiting = alice.core->explain(sent.id);
+    REQUIRE(waiting.ok());
+    CHECK(waiting->steps.size() == 1);
+    CHECK_FALSE(waiting->waits_on.empty());
+    world.settle();
+    bob.connect();
+    world.settle();
+    const auto stored = alice.core->explain(sent.id);
+    REQUIRE(stored.ok());
+    CHECK(stored->waits_on == "bob to read it");
+    bob.read("alice");
+    world.settle();
+
+    const auto status = alice.core->status(sent.id);
+    REQUIRE(status.ok());
+    CHECK(statuses_of(*status) ==
+          std::vector{Status::queued, Status::sent, Status::delivered, Status::read});
+    CHECK(status->steps[0].by.empty());
+    CHECK(status->steps[3].by == "bob");
+    const auto whole = alice.core->explain(sent.id);
+    REQUIRE(whole.ok());
+    CHECK(whole->steps.size() == 5);
+    CHECK(whole->steps.back().what == "read by bob");
+    CHECK(whole->waits_on.empty());
+
+    const auto received = bob.core->status(sent.id);
+    REQUIRE(received.ok());
+    CHECK(statuses_of(*received) == std::vector{Status::received});
+    const auto there = bob.core->explain(sent.id);
+    REQUIRE(there.ok());
+    CHECK(there->steps.size() == 2);
+    CHECK(there->steps.front().what == "written by alice, by its clock");
+    const auto message = bob.core->message(sent.id);
+    REQUIRE(message.ok());
+    CHECK(message->text == "hello");
+    CHECK(message->sender_name == "alice");
+  }
+
+  TEST_CASE("a message that failed says why, wherever it is asked for") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    const Sent sent = alice.send("nobody", "hello");
+    world.settle();
+    const auto status = alice.core->status(sent.id);
+    REQUIRE(status.ok());
+    CHECK(status->status == Status::failed);
+    REQUIRE(status->failure);
+    const auto explanation = alice.core->explain(sent.id);
+    REQUIRE(explanation.ok());
+    CHECK(explanation->steps.back().what == "failed: " + *status->failure);
+    CHECK(explanation->waits_on.empty());
+  }
+
+  TEST_CASE("what does not exist is not found, never empty") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    CHECK(code_of(alice.core->message({})) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->status({})) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->explain({})) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->messages({}, {})) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->conversation_of("bob")) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->safety_number("bob")) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->mark_read({}, world.now())) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->accept("bob", world.now())) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->block("bob", true, world.now())) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->set_typing("bob", true, world.now())) == ErrorCode::not_found);
+  }
+
+  TEST_CASE("two people see the same safety number, and another with anybody else") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    SimDevice& carol = world.add("carol");
+    alice.send("bob", "hello");
+    alice.send("carol", "hello");
+    world.settle();
+    const auto ours = alice.core->safety_number("bob");
+    const auto theirs = bob.core->safety_number("alice");
+    const auto carols = carol.core->safety_number("alice");
+    REQUIRE((ours.ok() && theirs.ok() && carols.ok()));
+    CHECK(*ours == *theirs);
+    CHECK(*ours != *carols);
+    const auto contacts = alice.core->contacts();
+    REQUIRE(contacts.ok());
+    REQUIRE(contacts->size() == 2);
+    CHECK((*contacts)[0].name == "bob");
+    CHECK((*contacts)[0].accepted);
+    CHECK((*contacts)[1].name == "carol");
+  }
+}
+
+}  // namespace godwit::test

@@ -1,0 +1,119 @@
+// Two shards that pass each other messages: what one loop can do, two can.
+#include "tests/unit/relay/shard_world.hpp"
+
+namespace godwit::relay {
+namespace {
+
+class TwoShards {
+ public:
+  // Rounds and messages until neither shard has anything left.
+  void settle() {
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (auto* from : shards) {
+        from->round();
+        while (!from->host.posted.empty()) {
+          moved = true;
+          auto posted = std::move(from->host.posted.front());
+          from->host.posted.pop_front();
+          shards.at(posted.loop)->shard.on_message(posted.message, from->now);
+        }
+      }
+    }
+  }
+  void pass(std::chrono::milliseconds time) {
+    settle();
+    for (auto* world : shards) world->now.steady += time;
+    settle();
+  }
+  // Connected to the loop, wherever the user lives.
+  SessionId join(ShardWorld& world, const Account& account) {
+    const SessionId session = world.connect(account);
+    world.ask(session, 1, ShardWorld::registration(account));
+    settle();
+    const auto frames = world.host.take_frames(session);
+    REQUIRE(frames.size() == 2);
+    REQUIRE(std::holds_alternative<wire::Welcome>(frames[0]->body));
+    REQUIRE(std::holds_alternative<wire::CaughtUp>(frames[1]->body));
+    return session;
+  }
+
+  ShardWorld zero{2, 0}, one{2, 1};
+  std::array<ShardWorld*, 2> shards{&zero, &one};
+};
+
+}  // namespace
+
+TEST_SUITE_BEGIN("relay/shard");
+
+TEST_CASE("an envelope and its ack pass between loops, whichever the user lives on") {
+  for (const std::uint32_t home : {0U, 1U}) {
+    TwoShards both;
+    const Account alice = account_on(0, 1);
+    const Account bob = account_on(home, 10);
+    const SessionId from = both.join(both.zero, alice);
+    const SessionId to = both.join(both.one, bob);  // for one of the two, a guest there
+    both.zero.submit(from, 5, {&bob}, 42);
+    both.settle();
+    const auto& delivered = both.one.only<wire::Deliver>(to);
+    CHECK(wire::Bytes(delivered.envelope.begin(), delivered.envelope.end()) == wire::Bytes{42});
+    wire::Ack ack;
+    ack.upto = delivered.number;
+    both.one.ask(to, 6, ack);
+    both.settle();
+    (void)both.one.only<wire::Done>(to);
+    CHECK(both.zero.only<wire::Submitted>(from).outcomes.at(0).code == ErrorCode::ok);
+    CHECK(both.shards.at(home)->disk.log().empty());
+  }
+}
+
+TEST_CASE("a login on one loop ends the session of the same device on another") {
+  TwoShards both;
+  const Account bob = account_on(0, 1);
+  const SessionId first = both.join(both.zero, bob);
+  const SessionId second = both.one.connect(bob);
+  both.one.ask(second, 1, wire::Login{1, bob.user, bob.device});
+  both.settle();
+  CHECK(both.zero.only<wire::Closing>(first).code == ErrorCode::replaced);
+  CHECK(both.zero.host.closed.contains(first));
+  const auto frames = both.one.host.take_frames(second);
+  REQUIRE(frames.size() == 2);
+  CHECK(std::get<wire::Welcome>(frames[0]->body).replaced);
+}
+
+TEST_CASE("a name is held once, whichever loops its holders are on") {
+  TwoShards both;
+  const Account bob = account_on(0, 1);
+  const Account eve = account_on(1, 10);
+  const SessionId his = both.join(both.zero, bob);
+  const SessionId hers = both.join(both.one, eve);
+  for (const char* name : {"bob", "rob", "somebody", "anybody"}) {
+    both.zero.ask(his, 5, wire::SetName{name});
+    both.settle();
+    (void)both.zero.only<wire::Done>(his);
+    both.one.ask(hers, 6, wire::SetName{name});
+    both.settle();
+    CHECK(both.one.refusal(hers) == ErrorCode::name_taken);
+    both.one.ask(hers, 7, wire::GetUser{{}, name});
+    both.settle();
+    CHECK(both.one.only<wire::User>(hers).list.root == bob.list.root);
+  }
+}
+
+TEST_CASE("what is on its way to a session of another loop is dropped when that session ends") {
+  TwoShards both;
+  const Account alice = account_on(0, 1);
+  const Account bob = account_on(0, 10);
+  const SessionId from = both.join(both.zero, alice);
+  const SessionId to = both.join(both.one, bob);
+  both.zero.submit(from, 5, {&bob}, 42);
+  both.zero.round();  // the push is on its way
+  both.one.shard.on_closed(to, both.one.now);
+  both.pass(25ms);  // so long the relay hopes for an ack before it writes
+  CHECK(both.one.host.take_frames(to).empty());
+  CHECK(both.zero.disk.log().size() == 1);  // it waits for the next login
+}
+
+TEST_SUITE_END();
+
+}  // namespace godwit::relay
