@@ -33,6 +33,7 @@ std::span<const Simulation::Act> Simulation::acts() {
       Act{"the relay's disk is an older one", 6, 1, &Simulation::roll_back_relay},
       Act{"the relay loses its disk", 8, 1, &Simulation::wipe_relay},
       Act{"everybody reconnects", 10, 1, &Simulation::storm},
+      Act{"two claim one name", 6, 1, &Simulation::claim_one_name},
   };
   return kActs;
 }
@@ -73,6 +74,20 @@ void Simulation::restart(const Step& step) {
     (void)client(person).connect();
     if (world_.on_back) world_.on_back(world_.home(home));
   });
+}
+
+// Strangers who sign up at the same moment.
+void Simulation::claim_one_name(const Step&) {
+  const std::string name = "rival" + std::to_string(rivals_.size());
+  for (const std::string suffix : {"-one", "-two"}) {
+    const std::string home = name + suffix;
+    tell(home + " signs up as " + name);
+    auto made = Client::create(world_.options(home), world_.address(), name);
+    if (!made) return wrong(home + " cannot be made: " + made.error().message);
+    world_.take(home, *std::move(made));
+    (void)world_.client(home).connect();
+    rivals_.push_back(home);
+  }
 }
 
 // ---- Networks -----------------------------------------------------------------------------------

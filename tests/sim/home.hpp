@@ -42,6 +42,7 @@ class Home {
   [[nodiscard]] Draws& draws() { return draws_; }
   [[nodiscard]] bool is_cut() const { return cut_; }
   [[nodiscard]] bool linked() const { return link_ != nullptr; }
+  [[nodiscard]] bool busy() const { return link_ != nullptr && link_->busy(); }
   [[nodiscard]] bool was_linked() const { return was_linked_; }  // when it lost its power
   [[nodiscard]] bool down() const { return down_; }              // no program runs since
   [[nodiscard]] std::uint64_t life() const { return disk_.life; }

@@ -53,7 +53,10 @@ void Wire::arrive(wire::Bytes frame) {
 
 void Wire::on_relay_closed() {
   connection_.reset();
-  home_.world().agenda.at(next_arrival(last_down_), [self = shared_from_this()] {
+  World& world = home_.world();
+  ++world.frames_under_way;
+  world.agenda.at(next_arrival(last_down_), [self = shared_from_this(), &world] {
+    --world.frames_under_way;
     if (!self->cut_ && self->link_ != nullptr) self->link_->on_end("the relay has ended it");
   });
 }

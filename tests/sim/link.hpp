@@ -66,6 +66,8 @@ class Link final : public RelayLink {
 
   void wake() override;
 
+  [[nodiscard]] bool busy() const { return due_; }  // its speaker has yet to hear of something
+
   // ---- What the world does to it
   void crash(bool relay_notices);  // no exchange will come any more
   void reset(const std::string& reason);

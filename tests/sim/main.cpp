@@ -13,6 +13,7 @@ namespace {
 struct Sum {
   std::uint64_t seeds = 0, failed = 0, steps = 0;
   std::chrono::milliseconds passed{};
+  std::map<std::string, std::uint64_t> met;
 };
 
 double cpu_seconds() {
@@ -66,6 +67,7 @@ void play(Starts& starts, std::uint64_t seed, Sum& sum) {
   ++sum.seeds;
   sum.steps += simulation.steps();
   sum.passed += simulation.passed();
+  for (const auto& [what, times] : simulation.met()) sum.met[what] += times;
   if (fine) return;
   ++sum.failed;
   report(starts, plan, simulation.problem());
@@ -96,7 +98,7 @@ int main(int argc, char** argv) {
   app.add_option("--to", last, "the last seed")->capture_default_str();
   app.add_option("--seed", one, "this seed only");
   app.add_flag("--story", story, "with --seed: tells everything that happens");
-  app.add_option("--list", list, "the seeds of this file, one a line, before the others");
+  app.add_option("--list", list, "the seeds that begin the lines of this file, before the others");
   app.add_option("--minutes", minutes, "stops after so many, whatever is left");
   app.add_option("--failures-max", failures_max, "stops after so many")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
@@ -130,6 +132,9 @@ int main(int argc, char** argv) {
       static_cast<unsigned long long>(first), static_cast<unsigned long long>(seed - 1), hours,
       seconds, hours / seconds, seconds * 1e3 / static_cast<double>(sum.seeds),
       static_cast<unsigned long long>(sum.steps / std::max<std::uint64_t>(sum.seeds, 1)));
+  for (const auto& [what, times] : sum.met) {
+    std::printf("  %-32s %llu\n", what.c_str(), static_cast<unsigned long long>(times));
+  }
   std::printf("%llu passed, %llu failed\n", static_cast<unsigned long long>(sum.seeds - sum.failed),
               static_cast<unsigned long long>(sum.failed));
   return sum.failed == 0 && sum.seeds > 0 ? 0 : 1;

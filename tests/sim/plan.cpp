@@ -23,6 +23,20 @@ milliseconds length_of(Draws& draws) {
   }
 }
 
+// An operator's limits are rarely met as they come.
+relay::Config tight_limits(Draws& draws) {
+  relay::Config config;
+  if (draws.chance(60)) config.window_envelopes = static_cast<std::uint32_t>(1 + draws.below(6));
+  if (draws.chance(30)) {
+    config.mailbox_envelopes_max = static_cast<std::uint32_t>(2 + draws.below(12));
+  }
+  if (draws.chance(30)) {
+    config.submits_in_flight_max = static_cast<std::uint32_t>(1 + draws.below(4));
+  }
+  if (draws.chance(25)) config.ttl_default_s = static_cast<std::uint32_t>(20 + draws.below(1'800));
+  return config;
+}
+
 World::Settings settings_of(Draws& draws) {
   World::Settings settings;
   settings.relay.loops = static_cast<std::uint32_t>(1 + draws.below(4));
@@ -58,6 +72,8 @@ Plan plan_of(std::uint64_t seed) {
   plan.lies = draws.chance(15);
   plan.last_words = draws.chance(20);
   plan.settings = settings_of(draws);
+  plan.tight = draws.chance(30);
+  if (plan.tight) plan.settings.relay.config = tight_limits(draws);
   plan.length = length_of(draws);
   const auto rows = acts_of(draws);
   const std::size_t count = 4 + draws.below(6 * plan.people);

@@ -21,6 +21,7 @@ struct Plan {
   std::uint64_t seed = 0;
   std::size_t people = 2;
   bool strangers = false;   // at the beginning; else everybody has written to everybody
+  bool tight = false;       // the operator's limits are, until the faults end
   bool lies = false;        // the relay does, until the faults end
   bool last_words = false;  // one phone is lost for good when the faults end
   World::Settings settings;

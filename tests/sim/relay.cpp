@@ -24,8 +24,8 @@ class Relay::Loop final : public relay::Host {
   Loop(Relay& relay, std::uint32_t index)
       : relay_(relay),
         index_(index),
-        shard_({index, relay.options_.loops, &relay.config_, wire::SipKey{1}}, *this, relay.disk_,
-               *relay.admission_, counters_) {}
+        shard_({index, relay.options_.loops, &relay.options_.config, wire::SipKey{1}}, *this,
+               relay.disk_, *relay.admission_, counters_) {}
 
   // One thing happens to the shard; the round may end at once, or with what comes next.
   template <class Event>
@@ -133,7 +133,6 @@ Relay::Relay(Agenda& agenda, std::chrono::milliseconds epoch, Options options, D
     : agenda_(agenda), epoch_(epoch), options_(options), draws_(draws) {
   draws_.fill(identity_.id.bytes);
   identity_.generation = 1;
-  start();
 }
 
 Relay::~Relay() = default;
@@ -230,8 +229,8 @@ void Relay::start() {
   ++life_;
   committing_ = false;
   waiting_.clear();
-  admission_ =
-      std::make_unique<relay::policy::AddressAdmission>(config_, relay::policy::AddressSet{});
+  admission_ = std::make_unique<relay::policy::AddressAdmission>(options_.config,
+                                                                 relay::policy::AddressSet{});
   for (std::uint32_t i = 0; i < options_.loops; ++i) {
     loops_.push_back(std::make_unique<Loop>(*this, i));
   }
@@ -245,6 +244,11 @@ void Relay::start() {
 void Relay::crash() {
   if (!up()) return;
   ++crashes_;
+  end_life();
+}
+
+void Relay::end_life() {
+  expired_ = expired();
   ++life_;
   crash_at_.reset();
   // The peers' ends of the connections notice by themselves.
@@ -260,7 +264,7 @@ void Relay::shut_down() {
   const std::uint64_t life = life_;
   while (life == life_ && !idle() && agenda_.step(until)) {
   }
-  if (life == life_) crash();
+  if (life == life_) end_life();
 }
 
 void Relay::wipe() {
@@ -309,6 +313,12 @@ Relay::Count Relay::recounted() const {
     sum.envelopes += envelopes;
     sum.bytes += bytes;
   }
+  return sum;
+}
+
+std::uint64_t Relay::expired() const {
+  std::uint64_t sum = expired_;
+  for (const auto& loop : loops_) sum += loop->counters().expired_total.get();
   return sum;
 }
 

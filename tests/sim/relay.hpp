@@ -35,9 +35,11 @@ class Relay {
     bool limits_rates = false;  // as for connections from afar
     Agenda::Time commit_min = std::chrono::microseconds{300};
     Agenda::Time commit_max = std::chrono::milliseconds{8};
+    relay::Config config = {};  // the operator's limits
   };
   using ConnectionId = std::uint64_t;
 
+  // It is down until start().
   Relay(Agenda& agenda, std::chrono::milliseconds epoch, Options options, Draws draws);
   ~Relay();
   Relay(const Relay&) = delete;
@@ -55,6 +57,7 @@ class Relay {
   void crash();      // connections end; what was not committed is lost
   void shut_down();  // as the daemon on SIGTERM: what is staged goes to the disk first
   void start();
+  void set_config(const relay::Config& config) { options_.config = config; }  // of the next start
   // The next commit is the last thing that happens, or the last that does not.
   enum class Moment : std::uint8_t { before_commit, after_commit };
   void crash_at_next_commit(std::optional<Moment> moment) { crash_at_ = moment; }
@@ -80,6 +83,7 @@ class Relay {
   };
   [[nodiscard]] Count counted() const;
   [[nodiscard]] Count recounted() const;
+  [[nodiscard]] std::uint64_t expired() const;
   [[nodiscard]] bool idle() const;  // nothing is staged, gathering or under way
 
  private:
@@ -90,14 +94,14 @@ class Relay {
   void in(Agenda::Time delay, Agenda::Action action);  // unless the relay has crashed by then
   void commit_soon();
   void commit();
+  void end_life();
   void forget_connections();
   void tick();
 
   Agenda& agenda_;
   const std::chrono::milliseconds epoch_;  // the wall clock at the beginning of the world
-  const Options options_;
+  Options options_;
   Draws draws_;
-  relay::Config config_;
   test::MemoryRecords disk_;
   relay::Host::StoreIdentity identity_;
   std::uint64_t quarantined_ = 0;
@@ -105,6 +109,7 @@ class Relay {
 
   std::uint64_t life_ = 0;  // a crash or a stop begins the next
   std::uint64_t crashes_ = 0;
+  std::uint64_t expired_ = 0;  // in earlier lives
   std::optional<Moment> crash_at_;
   std::unique_ptr<relay::policy::AddressAdmission> admission_;
   std::vector<std::unique_ptr<Loop>> loops_;

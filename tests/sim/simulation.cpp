@@ -43,13 +43,18 @@ Simulation::Simulation(const Start& start, const Plan& plan, bool verbose)
     : plan_(plan),
       world_(start.world, plan.seed, plan.settings),
       watch_(
-          world_, world_.draws.split(), [this](const std::string& what) { tell(what); },
+          world_, world_.draws.split(),
+          [this](const std::string& what) {
+            if (what.starts_with("the relay ")) ++met_["lies of the relay"];
+            tell(what);
+          },
           [this](const std::string& what) { wrong(what); }) {
   watch_.set_verbose(verbose);
   watch_.set_lying(plan.lies);
   world_.wiretap = &watch_;
   world_.on_back = [this](Home& home) {
     tell(home.name() + " is back");
+    ++met_["returns of a device"];
     for (Person& person : people_) {
       if (person.home == home.name()) send_unsure(person);
     }
@@ -76,6 +81,7 @@ bool Simulation::run() {
   play();
   if (fine()) end_faults();
   if (fine()) judge();
+  met_["crashes of the relay"] += world_.relay.crashes();
   return fine();
 }
 
@@ -87,6 +93,7 @@ void Simulation::play() {
     pass(step.when - passed);
     passed = step.when;
     if (!fine()) return;
+    ++met_[acts()[step.act].name];
     (this->*acts()[step.act].play)(step);
     take_events();
   }
@@ -98,17 +105,20 @@ void Simulation::pass(milliseconds time) {
   while (fine() && world_.agenda.step(until)) {
   }
   take_events();
-  if (world_.relay.counted() != world_.relay.recounted()) {
-    wrong("the relay's counters are not what is in its mailboxes");
-  }
+  wrong(wrong_relay());
 }
 
 void Simulation::end_faults() {
   tell("the faults end");
   watch_.set_lying(false);
-  if (!world_.relay.up()) world_.relay.start();
   world_.relay.set_full(false);
   world_.relay.crash_at_next_commit(std::nullopt);
+  if (plan_
+          .tight) {  // the operator is generous again; else what is stuck must come loose by itself
+    world_.relay.shut_down();
+    world_.relay.set_config({});
+  }
+  if (!world_.relay.up()) world_.relay.start();
   needs_traffic_ = needs_traffic_ || watch_.taken() > 0;
   for (std::size_t i = 0; i < people_.size(); ++i) {
     Home& home = world_.home(people_[i].home);
@@ -185,40 +195,54 @@ void Simulation::look_at(Person& person) {
       const Wrote* const wrote = ledger_.find(event->message);
       if (wrote == nullptr || rank(event->status) < rank(Status::delivered)) continue;
       const Person& to = people_[wrote->to];
-      bool there = stored(to.home, wrote->id).has_value();
-      for (const auto& lost : to.lost) there = there || stored(lost, wrote->id).has_value();
+      bool there = is_stored(to.home, wrote->id);
+      for (const auto& lost : to.lost) there = there || is_stored(lost, wrote->id);
       if (!there) wrong(wrote->text + " is said to be delivered, and is not there");
     }
   }
 }
 
-// What is on the disk of a device, whether its client lives or not.
-std::optional<Message> Simulation::stored(const std::string& home, const MessageId& id) {
+// What is on the disk of a device, whether its client lives or not. What has been found once is
+// there for good; every judgement that reads whole histories would miss it.
+bool Simulation::is_stored(const std::string& home, const MessageId& id) {
+  if (stored_.contains({home, id})) return true;
   const auto txn = world_.home(home).look().read();
   assert(txn);
-  const auto message = core::reads::message(core::View(*txn), id);
-  return message ? std::optional(*message) : std::nullopt;
+  const auto found = core::reads::message(core::View(*txn), id);
+  if (found) stored_.emplace(home, id);
+  return found.ok();
 }
 
-std::vector<Message> Simulation::shown(const std::string& home, const UserId& peer) {
-  std::vector<Message> all;
-  const auto txn = world_.home(home).look().read();
+// In the order in which the app shows them; read anew only when something was committed.
+const std::vector<Message>& Simulation::shown(const std::string& home, const UserId& peer) {
+  Home& device = world_.home(home);
+  Shown& known = shown_[{home, peer}];
+  if (known.commits == device.disk().commits && known.life == device.life()) return known.messages;
+  known = {device.disk().commits, device.life(), {}};
+  const auto txn = device.look().read();
   assert(txn);
   const core::View view(*txn);
   const auto conversation = core::reads::conversation_of(view, peer.hex());
-  if (!conversation) return all;
+  if (!conversation) return known.messages;
   PageRequest page{.limit = 1'000};
   for (bool end = false; !end;) {
     auto got = core::reads::messages(view, *conversation, page);
     if (!got) {
       wrong(home + " does not show its messages: " + got.error().message);
-      return all;
+      break;
     }
-    all.insert(all.end(), got->items.begin(), got->items.end());
+    known.messages.insert(known.messages.end(), got->items.begin(), got->items.end());
     page.cursor = got->cursor;
     end = got->end;
   }
-  return all;
+  return known.messages;
+}
+
+std::optional<Status> Simulation::status_of(const Wrote& wrote) {
+  const auto txn = world_.home(wrote.home).look().read();
+  assert(txn);
+  const auto status = core::reads::status(core::View(*txn), wrote.id);
+  return status ? std::optional(status->status) : std::nullopt;
 }
 
 std::size_t Simulation::person_of(const UserId& user) const {

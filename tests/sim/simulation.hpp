@@ -54,6 +54,8 @@ class Simulation {
   [[nodiscard]] std::uint64_t hash() const { return watch_.hash(); }
   [[nodiscard]] std::chrono::milliseconds passed() const;
   [[nodiscard]] std::uint64_t steps() const { return world_.agenda.steps(); }
+  // How often what has happened: acts, crashes, lies.
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& met() const { return met_; }
 
   // The table of acts: each row is a name, how many percent of the plans have it, how often there.
   struct Act {
@@ -89,6 +91,7 @@ class Simulation {
   void roll_back_relay(const Step& step);
   void wipe_relay(const Step& step);
   void storm(const Step& step);
+  void claim_one_name(const Step& step);
 
   // ---- simulation.cpp
   void play();
@@ -103,8 +106,9 @@ class Simulation {
   void send(Person& person, std::size_t to, const std::string& text);
   void send_unsure(Person& person);
   void look(Person& person, std::size_t from);
-  [[nodiscard]] std::vector<Message> shown(const std::string& home, const UserId& peer);
-  [[nodiscard]] std::optional<Message> stored(const std::string& home, const MessageId& id);
+  [[nodiscard]] const std::vector<Message>& shown(const std::string& home, const UserId& peer);
+  [[nodiscard]] bool is_stored(const std::string& home, const MessageId& id);
+  [[nodiscard]] std::optional<Status> status_of(const Wrote& wrote);  // as its device says
   [[nodiscard]] std::size_t person_of(const UserId& user) const;
 
   // ---- verdict.cpp
@@ -112,9 +116,11 @@ class Simulation {
   void come_to_rest();
   void round_trip(bool hours);
   [[nodiscard]] std::string why_unsettled();
+  [[nodiscard]] std::string wrong_relay();
   [[nodiscard]] std::string wrong_statuses();
   [[nodiscard]] std::string wrong_waiting();
   [[nodiscard]] std::string wrong_last_words();
+  [[nodiscard]] std::string wrong_names();
   [[nodiscard]] std::string wrong_now();
   [[nodiscard]] std::string wrong_at_rest();
   [[nodiscard]] std::string wrong_between(std::size_t by, std::size_t to);
@@ -131,11 +137,19 @@ class Simulation {
   std::vector<Person> people_;
   std::set<std::pair<std::size_t, std::size_t>> pairs_;     // who has written to whom
   std::map<std::string, std::map<EventKind, int>> events_;  // by home
+  std::vector<std::string> rivals_;  // homes, two by two, who have claimed one name
   std::optional<Relay::Saved> saved_;
   std::optional<std::size_t> silent_;  // whose phone is lost for good
   bool wiped_ = false;
   bool needs_traffic_ = false;  // something happened that only later messages bring to light
   bool forgot_ = false;         // the relay may have lost what it had accepted
+  struct Shown {
+    std::uint64_t commits = 0, life = 0;  // of the disk when it was read
+    std::vector<Message> messages;
+  };
+  std::map<std::pair<std::string, UserId>, Shown> shown_;
+  std::set<std::pair<std::string, MessageId>> stored_;
+  std::map<std::string, std::uint64_t> met_;
   std::string problem_;
   std::string story_;
 };

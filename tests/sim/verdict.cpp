@@ -44,6 +44,8 @@ void Simulation::judge() {
     if (fine()) pass(1min);
   }
   come_to_rest();
+  if (world_.relay.expired() > 0) needs_traffic_ = true;
+  if (fine()) wrong(wrong_names());
   if (fine()) wrong(wrong_last_words());
   if (fine() && !needs_traffic_) wrong(wrong_waiting());
   std::string problem = "never tried";
@@ -109,6 +111,21 @@ bool Simulation::has_talked(std::size_t one, std::size_t other) const {
   return pairs_.contains({one, other}) || pairs_.contains({other, one});
 }
 
+// At any time: the relay counts right, and keeps no request twice.
+std::string Simulation::wrong_relay() {
+  if (world_.relay.counted() != world_.relay.recounted()) {
+    return "the relay's counters are not what is in its mailboxes";
+  }
+  std::set<std::pair<wire::DeviceId, relay::store::RequestTag>> kept;
+  for (const auto& [position, entry] : world_.relay.disk().log()) {
+    if (entry.damaged) continue;  // as good as gone: a retry may take its place
+    if (!kept.emplace(entry.device, entry.request).second) {
+      return "the relay keeps one request twice";
+    }
+  }
+  return {};
+}
+
 // At any time: nobody is told of a delivery that was none.
 std::string Simulation::wrong_statuses() {
   for (std::size_t by = 0; by < people_.size(); ++by) {
@@ -157,10 +174,10 @@ std::string Simulation::wrong_waiting() {
   for (const Wrote& wrote : ledger_.all()) {
     const Person& writer = people_[wrote.by];
     if (wrote.home != writer.home || is_silent(writer) || is_silent(people_[wrote.to])) continue;
-    const auto message = stored(writer.home, wrote.id);
-    if (!message) return wrote.text + " is not in its writer's history";
-    if (wiped_ && message->status == Status::failed) continue;
-    if (rank(message->status) < rank(Status::delivered)) {
+    const auto status = status_of(wrote);
+    if (!status) return wrote.text + " is not in its writer's history";
+    if (wiped_ && *status == Status::failed) continue;
+    if (rank(*status) < rank(Status::delivered)) {
       return wrote.text + " waits for further messages";
     }
   }
@@ -172,10 +189,30 @@ std::string Simulation::wrong_last_words() {
   if (!silent_ || needs_traffic_ || forgot_) return {};
   for (const Wrote& wrote : ledger_.all()) {
     if (wrote.by != *silent_) continue;
-    const auto message = stored(people_[*silent_].home, wrote.id);
-    if (!message) return wrote.text + " is not in its writer's history";
-    if (rank(message->status) < rank(Status::sent)) continue;
-    if (!stored(people_[wrote.to].home, wrote.id)) return wrote.text + " was accepted, and is lost";
+    const auto status = status_of(wrote);
+    if (!status) return wrote.text + " is not in its writer's history";
+    if (rank(*status) < rank(Status::sent)) continue;
+    if (!is_stored(people_[wrote.to].home, wrote.id)) {
+      return wrote.text + " was accepted, and is lost";
+    }
+  }
+  return {};
+}
+
+// P9: of two who claim one name one gets it, and the other is told.
+std::string Simulation::wrong_names() {
+  for (std::size_t i = 0; i < rivals_.size(); i += 2) {
+    int winners = 0;
+    for (std::size_t j = i; j < i + 2; ++j) {
+      Client& rival = world_.client(rivals_[j]);
+      if (!rival.account().registered) return rivals_[j] + " has not been registered";
+      while (const auto event = rival.next_event()) ++events_[rivals_[j]][event->kind];
+      const bool told = events_[rivals_[j]][EventKind::name_taken] > 0;
+      const bool won = !rival.account().name.empty();
+      if (won == told) return rivals_[j] + (won ? " has the name, and hears no" : " is not told");
+      winners += won ? 1 : 0;
+    }
+    if (winners != 1) return std::to_string(winners) + " have the name of " + rivals_[i];
   }
   return {};
 }

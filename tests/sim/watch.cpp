@@ -54,7 +54,9 @@ void Watch::note(Home& home, bool up, wire::ByteView frame, const std::string& w
   const auto now = static_cast<std::uint64_t>(world_.agenda.now().count());
   const std::array<std::uint64_t, 4> words{hash_, now, up ? 1u : 0u, hash_of(frame)};
   hash_ = hash_of({reinterpret_cast<const std::uint8_t*>(words.data()), sizeof words});
-  if (verbose_) tell_((up ? "  " + home.name() + " > " : "  " + home.name() + " < ") + what);
+  const bool idle = what == "Ping" || what == "Done";
+  if (verbose_ && !idle)
+    tell_((up ? "  " + home.name() + " > " : "  " + home.name() + " < ") + what);
 }
 
 // ---- What devices send --------------------------------------------------------------------------
@@ -71,14 +73,17 @@ bool Watch::on_up(Home& home, wire::ByteView frame) {
   if (const auto* enlist = std::get_if<wire::Register>(&request->body)) {
     seen.device = enlist->device;
   }
-  if (const auto* ack = std::get_if<wire::Ack>(&request->body)) acknowledge(home, *ack);
+  if (const auto* ack = std::get_if<wire::Ack>(&request->body))
+    acknowledge(home, request->id, *ack);
   const auto* const submit = std::get_if<wire::Submit>(&request->body);
   if (submit == nullptr) return true;
   Submitted& known = seen.submits[request->id];
   known.request = submit->request_id;
   known.envelopes.clear();
   for (const auto& recipient : submit->recipients) {
-    known.envelopes.emplace_back(recipient.device, hash_of(submit->bodies[recipient.body]));
+    const Hash envelope = hash_of(submit->bodies[recipient.body]);
+    known.envelopes.emplace_back(recipient.device, envelope);
+    requests_[{recipient.device, envelope}] = submit->request_id;
   }
   if (!lying_ || !draws_.chance(6)) return true;
   // *Accepted*, and nobody will ever hear of it.
@@ -90,12 +95,18 @@ bool Watch::on_up(Home& home, wire::ByteView frame) {
   return false;
 }
 
-void Watch::acknowledge(Home& home, const wire::Ack& ack) {
+void Watch::acknowledge(Home& home, std::uint32_t request, const wire::Ack& ack) {
   Seen& seen = seen_[home.name()];
-  for (const auto& [number, envelope] : seen.delivered) {
+  auto& envelopes = seen.acks[request];
+  envelopes.clear();
+  std::erase_if(seen.delivered, [&](const auto& one) {
+    const auto& [number, envelope] = one;
     const bool listed = std::ranges::find(ack.numbers, number) != ack.numbers.end();
-    if (number <= ack.upto || listed) seen.acknowledged.insert(envelope);
-  }
+    if (number > ack.upto && !listed) return false;
+    seen.acknowledged.insert(envelope);
+    envelopes.push_back(envelope);
+    return true;
+  });
 }
 
 // ---- What the relay sends -----------------------------------------------------------------------
@@ -111,8 +122,10 @@ std::vector<wire::Bytes> Watch::on_down(Home& home, wire::Bytes frame) {
   if (const auto* reply = std::get_if<wire::Submitted>(&parsed->body)) {
     on_submitted(home, parsed->request, *reply);
   }
+  if (std::holds_alternative<wire::Done>(parsed->body)) on_done(home, parsed->request);
   if (std::holds_alternative<wire::Welcome>(parsed->body)) {  // numbers begin anew
     seen_[home.name()].delivered.clear();
+    seen_[home.name()].acks.clear();
   }
   if (const auto* deliver = std::get_if<wire::Deliver>(&parsed->body)) {
     seen_[home.name()].delivered[deliver->number] = hash_of(deliver->envelope);
@@ -140,6 +153,24 @@ void Watch::on_submitted(Home& home, std::uint32_t request, const wire::Submitte
     if (there || world_.relay.disk().holds(device, submit.request)) continue;
     wrong_("the relay says accepted to " + home.name() +
            ", and has the envelope neither on its disk nor from the device that it has it");
+  }
+}
+
+// P4: gone after ack. A retry that came after a restart may have brought it back, which the device
+// will not show twice; so only of relays that have never crashed.
+void Watch::on_done(Home& home, std::uint32_t request) {
+  Seen& seen = seen_[home.name()];
+  const auto acked = seen.acks.extract(request);
+  if (!acked || lying_ || world_.relay.crashes() > 0) return;
+  for (const Hash envelope : acked.mapped()) {
+    const auto known = requests_.find({seen.device, envelope});
+    if (known == requests_.end()) continue;  // from before this world began
+    // Refused after it was pushed, sent again, and pushed again: that one is still to be acked.
+    const bool again = std::ranges::any_of(seen.delivered,
+                                           [&](const auto& one) { return one.second == envelope; });
+    if (again) continue;
+    if (!world_.relay.disk().holds(seen.device, known->second)) continue;
+    wrong_("the relay confirms an ack of " + home.name() + ", and still has the envelope");
   }
 }
 

@@ -43,7 +43,8 @@ class Watch final : public Wiretap {
   [[nodiscard]] std::vector<wire::Bytes> lie(Home& home, wire::Bytes frame,
                                              const wire::RelayFrame& parsed);
   void forge_ack(Home& home, std::uint32_t number);
-  void acknowledge(Home& home, const wire::Ack& ack);
+  void acknowledge(Home& home, std::uint32_t request, const wire::Ack& ack);
+  void on_done(Home& home, std::uint32_t request);
 
   World& world_;
   Draws draws_;
@@ -56,12 +57,14 @@ class Watch final : public Wiretap {
 
   struct Seen {  // of one home
     wire::DeviceId device;
-    std::map<std::uint32_t, Submitted> submits;  // by request of the connection
-    std::map<std::uint32_t, Hash> delivered;     // by number of the connection
+    std::map<std::uint32_t, Submitted> submits;       // by request of the connection
+    std::map<std::uint32_t, Hash> delivered;          // by number of the connection
+    std::map<std::uint32_t, std::vector<Hash>> acks;  // by request of the connection
     std::set<Hash> acknowledged;
     std::optional<wire::Bytes> held_back;  // a frame that the next one overtakes
     std::vector<wire::Bytes> earlier;
   };
+  std::map<std::pair<wire::DeviceId, Hash>, wire::RequestId> requests_;
   std::map<std::string, Seen> seen_;  // by the name of the home: the same order in every run
 };
 

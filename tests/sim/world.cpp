@@ -27,7 +27,9 @@ T must(Result<T> result, const std::string& what) {
 
 }  // namespace
 
-World::World(std::uint64_t seed, const Settings& chosen) : World(seed, chosen, kEpoch) {}
+World::World(std::uint64_t seed, const Settings& chosen) : World(seed, chosen, kEpoch) {
+  relay.start();
+}
 
 World::World(std::uint64_t seed, const Settings& chosen, milliseconds began)
     : draws(seed),
@@ -51,7 +53,6 @@ World::Snapshot World::snapshot() const {
 
 World::World(const Snapshot& from, std::uint64_t seed, const Settings& chosen)
     : World(seed, chosen, from.epoch) {
-  relay.crash();
   relay.put_back(from.relay);
   relay.start();
   for (const auto& state : from.homes) home(state.name).put_back(state);
@@ -94,7 +95,8 @@ Client& World::client(const std::string& name) {
 }
 
 void World::crash(Home& home, bool relay_notices, milliseconds down) {
-  const auto strike = [this, &home, relay_notices, down] {
+  const auto strike = [this, &home, relay_notices, down, alive = home.life()] {
+    if (alive != home.life()) return;  // it has crashed meanwhile
     home.lose_power(relay_notices);
     agenda.in(down, [this, &home, life = home.life()] {
       if (life == home.life() && home.down()) bring_back(home);
@@ -107,11 +109,19 @@ void World::crash(Home& home, bool relay_notices, milliseconds down) {
 void World::bring_back(Home& home) {
   const auto found = clients_.find(home.name());
   if (found == clients_.end()) return;
-  if (home.waiting()) {  // its own call is further up the stack
-    return agenda.in(1s, [this, &home] { bring_back(home); });
+  const auto try_again = [this, &home](milliseconds delay) {
+    agenda.in(delay, [this, &home] {
+      if (home.down()) bring_back(home);
+    });
+  };
+  if (home.waiting()) return try_again(1s);  // its own call is further up the stack
+  auto opened = Client::open(options(home.name()));
+  if (!opened && opened.error().code == ErrorCode::disk_full) {
+    home.lose_power(true);  // a program that ends where it began
+    return try_again(10s);
   }
   // The reference that the world's user holds stays good.
-  found->second = must(Client::open(options(home.name())), "open " + home.name() + " again");
+  found->second = must(std::move(opened), "open " + home.name() + " again");
   if (home.was_linked()) must(found->second.connect(), "connect " + home.name() + " again");
   if (on_back) on_back(home);
 }

@@ -41,6 +41,7 @@ class World {
   // Everything not committed is gone; a client that the world keeps is back `down` later, connected
   // if it was.
   void crash(Home& home, bool relay_notices, std::chrono::milliseconds down);
+  void bring_back(Home& home);  // now
 
   // ---- Time
   void run(std::chrono::milliseconds time) { agenda.run_until(agenda.now() + time); }
@@ -61,7 +62,6 @@ class World {
 
  private:
   World(std::uint64_t seed, const Settings& settings, std::chrono::milliseconds epoch);
-  void bring_back(Home& home);
 
   std::string address_;
   std::map<std::string, std::unique_ptr<Home>> homes_;
