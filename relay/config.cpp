@@ -17,7 +17,6 @@
 #include <sstream>
 #include <variant>
 
-#include "relay/limits.hpp"
 #include "relay/nearest.hpp"
 #include "relay/policy/address_set.hpp"
 #include "relay/quantity.hpp"
@@ -388,27 +387,6 @@ std::string range_text(const Setting& setting) {
 }
 
 }  // namespace
-
-wire::Limits Config::wire_limits() const {
-  return {
-      .frame_size_max = static_cast<std::uint32_t>(wire::kFrameSizeMax),
-      .envelope_size_max = envelope_size_max,
-      .text_size_max = text_size_max,
-      .media_size_max = media_size_max,
-      .group_members_max = group_members_max,
-      .devices_max = devices_max,
-      .ttl_default_s = ttl_default_s,
-      .ttl_max_s = ttl_max_s,
-      .mailbox_envelopes_max = mailbox_envelopes_max,
-      .mailbox_bytes_max = mailbox_bytes_max,
-      .window_envelopes = window_envelopes,
-      .window_bytes = window_bytes,
-      .submits_in_flight_max = submits_in_flight_max,
-      .submits_per_s = submits_per_s,
-      .submits_burst = submits_burst,
-      .one_time_keys_max = kOneTimeKeysMax,
-  };
-}
 
 tl::expected<Config, std::vector<ConfigFault>> read_config(const std::filesystem::path& file) {
   const auto text = read_text_file(file);

@@ -1,5 +1,5 @@
-"""What `meson install` installs is enough for an app: its example and the readme's ten lines are
-built elsewhere, with pkg-config alone, and chat."""
+"""What `meson install` installs is enough for an app: its examples and the readme's ten lines are
+built elsewhere, with pkg-config alone, and chat, or pass."""
 
 import os
 import pty
@@ -19,8 +19,9 @@ SOURCE = Path(os.environ["GODWIT_SOURCE"])
 SANITIZE = os.environ["GODWIT_SANITIZE"]
 
 
-def ten_lines():
-    return re.search(r"```cpp\n(.*?)```", (SOURCE / "client-sdk/README.md").read_text(), re.S)[1]
+def programs_of_the_readme():
+    """The ten lines, and the test of an app."""
+    return re.findall(r"```cpp\n(.*?)```", (SOURCE / "client-sdk/README.md").read_text(), re.S)
 
 
 class InstallTest(unittest.TestCase):
@@ -37,25 +38,24 @@ class InstallTest(unittest.TestCase):
         )
         (package,) = root.rglob("godwit.pc")
         cls.installed = sorted(one.name for one in root.rglob("*") if one.is_file())
-        flags = subprocess.run(
-            ["pkg-config", "--cflags", "--libs", "godwit"],
-            env=os.environ | {"PKG_CONFIG_PATH": package.parent, "PKG_CONFIG_SYSROOT_DIR": root},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        cls.flags = shlex.split(flags.stdout)
-        if SANITIZE != "none":
-            cls.flags.append("-fsanitize=" + SANITIZE)
+        cls.pkg_config = {"PKG_CONFIG_PATH": package.parent, "PKG_CONFIG_SYSROOT_DIR": root}
         cls.relay = Relay()
         cls.addClassCleanup(cls.relay.close)
         cls.bob = Person(cls.place / "bob")
         cls.bob.json("init", "--relay", cls.relay.address, "--name", "bob")
 
-    def compile(self, name, source):
+    def compile(self, name, source, package="godwit"):
+        flags = subprocess.run(
+            ["pkg-config", "--cflags", "--libs", package],
+            env=os.environ | self.pkg_config,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        sanitize = [] if SANITIZE == "none" else ["-fsanitize=" + SANITIZE]
         (self.place / f"{name}.cpp").write_text(source)
         subprocess.run(
-            [os.environ["CXX_COMMAND"], f"{name}.cpp", *self.flags, "-o", name],
+            [os.environ["CXX_COMMAND"], f"{name}.cpp", *shlex.split(flags), *sanitize, "-o", name],
             cwd=self.place,
             check=True,
         )
@@ -97,9 +97,10 @@ class InstallTest(unittest.TestCase):
                 return lines
         self.fail(f"it ended before the answer came: {lines}")
 
-    def test_only_the_library_the_public_headers_and_the_package_are_installed(self):
+    def test_only_the_libraries_the_public_headers_and_the_packages_are_installed(self):
         headers = [one.name for one in (SOURCE / "client-sdk/include/godwit").iterdir()]
-        self.assertEqual(self.installed, sorted([*headers, "godwit.pc", "libgodwit.a"]))
+        packages = ["godwit.pc", "godwit-testing.pc", "libgodwit.a", "libgodwit-testing.a"]
+        self.assertEqual(self.installed, sorted([*headers, *packages]))
 
     def test_the_example_sends_and_receives(self):
         source = (SOURCE / "client-sdk/examples/send_receive.cpp").read_text()
@@ -109,9 +110,16 @@ class InstallTest(unittest.TestCase):
         self.assertEqual(lines[-1], "bob: an answer")
 
     def test_the_ten_lines_of_the_readme_send_and_receive(self):
-        lines = self.chat(self.compile("ten", ten_lines()), "ten")
+        lines = self.chat(self.compile("ten", programs_of_the_readme()[0]), "ten")
         self.assertIn("hello from ten", lines)
         self.assertEqual(lines[-1], "an answer")
+
+    def test_the_test_of_the_readme_is_the_example_and_passes(self):
+        source = (SOURCE / "client-sdk/examples/offline_week_test.cpp").read_text()
+        self.assertLess(len(source.splitlines()), 30)
+        self.assertEqual(programs_of_the_readme()[1:], [source])
+        program = self.compile("offline_week", source, "godwit-testing")
+        subprocess.run([program], cwd=self.place, check=True)
 
 
 if __name__ == "__main__":

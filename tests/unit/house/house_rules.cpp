@@ -25,6 +25,17 @@ bool is_product(std::string_view path) {
   return under(path, {"relay/", "schema/", "client-sdk/", "tools/"});
 }
 
+bool is_installed(std::string_view path) {
+  return under(path, {"relay/", "schema/", "client-sdk/"});
+}
+
+// A Client, down to the interface that stands for its machine.
+bool is_client(std::string_view path) {
+  return under(path,
+               {"client-sdk/src/client.", "client-sdk/src/engine.", "client-sdk/src/event_queue.",
+                "client-sdk/src/platform.", "client-sdk/src/speaker."});
+}
+
 bool is_codec(std::string_view path) {
   return path.starts_with("schema/wire/codec_") || path == "schema/wire/messages.cpp" ||
          path == "schema/wire/payload_codec.cpp";
@@ -62,10 +73,7 @@ constexpr std::array kRules{
          [](View name) {
            return under(name, {"relay/", "client-sdk/"});
          }},
-    Rule{"what is installed knows no test and no tool",
-         [](View file) {
-           return under(file, {"relay/", "schema/", "client-sdk/"});
-         },
+    Rule{"what is installed knows no test and no tool", is_installed,
          [](View name) {
            return under(name, {"tests/", "tools/", "doctest/"});
          }},
@@ -106,6 +114,10 @@ constexpr std::array kRules{
          [](View name) {
            return under(name,
                         {"schema/net/", "client-sdk/src/connection.", "client-sdk/src/engine."});
+         }},
+    Rule{"a client knows its machine through the platform alone", is_client,
+         [](View name) {
+           return under(name, {"schema/net/", "client-sdk/src/connection."});
          }},
     Rule{"the device's store knows nothing of the client around it",
          [](View file) { return file.starts_with("client-sdk/src/store/"); },
