@@ -16,9 +16,7 @@ constexpr milliseconds kBoot = std::chrono::hours{1};  // what a steady clock sh
 }  // namespace
 
 Home::Home(World& world, std::string name, Draws draws)
-    : world_(world), name_(std::move(name)), draws_(draws) {
-  draws_.fill(key_.bytes);
-}
+    : world_(world), name_(std::move(name)), draws_(draws) {}
 
 // ---- Platform -----------------------------------------------------------------------------------
 
@@ -84,7 +82,18 @@ store::Result<store::Database> Home::database(const crypto::Random& random) {
   open_ = open;
   auto backend = std::make_unique<test::MemoryBackend>(
       disk_, [this, open](std::uint64_t commit) { return may_commit(commit); });
-  return store::Database::over(std::move(backend), random, key_);
+  return keys().beside(std::move(backend), random);
+}
+
+const store::Database& Home::keys() {
+  if (!keys_) {
+    wire::SecretKey key;
+    draws_.fill(key.bytes);
+    auto made = store::Database::over(nullptr, {}, key);
+    assert(made);
+    keys_ = std::make_shared<const store::Database>(*std::move(made));
+  }
+  return *keys_;
 }
 
 bool Home::may_commit(std::uint64_t commit) {
@@ -140,18 +149,15 @@ Agenda::Time Home::latency() {
 
 const store::Database& Home::look() {
   if (!look_ || look_->first != disk_.life) {
-    // Its keys follow from the home's; it draws nothing, since it writes nothing.
-    auto opened = store::Database::over(
-        std::make_unique<test::MemoryBackend>(disk_), [](std::span<std::uint8_t>) {}, key_);
-    assert(opened);
-    look_.emplace(disk_.life, *std::move(opened));
+    auto backend = std::make_unique<test::MemoryBackend>(disk_);
+    look_.emplace(disk_.life, keys().beside(std::move(backend), {}));  // it writes nothing
   }
   return look_->second;
 }
 
 void Home::put_back(const State& state) {
   disk_ = state.disk;
-  key_ = state.key;
+  keys_ = state.keys;
 }
 
 }  // namespace godwit::sim

@@ -59,14 +59,15 @@ class Home {
   struct State {
     std::string name;
     test::MemoryBackend::Disk disk;  // tables are shared until one of the worlds writes to them
-    wire::SecretKey key;
+    std::shared_ptr<const store::Database> keys;
   };
-  [[nodiscard]] State save() const { return {name_, disk_, key_}; }
+  [[nodiscard]] State save() const { return {name_, disk_, keys_}; }
   void put_back(const State& state);
   [[nodiscard]] test::MemoryBackend::Disk& disk() { return disk_; }
 
  private:
   class Process;
+  [[nodiscard]] const store::Database& keys();
   [[nodiscard]] store::Result<store::Database> database(const crypto::Random& random);
   [[nodiscard]] bool may_commit(std::uint64_t commit);
 
@@ -74,7 +75,7 @@ class Home {
   const std::string name_;
   Draws draws_;
   test::MemoryBackend::Disk disk_;
-  wire::SecretKey key_;
+  std::shared_ptr<const store::Database> keys_;  // a database for its keys' sake, over no disk
   std::optional<std::pair<std::uint64_t, store::Database>> look_;  // of which life
   std::weak_ptr<int> open_;  // alive while a client has the disk open
   std::chrono::milliseconds ahead_{};

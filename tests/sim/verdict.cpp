@@ -54,8 +54,8 @@ void Simulation::judge() {
     if (fine()) problem = wrong_now();
   }
   wrong(problem);
-  if (!fine()) return;
-  // From here on nothing may go wrong any more.
+  if (!fine() || !needs_traffic_) return;
+  // What took several trips to come right stays so.
   const auto unread = [this] {
     int sum = 0;
     for (const Person& person : people_) {

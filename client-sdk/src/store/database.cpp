@@ -34,8 +34,8 @@ constexpr std::size_t kResealBatch = 256;  // records held in memory at once
 
 // What transactions use of their database.
 struct Shared {
-  Shared(const wire::SecretKey& dek, crypto::Random source)
-      : names(dek, kTableNames), random(std::move(source)) {}
+  Shared(std::shared_ptr<const crypto::NameKeys> keys, crypto::Random source)
+      : names(std::move(keys)), random(std::move(source)) {}
 
   // Keeps in mind that the disk failed.
   [[nodiscard]] Result<void> noted(const Result<void>& result) {
@@ -43,7 +43,7 @@ struct Shared {
     return result;
   }
 
-  crypto::NameKeys names;
+  std::shared_ptr<const crypto::NameKeys> names;
   crypto::Random random;
   std::atomic<bool> failed{false};
 };
@@ -95,7 +95,7 @@ std::string describe(StoreError error) {
 
 struct ReadTxn::State {
   [[nodiscard]] RecordKey key_of(Table table, ByteView name, ByteView suffix) const {
-    return {shared->names.hash(index_of(table), name), suffix};
+    return {shared->names->hash(index_of(table), name), suffix};
   }
 
   Shared* shared;
@@ -133,7 +133,7 @@ Result<bool> ReadTxn::contains(Table table, ByteView name, ByteView suffix) cons
 
 Result<void> ReadTxn::scan(Table table, ByteView name, ByteView from, Order order,
                            const Visit& visit, std::size_t skip) const {
-  const auto hash = state_->shared->names.hash(index_of(table), name);
+  const auto hash = state_->shared->names->hash(index_of(table), name);
   const bool from_the_end = order == Order::descending && from.empty();
   const RecordKey first = from_the_end ? RecordKey::last_of(hash) : RecordKey(hash, from);
   Opened opened;
@@ -195,11 +195,16 @@ struct Database::State {
     publish_keyring();
   }
   State(std::unique_ptr<Backend> opened, const crypto::Random& random, const wire::SecretKey& dek)
-      : shared(dek, random),
+      : shared(std::make_shared<const crypto::NameKeys>(dek, kTableNames), random),
         lasting(std::make_shared<const RecordKeys>(dek, kLastingKid, kTableNames)),
         backend(std::move(opened)),
         keys(std::make_shared<const KeySet>(lasting, RecordKeys(dek, kFirstSessionKid, kTableNames),
                                             std::nullopt)) {}
+  State(std::unique_ptr<Backend> opened, const crypto::Random& random, const State& like)
+      : shared(like.shared.names, random),
+        lasting(like.lasting),
+        backend(std::move(opened)),
+        keys(like.keys) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
@@ -357,6 +362,11 @@ Result<Database> Database::over(std::unique_ptr<Backend> backend, const crypto::
                                 const wire::SecretKey& key) {
   wire::init_crypto();
   return Database(std::make_unique<State>(std::move(backend), random, key));
+}
+
+Database Database::beside(std::unique_ptr<Backend> backend, const crypto::Random& random) const {
+  assert(!state_->directory);
+  return Database(std::make_unique<State>(std::move(backend), random, *state_));
 }
 
 Result<ReadTxn> Database::read() const {

@@ -135,6 +135,11 @@ class Database {
                                              const crypto::Random& random,
                                              const wire::SecretKey& key);
 
+  // The same over another backend, with the keys of this one, which over() has made: deriving them
+  // is most of what opening costs.
+  [[nodiscard]] Database beside(std::unique_ptr<Backend> backend,
+                                const crypto::Random& random) const;
+
   [[nodiscard]] Result<ReadTxn> read() const;
   [[nodiscard]] Result<WriteTxn> write();
 
