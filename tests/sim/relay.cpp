@@ -153,6 +153,7 @@ void Relay::in(Agenda::Time delay, Agenda::Action action) {
 std::optional<Relay::ConnectionId> Relay::connect(const wire::Key& transport,
                                                   std::shared_ptr<Peer> peer) {
   if (!up()) return std::nullopt;
+  ++frames_;
   const ConnectionId id = next_connection_++;
   auto connection = std::make_unique<Connection>();
   connection->id = id;
@@ -286,10 +287,11 @@ void Relay::set_full(bool full) {
   disk_.set_room(!full);
 }
 
-// Once a second while there is traffic, and more rarely when there is none: so an idle week is
-// cheap, and nothing is missed that has a deadline.
+// Once a second, and more rarely when nothing has happened for longer than a login may take: so an
+// idle week is cheap. Only expiry, and the end of a silent session, come a little later then.
 void Relay::tick() {
-  const bool quiet = std::exchange(frames_at_tick_, frames_) == frames_;
+  if (std::exchange(ticked_at_, frames_) != frames_) quiet_since_ = agenda_.now();
+  const bool quiet = agenda_.now() - quiet_since_ > 2 * relay::kLoginDeadline;
   tick_interval_ = quiet ? std::min<std::chrono::seconds>(tick_interval_ * 2, 16s) : 1s;
   for (auto& loop : loops_) loop->run([&](relay::Shard& shard) { shard.on_tick(now()); });
   in(tick_interval_, [this] { tick(); });

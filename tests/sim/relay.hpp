@@ -116,7 +116,8 @@ class Relay {
   std::vector<std::pair<std::uint32_t, std::unique_ptr<relay::store::Batch>>> waiting_;
   bool committing_ = false;
   std::chrono::seconds tick_interval_{1};
-  std::uint64_t frames_ = 0, frames_at_tick_ = 0;
+  std::uint64_t frames_ = 0, ticked_at_ = 0;  // frames and connections, now and at the last tick
+  Agenda::Time quiet_since_{};
 
   std::unordered_map<ConnectionId, std::unique_ptr<Connection>> connections_;
   ConnectionId next_connection_ = 1;

@@ -14,6 +14,8 @@ void Login::start(Round& round) {
   link_ = {};
   caught_up_ = false;
   attempts_ = 0;
+  replaced_ = false;
+  began_ = round.now.steady;
   if (account_.record.registered) {
     log_in(round);
   } else {
@@ -197,6 +199,11 @@ void Login::on_closing(Round& round, const wire::Closing& closing) {
   const std::string reason = "the relay closed: " + std::string(wire::name_of(closing.code));
   switch (closing.code) {
     case ErrorCode::replaced:
+      if (overtaken(round)) {
+        replaced_ = true;
+        close("an earlier connection of this device ended this one", kAfterOvertaken);
+        return;
+      }
       give_up(round, EventKind::replaced,
               "this device logged in elsewhere: a copy of this home is in use");
       return;
@@ -212,6 +219,12 @@ void Login::on_closing(Round& round, const wire::Closing& closing) {
   }
 }
 
+// What was sent over a connection that has been given up may arrive after what was sent over the
+// next. Once in a row: of two copies of a home that push each other out, one is to be told.
+bool Login::overtaken(const Round& round) const {
+  return earlier_ && round.now.steady - *earlier_ < kLoginLateMax;
+}
+
 void Login::close(std::string reason, milliseconds retry_after) {
   link_.close = true;
   link_.retry_after = std::min(retry_after, kRetryAfterMax);
@@ -225,6 +238,7 @@ void Login::give_up(Round& round, EventKind kind, std::string reason) {
 }
 
 void Login::on_disconnected(Round& round) {
+  earlier_ = replaced_ ? std::nullopt : std::exchange(began_, std::nullopt);
   if (link_.logged_in) round.tell(EventKind::offline, {}, link_.reason);
   link_.logged_in = false;
   link_.close = false;

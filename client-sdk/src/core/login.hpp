@@ -41,6 +41,8 @@ class Login {
   // False: the connection is to end, since the relay sends us round in a circle.
   [[nodiscard]] bool may_try();
   void give_up(Round& round, EventKind kind, std::string reason);
+  // This login was ended by one of an earlier connection of ours, which came late.
+  [[nodiscard]] bool overtaken(const Round& round) const;
   // Ours, valid, and the one we have or a later one; else that is told, and nothing.
   [[nodiscard]] std::optional<wire::DeviceList> own_list(Round& round,
                                                          const wire::SignedListView& list) const;
@@ -53,7 +55,10 @@ class Login {
   HybridClock& clock_;
   Core::Link link_;
   bool caught_up_ = false;
-  int attempts_ = 0;  // Logins and Registers of this connection
+  int attempts_ = 0;                     // Logins and Registers of this connection
+  std::optional<milliseconds> began_;    // this connection; steady clock
+  std::optional<milliseconds> earlier_;  // the one before, unless it was itself replaced
+  bool replaced_ = false;                // this connection was
 };
 
 }  // namespace godwit::core

@@ -103,6 +103,40 @@ TEST_SUITE("client-sdk/src/core") {
     }
   }
 
+  TEST_CASE("a login of an earlier connection that comes late costs a reconnect, and only one") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    const auto reconnect = [&] {
+      alice.disconnect();
+      alice.connect();
+      world.settle();
+      REQUIRE(alice.core->link().logged_in);
+    };
+    const auto replace = [&] {
+      const wire::RelayFrame frame{0, wire::Closing{wire::ErrorCode::replaced, 0}};
+      alice.round([&](core::Core& core) { core.on_frame(frame, world.now()); });
+    };
+    reconnect();
+    replace();
+    CHECK(alice.count(EventKind::replaced) == 0);
+    world.pass(2s);
+    world.settle();
+    REQUIRE(alice.core->link().logged_in);
+    SUBCASE("twice in a row it is another device") {
+      replace();
+      CHECK(alice.core->link().give_up);
+      CHECK(alice.count(EventKind::replaced) == 1);
+    }
+    SUBCASE("long after the reconnect it is another device") {
+      reconnect();
+      world.pass(3min);
+      world.settle();
+      replace();
+      CHECK(alice.core->link().give_up);
+      CHECK(alice.count(EventKind::replaced) == 1);
+    }
+  }
+
   TEST_CASE("a name that is taken at registration costs the name only, and another can be had") {
     World world;
     SimDevice& first = world.add("alice");
