@@ -165,9 +165,14 @@ void Watch::on_done(Home& home, std::uint32_t request) {
   for (const Hash envelope : acked.mapped()) {
     const auto known = requests_.find({seen.device, envelope});
     if (known == requests_.end()) continue;  // from before this world began
-    // Refused after it was pushed, sent again, and pushed again: that one is still to be acked.
-    const bool again = std::ranges::any_of(seen.delivered,
-                                           [&](const auto& one) { return one.second == envelope; });
+    // Refused after it was pushed, sent again, and pushed again under another number: that one is
+    // still to be acknowledged, or its ack to be confirmed.
+    const bool again =
+        std::ranges::any_of(seen.delivered,
+                            [&](const auto& one) { return one.second == envelope; }) ||
+        std::ranges::any_of(seen.acks, [&](const auto& one) {
+          return std::ranges::find(one.second, envelope) != one.second.end();
+        });
     if (again) continue;
     if (!world_.relay.disk().holds(seen.device, known->second)) continue;
     wrong_("the relay confirms an ack of " + home.name() + ", and still has the envelope");
