@@ -48,16 +48,19 @@ void report(Starts& starts, const Plan& plan, const std::string& problem) {
   (void)simulation.run();
   std::printf("with %zu of %zu steps: %s\n", shorter.steps.size(), plan.steps.size(),
               simulation.problem().c_str());
+  std::string numbers;
   for (const Step& step : shorter.steps) {
     std::printf("  at %lld ms: %s\n", static_cast<long long>(step.when.count()),
                 describe(step).c_str());
+    numbers += (numbers.empty() ? "" : ",") + std::to_string(step.number);
   }
   constexpr std::size_t kStoryMax = 6'000;  // its end is what matters
   const std::string& story = simulation.story();
   std::printf("%s%s\n", story.size() > kStoryMax ? "...\n" : "",
               story.substr(story.size() > kStoryMax ? story.size() - kStoryMax : 0).c_str());
-  std::printf("play it again: sim --seed %llu --story\n",
-              static_cast<unsigned long long>(plan.seed));
+  std::printf("play it again: sim --seed %llu --story, or with --only %s\n\n",
+              static_cast<unsigned long long>(plan.seed),
+              numbers.empty() ? "none" : numbers.c_str());
 }
 
 void play(Starts& starts, std::uint64_t seed, Sum& sum) {
@@ -74,8 +77,14 @@ void play(Starts& starts, std::uint64_t seed, Sum& sum) {
   std::fflush(stdout);
 }
 
-int tell(Starts& starts, std::uint64_t seed) {
-  const Plan plan = plan_of(seed);
+// `only`: the numbers of the steps to keep; "none" for no step at all; empty for all.
+int tell(Starts& starts, std::uint64_t seed, const std::vector<std::string>& only) {
+  Plan plan = plan_of(seed);
+  if (!only.empty()) {
+    std::erase_if(plan.steps, [&](const Step& step) {
+      return std::ranges::find(only, std::to_string(step.number)) == only.end();
+    });
+  }
   Simulation simulation(starts.of(plan), plan, true);
   const bool fine = simulation.run();
   std::printf("%s%s\ntrace %016llx\n", simulation.story().c_str(),
@@ -94,17 +103,20 @@ int main(int argc, char** argv) {
   double minutes = 0;
   bool story = false;
   std::string list;
+  std::vector<std::string> only;
   app.add_option("--from", first, "the first seed")->capture_default_str();
   app.add_option("--to", last, "the last seed")->capture_default_str();
   app.add_option("--seed", one, "this seed only");
   app.add_flag("--story", story, "with --seed: tells everything that happens");
+  app.add_option("--only", only, "with --story: these steps of the plan only, by their numbers")
+      ->delimiter(',');
   app.add_option("--list", list, "the seeds that begin the lines of this file, before the others");
   app.add_option("--minutes", minutes, "stops after so many, whatever is left");
   app.add_option("--failures-max", failures_max, "stops after so many")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   Starts starts;
-  if (one != 0 && story) return tell(starts, one);
+  if (one != 0 && story) return tell(starts, one, only);
   if (one != 0) first = last = one;
   Sum sum;
   const double began = cpu_seconds();

@@ -91,6 +91,7 @@ Plan plan_of(std::uint64_t seed) {
     plan.steps.push_back(step);
   }
   std::ranges::stable_sort(plan.steps, {}, &Step::when);
+  for (std::size_t i = 0; i < plan.steps.size(); ++i) plan.steps[i].number = i;
   return plan;
 }
 

@@ -10,6 +10,7 @@
 namespace godwit::sim {
 
 struct Step {
+  std::size_t number = 0;  // its place in the plan as it was drawn
   std::chrono::milliseconds when{};
   std::size_t act = 0;     // its row in the table of acts
   std::size_t who = 0;     // a person

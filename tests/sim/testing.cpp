@@ -33,7 +33,6 @@ struct World::State final : sim::Wiretap {
       misuse("there is no home \"" + name + "\"; add() or home() make one");
     return world.home(name);
   }
-  [[nodiscard]] bool quiet();
 
   bool on_up(sim::Home& home, wire::ByteView bytes) override;
   std::vector<wire::Bytes> on_down(sim::Home& home, wire::Bytes bytes) override;
@@ -82,23 +81,8 @@ void World::run(milliseconds time) {
   state_->world.run(time);
 }
 
-bool World::State::quiet() {
-  if (world.frames_under_way > 0 || (world.relay.up() && !world.relay.idle())) return false;
-  for (const std::string& name : names) {
-    const sim::Home& home = world.home(name);
-    if (!world.keeps(name) || home.is_cut()) continue;
-    if (home.down() || home.dying() || home.busy()) return false;
-    if (home.linked() && !world.client(name).wait_settled(0ms)) return false;
-  }
-  return world.frames_under_way == 0;
-}
-
 bool World::settle(milliseconds most) {
-  const auto until = state_->world.agenda.now() + most;
-  while (!state_->quiet()) {
-    if (!state_->world.agenda.step(until)) return state_->quiet();
-  }
-  return true;
+  return state_->world.settle(most);
 }
 
 Time World::now() const {

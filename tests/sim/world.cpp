@@ -135,7 +135,10 @@ milliseconds World::wall() const {
 bool World::quiet() {
   if (frames_under_way > 0 || (relay.up() && !relay.idle())) return false;
   for (auto& [name, client] : clients_) {
-    if (home(name).linked() && !client.wait_settled(0ms)) return false;
+    const Home& device = home(name);
+    if (device.is_cut()) continue;
+    if (device.down() || device.dying() || device.busy()) return false;
+    if (device.linked() && !client.wait_settled(0ms)) return false;
   }
   return frames_under_way == 0;
 }

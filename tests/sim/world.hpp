@@ -45,7 +45,9 @@ class World {
 
   // ---- Time
   void run(std::chrono::milliseconds time) { agenda.run_until(agenda.now() + time); }
-  [[nodiscard]] bool quiet();  // nothing is under way, every connected client is settled
+  // Nothing is under way, and every client of the world's that has a network, and wants it, is
+  // settled.
+  [[nodiscard]] bool quiet();
   [[nodiscard]] bool settle(std::chrono::milliseconds most);
   [[nodiscard]] std::chrono::milliseconds wall() const;
 

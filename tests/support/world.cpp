@@ -322,15 +322,6 @@ void World::take_from_relay() {
   }
 }
 
-void World::forge_ack(SimDevice& device, std::uint32_t number) {
-  constexpr std::uint32_t kNobodysRequest = 0xffff'fff0;  // so that the answer means nothing
-  wire::Encoder encoder;
-  wire::Ack ack;
-  ack.numbers = {number};
-  const wire::ByteView frame = encoder.encode(wire::Request{kNobodysRequest, std::move(ack)});
-  device.to_relay.emplace_front(frame.begin(), frame.end());
-}
-
 bool World::deliver_to_relay(SimDevice& device) {
   if (device.to_relay.empty() || !device.session) return false;
   const Aligned frame(device.to_relay.front());
@@ -357,17 +348,6 @@ bool World::deliver_to_device(SimDevice& device) {
     close_session(device);
   }
   return true;
-}
-
-bool World::move_one(std::mt19937_64& draws) {
-  std::vector<std::pair<SimDevice*, bool>> can;
-  for (auto& device : devices) {
-    if (!device.to_relay.empty()) can.emplace_back(&device, true);
-    if (!device.to_device.empty()) can.emplace_back(&device, false);
-  }
-  if (can.empty()) return false;
-  const auto& [device, up] = can[draws() % can.size()];
-  return up ? deliver_to_relay(*device) : deliver_to_device(*device);
 }
 
 void World::settle() {

@@ -93,8 +93,6 @@ class World {
   // Frames move until nothing does; timers of the next `ms` milliseconds too.
   void settle();
   void pass(std::chrono::milliseconds time);
-  // The relay believes that `device` has acknowledged this delivery of its session.
-  void forge_ack(SimDevice& device, std::uint32_t number);
   void run(std::chrono::milliseconds time) {  // settles, in steps of a second
     for (; time.count() > 0; time -= std::chrono::seconds{1}) {
       settle();
@@ -102,8 +100,6 @@ class World {
     }
     settle();
   }
-  // Moves at most one frame of one device, as the draws will. False: nothing to move.
-  bool move_one(std::mt19937_64& draws);
 
   void restart_relay();  // what was not committed is lost
   void wipe_relay();     // another store, empty
@@ -134,7 +130,6 @@ class World {
   [[nodiscard]] relay::Now relay_now() const;
   bool deliver_to_relay(SimDevice& device);
   bool deliver_to_device(SimDevice& device);
-  bool pump_devices();
 
   class Ends;
   relay::Config config_;
