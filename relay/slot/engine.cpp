@@ -13,10 +13,15 @@ std::uint32_t ms(std::chrono::milliseconds value) {
   return static_cast<std::uint32_t>(value.count());
 }
 
+// What senders hear who still wait when their envelope's time is up: it was never safe anywhere, so
+// not that it was accepted.
+constexpr ErrorCode kExpired = ErrorCode::busy;
+
 // What an envelope that was taken in and then dropped advises its senders.
 std::uint32_t retry_after_ms(ErrorCode code) {
   if (code == ErrorCode::store_full) return ms(kRetryStoreFull);
   if (code == ErrorCode::unknown_device) return ms(kRetryUnknownDevice);
+  if (code == ErrorCode::busy) return ms(kRetryBusy);
   return 0;
 }
 
@@ -159,7 +164,7 @@ void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
     for (const NodeIndex at : dead_) {
       if (mailboxes_.node(at).expires <= now.wall_s()) {
         counters_.expired_total.add();
-        drop(mailbox, at, ErrorCode::ok, effects);
+        drop(mailbox, at, kExpired, effects);
       } else {
         journal_.quarantine(mailboxes_.node(at).place);  // the operator can look at its bytes
         forget(mailbox, at);
@@ -297,7 +302,7 @@ void Engine::expire(Mailbox& mailbox, Now now, Effects& effects) {
       any = true;
       counters_.expired_total.add();
       deliver_.erased(mailbox, at);
-      drop(mailbox, at, ErrorCode::ok, effects);
+      drop(mailbox, at, kExpired, effects);
     }
     at = next;
   }

@@ -13,6 +13,11 @@ namespace {
 
 constexpr std::array<const char*, 5> kNames{"alice", "bob", "carol", "dave", "erin"};
 
+// What belongs into a story besides the frames.
+bool is_trouble(EventKind kind) {
+  return kind >= EventKind::list_refused && kind != EventKind::events_lost;
+}
+
 }  // namespace
 
 Start::Start(std::size_t people, bool strangers) {
@@ -186,6 +191,9 @@ void Simulation::look_at(Person& person) {
   const auto self = static_cast<std::size_t>(&person - people_.data());
   while (const auto event = client(person).next_event()) {
     ++events_[person.home][event->kind];
+    if (is_trouble(event->kind)) {
+      tell(person.home + ": " + std::string(to_string(event->kind)) + " " + event->detail);
+    }
     if (event->kind == EventKind::message_received) {
       const auto message = client(person).message(event->message);
       if (!message) continue;  // its disk fails just now

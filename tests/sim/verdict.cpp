@@ -55,7 +55,9 @@ void Simulation::judge() {
   }
   wrong(problem);
   if (!fine() || !needs_traffic_) return;
-  // What took several trips to come right stays so.
+  // What took several trips to come right stays so; once the last resets, which wait for an hour
+  // after the one before, are through.
+  round_trip(true);
   const auto unread = [this] {
     int sum = 0;
     for (const Person& person : people_) {

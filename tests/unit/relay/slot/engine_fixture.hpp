@@ -258,6 +258,7 @@ class EngineUnderTest {
   }
 
   // What was said since the last look.
+  void sweep() { engine->sweep(now, effects_); }
   [[nodiscard]] Lines said() {
     Lines lines;
     for (const Effect& effect : effects_) {

@@ -269,6 +269,20 @@ TEST_CASE("an envelope expires at its second: not before, and wherever it is") {
   CHECK(slot.engine->idle());
 }
 
+TEST_CASE("an envelope whose time is up before it is safe anywhere was not accepted") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.ttl_s = 10;
+  slot.enqueue(bob, 1);
+  REQUIRE(slot.flush());  // on its way to the disk when somebody turns the clock
+  slot.enqueue(bob, 2);   // and one that is still held
+  slot.pass(10s);
+  slot.sweep();
+  CHECK(slot.said() == Lines{"s9 submit 1: busy after 200", "s9 submit 2: busy after 200"});
+  CHECK(slot.counters->accepted_total.get() == 0);
+}
+
 TEST_CASE("a time to live counts from when the slot takes the envelope in, the shortest too") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);
