@@ -36,9 +36,9 @@ struct Attachment {
   std::chrono::microseconds ack_time{1'000};  // a running mean of this device's acks
   Steady held_until{};  // no later envelope goes to the disk before this: the order would change
 
-  // The journal's batch that removes what was acknowledged last; 0: no ack needed one. Until it is
-  // committed no ack of this session is done, or a cumulative one would promise too much.
-  std::uint64_t acks_in_batch = 0;
+  // The journal's batch that removes what left the mailbox last, acknowledged or expired; 0: none
+  // was needed. Until it is committed no ack of this session is done, or it would promise too much.
+  std::uint64_t gone_in_batch = 0;
 
   // Numbers first_number() .. next_number - 1, the oldest first.
   std::vector<InFlight> flight;

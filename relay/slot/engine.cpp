@@ -164,7 +164,7 @@ void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
     for (const NodeIndex at : dead_) {
       if (mailboxes_.node(at).expires <= now.wall_s()) {
         counters_.expired_total.add();
-        drop(mailbox, at, kExpired, effects);
+        take_out(mailbox, at, kExpired, effects);
       } else {
         journal_.quarantine(mailboxes_.node(at).place);  // the operator can look at its bytes
         forget(mailbox, at);
@@ -185,18 +185,14 @@ void Engine::on(const Origin& origin, Ack& operation, Now now, Effects& effects)
     effects.push_back(AnswerTo{origin, Simple{ErrorCode::bad_request, 0}});
     return;
   }
-  std::uint64_t& acks_in_batch = mailbox->attachment->acks_in_batch;
   for (const delivery::InFlight& one : done_) {
     counters_.acked_total.add();
     remember(one.request);
-    if (drop(*mailbox, one.node, ErrorCode::ok, effects)) {
-      counters_.elided_total.add();
-    } else {
-      acks_in_batch = journal_.gathering();
-    }
+    if (take_out(*mailbox, one.node, ErrorCode::ok, effects)) counters_.elided_total.add();
   }
   pump(*mailbox, now, effects);
-  answer(origin, Simple{}, !journal_.is_committed(acks_in_batch), effects);
+  const bool gone = journal_.is_committed(mailbox->attachment->gone_in_batch);
+  answer(origin, Simple{}, !gone, effects);
 }
 
 void Engine::forget(Mailbox& mailbox, NodeIndex at) {
@@ -221,6 +217,14 @@ bool Engine::drop(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& effec
   // It is on its way to the log; when it is there, committed() removes it again.
   staged.state = delivery::Staged::State::orphaned;
   return false;
+}
+
+bool Engine::take_out(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& effects) {
+  const bool never_written = drop(mailbox, at, code, effects);
+  if (!never_written && mailbox.attachment) {
+    mailbox.attachment->gone_in_batch = journal_.gathering();
+  }
+  return never_written;
 }
 
 void Engine::answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects) {
@@ -302,7 +306,7 @@ void Engine::expire(Mailbox& mailbox, Now now, Effects& effects) {
       any = true;
       counters_.expired_total.add();
       deliver_.erased(mailbox, at);
-      drop(mailbox, at, kExpired, effects);
+      take_out(mailbox, at, kExpired, effects);
     }
     at = next;
   }

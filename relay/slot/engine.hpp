@@ -102,6 +102,9 @@ class Engine {
   // it was acknowledged, the delivery is told first (deliver_.erased). True: the envelope was only
   // here, and nothing of it will be written.
   bool drop(Mailbox& mailbox, NodeIndex node, wire::ErrorCode code, Effects& effects);
+  // The same of what was acknowledged or has expired: no ack of the session is done before it is
+  // gone.
+  bool take_out(Mailbox& mailbox, NodeIndex node, wire::ErrorCode code, Effects& effects);
   void expire(Mailbox& mailbox, Now now, Effects& effects);
   void detach(Mailbox& mailbox);
   // Ends the device's session, when it has one.

@@ -72,6 +72,8 @@ TEST_CASE("caught up is sent when all of login time expires before anything is a
   slot.enqueue(bob, 3);
   CHECK(slot.said() == Lines{"s1 <- #2 m3"});
   slot.ack(1, bob, 1, {}, 5);  // of one that expired in flight
+  CHECK(slot.said().empty());
+  slot.commit();
   CHECK(slot.said() == Lines{"s1 ack 5: ok"});
 }
 

@@ -269,6 +269,23 @@ TEST_CASE("an envelope expires at its second: not before, and wherever it is") {
   CHECK(slot.engine->idle());
 }
 
+TEST_CASE("an ack of what has expired since it was delivered is done when the record is gone") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.ttl_s = 10;
+  slot.store(bob, 1);
+  slot.attach(1, bob);
+  CHECK(slot.said() == Lines{"s1 call 1: attached", "s1 <- #1 m1", "s1 caught_up"});
+  slot.pass(10s);
+  slot.sweep();
+  slot.ack(1, bob, 1, {}, 5);
+  CHECK(slot.said().empty());
+  slot.commit();
+  CHECK(slot.logged().empty());
+  CHECK(slot.said() == Lines{"s1 ack 5: ok"});
+}
+
 TEST_CASE("an envelope whose time is up before it is safe anywhere was not accepted") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);
