@@ -65,6 +65,9 @@ class MemoryRecords final : public relay::slot::Records {
   [[nodiscard]] std::size_t bodies() const { return bodies_.size(); }
   [[nodiscard]] const std::set<std::uint64_t>& quarantined() const { return quarantined_; }
   [[nodiscard]] bool holds(const wire::DeviceId& device, const wire::RequestId& request) const;
+  // The same, and not damaged: a relay that started now would deliver it.
+  [[nodiscard]] bool holds_sound(const wire::DeviceId& device,
+                                 const wire::RequestId& request) const;
   [[nodiscard]] std::uint64_t appended() const { return next_position_ - 1; }
 
  private:
