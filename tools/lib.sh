@@ -11,6 +11,7 @@ packages=(
   libcli11-dev
   libexpected-dev
   libflatbuffers-dev
+  libjs-chart.js
   liblmdb-dev
   libsodium-dev
   libspdlog-dev
@@ -46,7 +47,7 @@ print_needed() {
 This is not Debian 12, so nothing is installed by itself. Needed, with the oldest version tried:
   g++ 12 or clang 14, meson 1.0, ninja 1.11, pkg-config 1.8, flatc and FlatBuffers 2.0.8,
   libuv 1.44, libsodium 1.0.18, LMDB 0.9.24, doctest 2.4, toml++ 3.3, CLI11 2.1, spdlog 1.10,
-  tl::expected 1.0, nlohmann-json 3.11
+  tl::expected 1.0, nlohmann-json 3.11, Chart.js 3.9 (as Debian's libjs-chart.js puts it)
 When they are installed, say so: GODWIT_PACKAGES=ready, before this same command.
 END
 }

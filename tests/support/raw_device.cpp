@@ -222,10 +222,16 @@ void RawDevice::register_user(std::optional<std::string> name, Reply on_reply) {
 
 void RawDevice::submit(const Account& to, const wire::RequestId& request_id,
                        wire::ByteView envelope, Reply on_reply, std::uint32_t ttl_s) {
+  const wire::Recipient one{to.user, to.device, to.version, 0};
+  submit({&one, 1}, request_id, envelope, std::move(on_reply), ttl_s);
+}
+
+void RawDevice::submit(std::span<const wire::Recipient> to, const wire::RequestId& request_id,
+                       wire::ByteView envelope, Reply on_reply, std::uint32_t ttl_s) {
   auto& submit = std::get<wire::Submit>(fleet_.submit_.body);
   submit.request_id = request_id;
   submit.ttl_s = ttl_s;
-  submit.recipients.front() = {to.user, to.device, to.version, 0};
+  submit.recipients.assign(to.begin(), to.end());
   submit.bodies.front() = envelope;
   ask(fleet_.submit_, std::move(on_reply));
 }
@@ -264,7 +270,6 @@ void RawDevice::flush() {
 Fleet::Fleet(wire::RelayAddress relay) : relay_(std::move(relay)) {
   wire::init_crypto();
   wire::Submit submit;
-  submit.recipients.resize(1);
   submit.bodies.resize(1);
   submit_.body = std::move(submit);
   loop_.on_round_end([this] { flush_all(); });

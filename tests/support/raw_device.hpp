@@ -96,6 +96,9 @@ class RawDevice {
   void register_user(std::optional<std::string> name, Reply on_reply = {});
   void submit(const Account& to, const wire::RequestId& request_id, wire::ByteView envelope,
               Reply on_reply = {}, std::uint32_t ttl_s = 0);
+  // One body for several; ascending by device id.
+  void submit(std::span<const wire::Recipient> to, const wire::RequestId& request_id,
+              wire::ByteView envelope, Reply on_reply = {}, std::uint32_t ttl_s = 0);
   void ack(std::uint32_t upto, Reply on_reply = {});
 
   // Hostile: bytes as they are, past the channel and ahead of what waits for the round's end; or

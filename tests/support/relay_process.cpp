@@ -1,11 +1,10 @@
 // Happy path: `init` makes the directory -> the settings are written into its relay.toml -> `run`
 // is started with a pipe for its output -> it says `ready ADDRESS` -> the port that the system
 // chose is written into relay.toml, so that the next start has the same address.
-// Failure: a relay that ends before it is ready fails the test with its log. On a restart it is
+// Failure: a relay that ends before it is ready is a RelayFailure with its log. On a restart it is
 // tried again for a while: a socket of the test itself may have been given the port meanwhile.
 #include "tests/support/relay_process.hpp"
 
-#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -15,7 +14,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -24,6 +25,7 @@
 
 #include "relay/ops/admin.hpp"
 #include "schema/net/descriptor.hpp"
+#include "tests/support/process.hpp"
 
 namespace godwit::support {
 namespace {
@@ -81,16 +83,11 @@ std::string read_ready(int output) {
   }
 }
 
-// A line of /proc/PID/status, in bytes.
-std::uint64_t status_bytes(pid_t pid, std::string_view name) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(status, line);) {
-    if (!line.starts_with(name)) continue;
-    return std::stoull(line.substr(name.size())) * 1024;  // the kernel writes kB
-  }
-  FAIL("no " << name << " of process " << pid);
-  return 0;
+void need(bool holds, const std::string& why) {
+  if (!holds) throw RelayFailure(why);
 }
+
+std::string system_error() { return std::strerror(errno); }
 
 }  // namespace
 
@@ -98,7 +95,7 @@ std::uint64_t status_bytes(pid_t pid, std::string_view name) {
 
 TempDirectory::TempDirectory() {
   auto name = (std::filesystem::temp_directory_path() / "godwit-test-XXXXXX").string();
-  REQUIRE(mkdtemp(name.data()) != nullptr);
+  need(mkdtemp(name.data()) != nullptr, "no temporary directory " + name + ": " + system_error());
   path_ = name;
 }
 
@@ -112,7 +109,7 @@ TempDirectory::~TempDirectory() {
 std::string with_setting(const std::string& toml, const std::string& name,
                          const std::string& value) {
   const auto dot = name.find('.');
-  REQUIRE(dot != std::string::npos);
+  need(dot != std::string::npos, name + " is no setting: section.key is one");
   const std::string header = "[" + name.substr(0, dot) + "]";
   const std::string key = name.substr(dot + 1);
   const std::string setting = key + " = " + value;
@@ -140,7 +137,7 @@ void RelayProcess::set(const std::string& name, const std::string& value) const 
   const std::string text = with_setting(content_of(config()), name, value);
   std::ofstream file(config(), std::ios::binary);
   file << text;
-  REQUIRE(file.flush().good());
+  need(file.flush().good(), "cannot write " + config().string());
 }
 
 // ---- Start and end ----------------------------------------------------------------------------
@@ -170,7 +167,7 @@ void RelayProcess::make_directory() {
                                      "127.0.0.1:0"};
   pid_ = spawn(std::move(arguments), nowhere.get());
   const int status = wait();
-  REQUIRE_MESSAGE(status == 0, "the directory was not made: " << log());
+  need(status == 0, "the relay's directory was not made: " + log());
   keeps_port_ = !options_.settings.contains("network.listen");
 }
 
@@ -188,7 +185,7 @@ pid_t RelayProcess::spawn(std::vector<std::string> arguments, int standard_outpu
   }
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
-  REQUIRE(child >= 0);
+  need(child >= 0, "fork: " + system_error());
   if (child > 0) return child;
   // A test that crashes takes its relay along; and so does one that crashed before this line.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -200,11 +197,11 @@ pid_t RelayProcess::spawn(std::vector<std::string> arguments, int standard_outpu
 }
 
 void RelayProcess::start() {
-  REQUIRE(pid_ == -1);
+  assert(pid_ == -1);
   const bool again = !address_.host_port.empty();
   const auto limit = steady_clock::now() + (again ? kRestartPatience : 0s);
   while (!try_start()) {
-    REQUIRE_MESSAGE(steady_clock::now() < limit, "the relay did not start: " << log());
+    need(steady_clock::now() < limit, "the relay did not start: " + log());
     std::this_thread::sleep_for(kRestartPause);
   }
   if (keeps_port_) set("network.listen", "[\"" + address_.host_port + "\"]");
@@ -212,7 +209,7 @@ void RelayProcess::start() {
 
 bool RelayProcess::try_start() {
   std::array<int, 2> ends{};
-  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  need(::pipe2(ends.data(), O_CLOEXEC) == 0, "pipe: " + system_error());
   const net::Descriptor read_end(ends[0]);
   {
     const net::Descriptor write_end(ends[1]);
@@ -236,7 +233,8 @@ bool RelayProcess::running() {
   if (pid_ == -1) return false;
   siginfo_t info{};
   // The status stays for stop().
-  REQUIRE(::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0);
+  need(::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0,
+       "waitid: " + system_error());
   return info.si_pid == 0;
 }
 
@@ -255,7 +253,7 @@ void RelayProcess::kill() {
 }
 
 int RelayProcess::stop() {
-  REQUIRE(pid_ != -1);
+  assert(pid_ != -1);
   ::kill(pid_, SIGTERM);
   return wait();
 }
@@ -264,16 +262,16 @@ int RelayProcess::stop() {
 
 relay::ops::Figures RelayProcess::status() const {
   const auto figures = relay::ops::ask_status(options_.directory);
-  REQUIRE_MESSAGE(figures.has_value(), figures.error());
+  if (!figures) throw RelayFailure(figures.error());
   return *figures;
 }
 
 std::uint64_t RelayProcess::resident_bytes() const {
-  return status_bytes(pid_, "VmRSS:");
+  return support::resident_bytes(pid_).value_or(0);
 }
 
 std::uint64_t RelayProcess::private_bytes() const {
-  return status_bytes(pid_, "RssAnon:");
+  return support::private_bytes(pid_).value_or(0);
 }
 
 std::size_t RelayProcess::descriptors() const {
@@ -282,17 +280,6 @@ std::size_t RelayProcess::descriptors() const {
                                                 std::filesystem::directory_iterator()));
 }
 
-double RelayProcess::cpu_seconds() const {
-  const auto stat = content_of("/proc/" + std::to_string(pid_) + "/stat");
-  // After the name, which may hold anything: state, then 10 fields, then utime and stime in ticks.
-  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  std::uint64_t user = 0;
-  std::uint64_t system = 0;
-  fields >> user >> system;
-  REQUIRE(fields.good());
-  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
+double RelayProcess::cpu_seconds() const { return support::cpu_seconds(pid_).value_or(0); }
 
 }  // namespace godwit::support

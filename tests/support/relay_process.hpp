@@ -1,4 +1,5 @@
-// support/relay_process: the real daemon, in a directory of its own, started and ended by tests.
+// support/relay_process: the real daemon, in a directory of its own, started and ended by a test or
+// by the load generator. What fails is thrown as a RelayFailure: a test fails with it.
 // Thread: one owner.
 #pragma once
 
@@ -7,6 +8,7 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,11 @@
 #include "schema/wire/address.hpp"
 
 namespace godwit::support {
+
+class RelayFailure : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 // A directory under the system's temporary one; removed with everything in it.
 class TempDirectory {
@@ -42,8 +49,7 @@ class RelayProcess {
     std::map<std::string, std::string> environment;
     bool quiet = true;  // stderr goes to DIR/log, else through
   };
-  // Starts it and waits for `ready`. Throws doctest's failure through REQUIRE when it does not come
-  // within 30 s.
+  // Starts it and waits for `ready`, at most 30 s.
   explicit RelayProcess(Options options);
   // GODWIT_RELAY, else the one of this build.
   [[nodiscard]] static std::string default_binary();

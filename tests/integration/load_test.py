@@ -1,0 +1,185 @@
+"""The load generator as a tester meets it: its verdict, its report, what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+from programs import Relay  # noqa: E402
+
+LOAD = os.environ["GODWIT_LOAD"]
+SHORT = ["--warm-up", "0.2", "--seconds", "1", "--settle", "20"]
+NO_FAULT = {"lost": 0, "duplicated": 0, "reordered": 0, "corrupted": 0, "refused": 0,
+            "unanswered": 0, "late": 0}
+
+
+def load(*options):
+    return subprocess.run([LOAD, "--quiet", *options], capture_output=True, text=True, timeout=120)
+
+
+class LoadTest(unittest.TestCase):
+    def passes(self, *options):
+        done = load("--own-relay", "--json", *SHORT, *options)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(report["verdict"], "PASS")
+        self.assertEqual(report["faults"], [])
+        self.assertEqual({name: report[name] for name in NO_FAULT}, NO_FAULT)
+        return report
+
+    def refuses(self, words, *options):
+        done = load(*options)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn(words, done.stderr)
+        self.assertEqual(done.stdout, "")
+
+    # ---- Scenarios ----
+
+    def test_pairs_that_are_online(self):
+        report = self.passes("--pairs", "10", "--window", "8")
+        self.assertEqual(report["connections"], 20)
+        self.assertEqual(report["accepted"], report["delivered"])
+        self.assertGreater(report["accepted_per_s"], 0)
+        self.assertGreater(report["p50_us"], 0)
+        self.assertLessEqual(report["p50_us"], report["p99_us"])
+        self.assertGreater(report["relay_rss_bytes"], 0)
+        self.assertNotEqual(report["relay_version"], "")
+
+    def test_an_open_loop_sends_what_is_due(self):
+        report = self.passes("--pairs", "10", "--rate", "500", "--warm-up", "0", "--messages", "40")
+        self.assertEqual(report["accepted"], 400)
+        self.assertLessEqual(report["accepted_per_s"], 550)
+
+    def test_recipients_that_come_back_drain_their_mailboxes(self):
+        report = self.passes("--scenario", "offline", "--pairs", "20", "--senders", "4",
+                             "--messages", "50", "--seconds", "30", "--drain-at-random")
+        self.assertEqual(report["accepted"], 1000)
+        self.assertEqual(report["delivered"], 1000)
+        self.assertEqual(report["connections"], 24)
+        self.assertGreater(report["drain_seconds"], 0)
+        self.assertGreater(report["relay_store_bytes"], 0)
+
+    def test_a_group(self):
+        report = self.passes("--scenario", "fanout", "--group", "20", "--messages", "5")
+        self.assertEqual(report["delivered"], 100)
+
+    def test_sessions_that_are_idle_and_sessions_that_come_and_go(self):
+        report = self.passes("--scenario", "idle", "--sessions", "40")
+        self.assertEqual(report["connections"], 42)
+        report = self.passes("--scenario", "churn", "--sessions", "20", "--churn", "30",
+                             "--rate", "100")
+        self.assertGreater(report["logins_per_s"], 10)
+
+    def test_everything_at_once(self):
+        report = self.passes("--scenario", "mixed", "--pairs", "20", "--rate", "300",
+                             "--sessions", "10", "--churn", "10", "--payload", "64-512:9,65536:1")
+        self.assertGreater(report["delivered"], 0)
+
+    def test_the_whole_sdk(self):
+        report = self.passes("--e2ee", "--pairs", "2", "--window", "4")
+        self.assertEqual(report["accepted"], report["delivered"])
+        self.assertGreater(report["delivered"], 0)
+
+    def test_a_relay_that_is_killed_loses_nothing(self):
+        report = self.passes("--chaos", "kill:0.4s", "--seconds", "1.5", "--pairs", "10",
+                             "--window", "4")
+        self.assertGreater(report["disconnects"], 0)
+
+    def test_a_file_is_a_scenario(self):
+        with tempfile.TemporaryDirectory(prefix="godwit-test-") as directory:
+            file = Path(directory) / "monday.toml"
+            file.write_text('base = "fanout"\ngroup = 5\nmessages = 3\n[relay]\n'
+                            '"network.loops" = 1\n')
+            report = self.passes("--scenario", str(file))
+            self.assertEqual(report["scenario"], "monday")
+            self.assertEqual(report["delivered"], 15)
+            file.write_text("pairs = 3\ngruop = 5\n")
+            self.refuses('line 2: there is no setting "gruop"; did you mean "group"?',
+                         "--own-relay", "--scenario", str(file))
+
+    # ---- The verdict ----
+
+    def test_refusals_fail_the_verdict_unless_they_are_allowed(self):
+        full = ["--own-relay", "--json", *SHORT, "--scenario", "offline", "--pairs", "1",
+                "--senders", "1", "--messages", "30", "--relay-set",
+                "limits.mailbox_envelopes_max=10"]
+        done = load(*full)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(report["verdict"], "FAIL")
+        self.assertGreater(report["refused"], 0)
+        self.assertRegex(report["faults"][0], r"^\d+ refused by the relay$")
+        self.assertEqual(load(*full, "--refused-max", "30").returncode, 0)
+
+    def test_what_is_late_fails_the_verdict(self):
+        done = load("--own-relay", *SHORT, "--pairs", "50", "--window", "64", "--late-ms", "1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("late: delivered after more than the time that was set", done.stdout)
+
+    def test_the_page_is_written(self):
+        with tempfile.TemporaryDirectory(prefix="godwit-test-") as directory:
+            page = Path(directory) / "report.html"
+            self.passes("--pairs", "2", "--html", str(page))
+            self.assertIn("PASS", page.read_text())
+
+    def test_an_interrupt_ends_the_run_with_a_report(self):
+        run = subprocess.Popen([LOAD, "--own-relay", "--json", "--quiet", "--seconds", "60",
+                                "--pairs", "5"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+        time.sleep(2)
+        run.send_signal(signal.SIGINT)
+        output, errors = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 0, errors)
+        report = json.loads(output.splitlines()[-1])
+        self.assertTrue(report["interrupted"])
+        self.assertGreater(report["delivered"], 0)
+
+    # ---- Somebody's relay ----
+
+    def test_a_relay_that_runs_already(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        for _ in range(2):  # accounts of two runs do not meet
+            done = load("--relay", relay.address, "--json", *SHORT, "--pairs", "3")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = json.loads(done.stdout.splitlines()[-1])
+            self.assertEqual(report["verdict"], "PASS")
+            self.assertIsNone(report["relay_rss_bytes"])
+
+    def test_a_relay_elsewhere_is_not_loaded_unasked(self):
+        key = "A" * 43
+        self.refuses("is not this machine", "--relay", f"godwit://{key}@192.0.2.1:7700")
+
+    def test_a_relay_that_is_not_there_fails_the_verdict(self):
+        relay = Relay()
+        address = relay.address
+        relay.close()
+        done = load("--relay", address, "--pairs", "1")
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("2 of 2 devices could not log in: nobody listens there", done.stdout)
+
+    # ---- Wrong usage ----
+
+    def test_wrong_usage_is_told_in_a_sentence(self):
+        self.refuses("say which relay", "--pairs", "3")
+        self.refuses("godwit://", "--relay", "127.0.0.1:7700")
+        self.refuses('"many" does not fit pairs', "--own-relay", "--pairs", "many")
+        self.refuses("no scenario and no file", "--own-relay", "--scenario", "onlin")
+        self.refuses("kill:5s", "--own-relay", "--chaos", "kill")
+        self.refuses("it has to be --own-relay", "--relay", "godwit://k@127.0.0.1:1", "--chaos",
+                     "kill:1s")
+        self.refuses("cannot write", "--own-relay", "--html", "/nowhere/report.html")
+        self.refuses("section.key=VALUE", "--own-relay", "--relay-set", "loops=1")
+        self.assertEqual(load("--pears", "3").returncode, 2)
+        self.assertEqual(load("--help").returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,155 @@
+#include "tools/load/scenario.hpp"
+
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "tools/load/body.hpp"
+
+namespace godwit::load {
+namespace {
+
+std::string why(const tl::expected<Scenario, std::string>& scenario) {
+  return scenario ? "" : scenario.error();
+}
+
+std::string refusal(const std::string& key, const std::string& value) {
+  Scenario scenario;
+  const auto done = set(scenario, key, value);
+  return done ? "" : done.error();
+}
+
+}  // namespace
+
+TEST_SUITE("tools/load/scenario") {
+  TEST_CASE("every preset fits together, and no other name is one") {
+    for (const auto name : preset_names()) {
+      const auto scenario = preset(name);
+      REQUIRE(scenario.has_value());
+      CHECK(scenario->name == name);
+      CHECK(check(*scenario).has_value());
+    }
+    CHECK(!preset("onlin").has_value());
+  }
+
+  TEST_CASE("a file is a preset with changes") {
+    const auto scenario = parse_scenario(R"(
+      base = "offline"
+      name = "Monday"
+      pairs = 7
+      payload = "64-128:3,4096:1"
+      seconds = 2.5
+      drain_at_random = true
+      [relay]
+      "network.loops" = 1
+      "limits.ttl_default" = "2 days"
+    )",
+                                         "file");
+    REQUIRE(why(scenario) == "");
+    CHECK(scenario->name == "Monday");
+    CHECK(scenario->pairs == 7);
+    CHECK(scenario->away == 1);
+    CHECK(scenario->seconds == 2.5);
+    CHECK(scenario->drain_at_random);
+    REQUIRE(scenario->payload.size() == 2);
+    CHECK(scenario->payload[0].to == 128);
+    CHECK(scenario->payload[1].from == 4'096);
+    std::map<std::string, std::string> settings(scenario->relay_settings.begin(),
+                                                scenario->relay_settings.end());
+    CHECK(settings["network.loops"] == "1");
+    CHECK((settings["limits.ttl_default"] == "\"2 days\"" ||
+           settings["limits.ttl_default"] == "'2 days'"));
+  }
+
+  TEST_CASE("a fault of a file is told with its line, and a near miss with what was meant") {
+    CHECK(why(parse_scenario("pairs = 3\nwindov = 4\n", "f")) ==
+          "line 2: there is no setting \"windov\"; did you mean \"window\"?");
+    CHECK(why(parse_scenario("\npairs = \"many\"", "f")) ==
+          "line 2: \"many\" does not fit pairs: it must be a number, at most 1000000");
+    CHECK(why(parse_scenario("base = \"sometimes\"", "f")).find("sometimes") != std::string::npos);
+    CHECK(why(parse_scenario("pairs = = 3", "f")).starts_with("line 1: "));
+  }
+
+  TEST_CASE("values that do not fit are refused") {
+    CHECK(refusal("pairs", "-1") != "");
+    CHECK(refusal("group", "0") != "");
+    CHECK(refusal("group", "1025") != "");
+    CHECK(refusal("window", "12x") != "");
+    CHECK(refusal("away", "1.5") != "");
+    CHECK(refusal("e2ee", "yes") != "");
+    CHECK(refusal("payload", "64-") != "");
+    CHECK(refusal("payload", "64:0") != "");
+    CHECK(refusal("seconds", "nan") != "");
+    CHECK(refusal("payload", "64-128:3,4096") == "");
+  }
+
+  TEST_CASE("what does not fit together is refused") {
+    const auto wrong = [](auto change) {
+      Scenario scenario;
+      change(scenario);
+      return !check(scenario).has_value();
+    };
+    CHECK(wrong([](Scenario& s) { s.pairs = 0; }));
+    CHECK(wrong([](Scenario& s) { s.churn = 5; }));
+    CHECK(wrong([](Scenario& s) { s.senders = 101; }));
+    CHECK(wrong([](Scenario& s) { s.away = 1; }));  // for ever
+    CHECK(wrong([](Scenario& s) { s.payload = {{16, 16, 1}}; }));
+    CHECK(wrong([](Scenario& s) { s.payload = {{300, 200, 1}}; }));
+    CHECK(wrong([](Scenario& s) { s.sessions = kDevicesMax; }));
+    CHECK(!wrong([](Scenario& s) { s.away = 1, s.messages = 1; }));
+  }
+
+  TEST_CASE("what settings_of() writes, set() reads") {
+    Scenario scenario = *preset("mixed");
+    Scenario again;
+    for (const auto& [key, value] : settings_of(scenario)) {
+      INFO(key, " = ", value);
+      CHECK(set(again, key, value).has_value());
+    }
+    CHECK(settings_of(again) == settings_of(scenario));
+  }
+
+  TEST_CASE("sizes keep to their ranges and weights, and are the same each time") {
+    Scenario scenario;
+    scenario.payload = {{64, 128, 3}, {4'096, 4'096, 1}};
+    int small = 0;
+    constexpr int kDraws = 4'000;
+    for (std::uint64_t i = 0; i < kDraws; ++i) {
+      const auto size = size_of(scenario, 3, i);
+      CHECK(size == size_of(scenario, 3, i));
+      const bool in_small = size >= 64 && size <= 128;
+      REQUIRE((in_small || size == 4'096));
+      small += in_small ? 1 : 0;
+    }
+    CHECK(small > kDraws * 7 / 10);
+    CHECK(small < kDraws * 8 / 10);
+  }
+}
+
+TEST_SUITE("tools/load/body") {
+  TEST_CASE("every changed byte shows, and every changed length") {
+    Bodies bodies(77);
+    const BodyName name{77, 5, 123'456'789'012};
+    const auto made = bodies.make(name.flow, name.number, 200);
+    wire::Bytes body(made.begin(), made.end());
+    const auto said = Bodies::name_of(body);
+    REQUIRE(said.has_value());
+    CHECK(said->flow == name.flow);
+    CHECK(said->number == name.number);
+    CHECK(bodies.intact(body, *said, 200));
+    for (std::size_t i = 0; i < body.size(); ++i) {
+      body[i] ^= 1;
+      const auto changed = Bodies::name_of(body);
+      CHECK(!bodies.intact(body, name, 200));
+      // Under the name that it then has, too.
+      CHECK(!bodies.intact(body, *changed, 200));
+      body[i] ^= 1;
+    }
+    CHECK(!bodies.intact(body, name, 199));
+    body.pop_back();
+    CHECK(!bodies.intact(body, name, 200));
+    CHECK(!Bodies::name_of(wire::ByteView(body).first(23)).has_value());
+  }
+}
+
+}  // namespace godwit::load

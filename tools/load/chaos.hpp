@@ -1,0 +1,25 @@
+// load/chaos: kills the relay of the run with SIGKILL every so often, and starts it again.
+// Thread: one owner; nothing else happens while the relay starts.
+#pragma once
+
+#include "tests/support/relay_process.hpp"
+#include "tools/load/meter.hpp"
+
+namespace godwit::load {
+
+class Chaos {
+ public:
+  // `every`: seconds; 0: never. `relay` is needed when it is not.
+  Chaos(support::RelayProcess* relay, double every, Meter& meter);
+  void begin();
+  void tick(Clock::time_point now);
+  void end() { next_ = Clock::time_point::max(); }
+
+ private:
+  support::RelayProcess* relay_;
+  double every_;
+  Meter& meter_;
+  Clock::time_point next_ = Clock::time_point::max();
+};
+
+}  // namespace godwit::load

@@ -1,0 +1,139 @@
+#include "tools/load/judge.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace godwit::load {
+
+Flow::Flow(std::uint32_t recipients, Counts& counts) : counts_(counts), recipients_(recipients) {}
+
+std::uint64_t Flow::next(Clock::time_point due) {
+  const auto recipients = static_cast<std::uint32_t>(recipients_.size());
+  open_.push_back({due, recipients, recipients});
+  counts_.submitted += recipients;
+  return first_ + open_.size() - 1;
+}
+
+void Flow::submitted_again(std::uint64_t number) {
+  again_.insert(number);
+}
+
+bool Flow::came(const Recipient& recipient, std::uint64_t number) const {
+  return number < recipient.next && !recipient.missing.contains(number) &&
+         !recipient.refused.contains(number);
+}
+
+void Flow::answered(std::uint64_t number, std::uint32_t recipient, bool accepted) {
+  if (number < first_) return;
+  Open& open = open_[number - first_];
+  if (open.answers_left == 0) return;
+  --open.answers_left;
+  if (accepted) {
+    ++counts_.accepted;
+  } else {
+    ++counts_.refused;
+    Recipient& at = recipients_[recipient];
+    if (!came(at, number)) {
+      at.refused.insert(number);
+      at.missing.erase(number);
+      --open.owed;
+    }
+  }
+  note_if_complete(open);
+}
+
+Flow::Came Flow::delivered(std::uint64_t number, std::uint32_t recipient) {
+  if (number >= submitted() || recipient >= recipients_.size()) {
+    ++counts_.corrupted;
+    return Came::never_sent;
+  }
+  Recipient& at = recipients_[recipient];
+  const bool refused = at.refused.contains(number);
+  if (number < at.next && !at.missing.contains(number) && !refused) {
+    const bool promised = number < at.confirmed || number >= at.connected;
+    if (promised && !again_.contains(number)) {
+      ++counts_.duplicated;
+    } else {
+      ++counts_.redelivered;
+    }
+    return Came::again;
+  }
+  if (number < at.next) {
+    // What was refused may have been on its way already; only what was skipped is out of order.
+    if (at.missing.erase(number) > 0) ++counts_.reordered;
+  } else {
+    for (std::uint64_t skipped = at.next; skipped < number; ++skipped) {
+      if (!at.refused.contains(skipped)) at.missing.insert(skipped);
+    }
+    at.next = number + 1;
+  }
+  ++counts_.delivered;
+  if (at.refused.erase(number) > 0) return Came::first;  // nobody was owed it any more
+  Open& open = open_[number - first_];
+  --open.owed;
+  note_if_complete(open);
+  return Came::first;
+}
+
+void Flow::confirmed(std::uint64_t number, std::uint32_t recipient) {
+  Recipient& at = recipients_[recipient];
+  at.confirmed = std::max(at.confirmed, number + 1);
+}
+
+void Flow::reconnected(std::uint32_t recipient) {
+  recipients_[recipient].connected = recipients_[recipient].next;
+}
+
+Clock::time_point Flow::due(std::uint64_t number) const {
+  return number < first_ || number >= submitted() ? Clock::time_point{}
+                                                  : open_[number - first_].due;
+}
+
+std::vector<std::uint64_t> Flow::unanswered() const {
+  std::vector<std::uint64_t> numbers;
+  for (std::size_t i = 0; i < open_.size(); ++i) {
+    if (open_[i].answers_left > 0) numbers.push_back(first_ + i);
+  }
+  return numbers;
+}
+
+void Flow::note_if_complete(const Open& open) {
+  if (open.answers_left > 0 || open.owed > 0) return;
+  ++complete_;
+  while (!open_.empty() && open_.front().answers_left == 0 && open_.front().owed == 0) {
+    open_.pop_front();
+    ++first_;
+  }
+}
+
+void Flow::close() {
+  for (std::uint64_t number = first_; number < submitted(); ++number) {
+    const Open& open = open_[number - first_];
+    if (open.answers_left > 0) {
+      counts_.unanswered += open.answers_left;
+    } else {
+      counts_.lost += open.owed;
+    }
+  }
+}
+
+std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenario) {
+  std::vector<std::string> faults;
+  const auto say = [&](std::uint64_t count, std::uint64_t allowed, std::string_view words) {
+    if (count <= allowed) return;
+    faults.push_back(std::to_string(count) + " " + std::string(words));
+    if (allowed > 0) faults.back() += " (" + std::to_string(allowed) + " are allowed)";
+  };
+  say(counts.lost, 0, "lost: accepted by the relay and never delivered");
+  say(counts.duplicated, 0, "duplicated: delivered again although acknowledged");
+  say(counts.reordered, 0, "reordered: delivered after a later one of the same sender");
+  say(counts.corrupted, 0, "corrupted: not the bytes that were sent, or not to this device");
+  say(counts.late, scenario.late_max, "late: delivered after more than the time that was set");
+  say(counts.refused, scenario.refused_max, "refused by the relay");
+  say(counts.unanswered, 0, "never answered by the relay");
+  if (scenario.kill_every <= 0) say(counts.disconnects, 0, "connections ended unasked");
+  if (scenario.pairs > 0 && counts.accepted == 0) faults.push_back("not one envelope was accepted");
+  return faults;
+}
+
+}  // namespace godwit::load

@@ -1,0 +1,340 @@
+// main: the command line of godwit-load. It makes the scenario out of preset, file and flags,
+// starts a relay when asked to, plays, and writes the report.
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <ctime>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <random>
+#include <thread>
+
+#include "schema/net/loop.hpp"
+#include "tools/load/people.hpp"
+#include "tools/load/run.hpp"
+
+namespace godwit::load {
+namespace {
+
+constexpr int kPassed = 0;
+constexpr int kFailed = 1;
+constexpr int kWrongUsage = 2;
+
+constexpr auto kFooter = R"(Examples:
+  godwit-load --own-relay                            100 pairs for ten seconds
+  godwit-load --own-relay --scenario offline --html report.html
+  godwit-load --own-relay --chaos kill:2s --seconds 20
+  godwit-load --relay godwit://KEY@127.0.0.1:7700 --relay-pid 4711 --scenario mixed
+
+Scenarios: online, offline, idle, fanout, churn, mixed, or a TOML file whose keys are the flags
+below with _ for -, and base = "one of these".
+Exit status: 0 the verdict is PASS, 1 it is FAIL, 2 wrong usage or no relay.)";
+
+// A flag that sets the field of the same name.
+struct Flag {
+  const char* name;
+  const char* what;
+};
+constexpr Flag kFlags[] = {
+    {"pairs", "flows: a sender with its recipient, or its group"},
+    {"group", "recipients of each flow"},
+    {"senders", "devices that share the flows; 0: one for each"},
+    {"window", "envelopes under way in each flow"},
+    {"rate", "submits per second of all flows, open loop; 0: as the window allows"},
+    {"payload", "bytes, FROM-TO, or several with weights: 64-256:9,4096:1"},
+    {"away", "share of flows whose recipients are away until the drain"},
+    {"sessions", "idle sessions beside the flows"},
+    {"churn", "logins per second of these sessions"},
+    {"messages", "of each flow; 0: until the time is over"},
+    {"seconds", "measured"},
+    {"warm-up", "seconds before that"},
+    {"settle", "seconds that what is under way has to arrive in"},
+    {"late-ms", "what takes longer is late; 0: nothing is"},
+    {"late-max", "late ones that the verdict lets pass"},
+    {"refused-max", "refusals that the verdict lets pass"},
+    {"seed", "of accounts, sizes and order; drawn when not given"},
+};
+
+struct Arguments {
+  std::string relay;
+  bool own_relay = false;
+  std::string relay_binary;
+  std::vector<std::string> relay_settings;
+  bool mine = false;
+  std::string scenario = "online";
+  std::map<std::string, std::string> fields;
+  bool at_random = false;
+  bool e2ee = false;
+  std::string chaos;
+  std::optional<pid_t> relay_pid;
+  bool json = false;
+  std::string html;
+  bool quiet = false;
+};
+
+using Error = std::string;
+template <class T>
+using Or = tl::expected<T, Error>;
+
+Or<Scenario> base_scenario(const std::string& name) {
+  if (auto known = preset(name)) return *std::move(known);
+  std::ifstream file(name, std::ios::binary);
+  if (!file) {
+    std::string names;
+    for (const auto one : preset_names()) names += std::string(names.empty() ? "" : ", ") += one;
+    return tl::unexpected("no scenario and no file \"" + name + "\"; there are " + names);
+  }
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  auto scenario = parse_scenario(text, std::filesystem::path(name).stem().string());
+  if (!scenario) return tl::unexpected(name + ", " + scenario.error());
+  return scenario;
+}
+
+// "kill:5s".
+Or<double> parse_chaos(const std::string& text) {
+  double seconds = 0;
+  char unit = 0;
+  char rest = 0;
+  const int read = std::sscanf(text.c_str(), "kill:%lf%c%c", &seconds, &unit, &rest);
+  if (read == 2 && unit == 's' && seconds > 0) return seconds;
+  return tl::unexpected("--chaos \"" + text + "\": it is kill:SECONDSs, such as kill:5s");
+}
+
+Or<Scenario> make_scenario(const Arguments& arguments) {
+  auto scenario = base_scenario(arguments.scenario);
+  if (!scenario) return scenario;
+  for (const auto& [key, value] : arguments.fields) {
+    if (auto done = set(*scenario, key, value); !done) return tl::unexpected(done.error());
+  }
+  if (arguments.at_random) scenario->drain_at_random = true;
+  if (arguments.e2ee) scenario->e2ee = true;
+  if (!arguments.chaos.empty()) {
+    const auto every = parse_chaos(arguments.chaos);
+    if (!every) return tl::unexpected(every.error());
+    scenario->kill_every = *every;
+  }
+  for (const std::string& setting : arguments.relay_settings) {
+    const auto equals = setting.find('=');
+    if (equals == std::string::npos || setting.find('.') > equals) {
+      return tl::unexpected("--relay-set \"" + setting + "\": it is section.key=VALUE");
+    }
+    scenario->relay_settings.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+  }
+  if (scenario->seed == 0) scenario->seed = std::random_device{}();
+  if (auto done = check(*scenario); !done) return tl::unexpected(done.error());
+  if (!arguments.own_relay && scenario->kill_every > 0) {
+    return tl::unexpected(Error("--chaos kills the relay, so it has to be --own-relay"));
+  }
+  if (!arguments.own_relay && !scenario->relay_settings.empty()) {
+    return tl::unexpected(Error("settings can be given to --own-relay only"));
+  }
+  return scenario;
+}
+
+bool is_loopback(const std::string& host) {
+  return host.starts_with("127.") || host == "::1" || host == "localhost";
+}
+
+Or<wire::RelayAddress> parse_target(const Arguments& arguments) {
+  auto address = wire::parse_address(arguments.relay);
+  if (!address) return tl::unexpected("--relay: " + address.error());
+  const auto where = wire::parse_host_port(address->host_port);
+  if (!arguments.mine && (!where || !is_loopback(where->host))) {
+    return tl::unexpected(address->host_port + " is not this machine. A load is an attack on who " +
+                          "did not ask for it; if the relay is yours, say --i-own-this-relay");
+  }
+  return address;
+}
+
+// The relay of this build, beside this program's directory; else the one that is installed.
+std::string relay_binary(const Arguments& arguments) {
+  if (!arguments.relay_binary.empty()) return arguments.relay_binary;
+  std::error_code unknown;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path();
+  for (const auto& place : {self / "../relay/godwit-relay", self / "godwit-relay"}) {
+    if (std::filesystem::exists(place, unknown)) return place.lexically_normal().string();
+  }
+  return support::RelayProcess::default_binary();
+}
+
+support::RelayProcess::Options own_relay_options(const Arguments& arguments,
+                                                 const Scenario& scenario,
+                                                 const std::filesystem::path& directory) {
+  support::RelayProcess::Options options;
+  options.directory = directory / "relay";
+  options.binary = relay_binary(arguments);
+  for (const auto& [key, value] : scenario.relay_settings) options.settings[key] = value;
+  return options;
+}
+
+std::string machine() {
+  utsname system{};
+  uname(&system);
+  std::ifstream info("/proc/cpuinfo");
+  std::string model;
+  for (std::string line; model.empty() && std::getline(info, line);) {
+    if (line.starts_with("model name")) model = line.substr(line.find(':') + 2);
+  }
+  const auto bytes =
+      static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  return std::to_string(std::thread::hardware_concurrency()) + " x " +
+         (model.empty() ? system.machine : model) + ", " + system.sysname + " " + system.release +
+         ", " + std::to_string(static_cast<int>(bytes / (1 << 30) + 0.5)) + " GiB";
+}
+
+std::string now_utc() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+void print(const Report& r, std::ostream& out) {
+  const auto row = [&](const char* what, double value, const char* unit) {
+    char line[96];
+    std::snprintf(line, sizeof line, "  %-28s %12.*f %s\n", what, value < 100 ? 1 : 0, value, unit);
+    out << line;
+  };
+  row("accepted", r.accepted_per_s, "per second");
+  row("delivered", r.delivered_per_s, "per second");
+  if (r.delivery.count() > 0) {
+    row("delivery p50", r.delivery.quantile_us(0.5), "us");
+    row("delivery p99", r.delivery.quantile_us(0.99), "us");
+    row("delivery p99.9", r.delivery.quantile_us(0.999), "us");
+  }
+  row("accepted p50", r.accepted.quantile_us(0.5), "us");
+  row("accepted p99.9", r.accepted.quantile_us(0.999), "us");
+  if (r.logins_per_s > 0) row("logins", r.logins_per_s, "per second");
+  if (r.relay_cpu_s_per_million) row("relay", *r.relay_cpu_s_per_million, "CPU-s per million");
+  if (r.relay_bytes_per_session) row("relay, a session", *r.relay_bytes_per_session, "bytes");
+  if (r.relay_bytes_per_queued_envelope) {
+    row("relay, a queued envelope", *r.relay_bytes_per_queued_envelope, "bytes");
+  }
+  row("load generator", r.client_cpu_s_per_million, "CPU-s per million");
+  for (const Event& event : r.events) {
+    char at[32];
+    std::snprintf(at, sizeof at, "  at %.1f s: ", event.at_s);
+    out << at << event.what << "\n";
+  }
+  for (const std::string& fault : r.faults) out << "  FAULT: " << fault << "\n";
+  if (r.interrupted) out << "  The run was interrupted: what was still under way is not judged.\n";
+  out << "verdict: " << (r.passed ? "PASS" : "FAIL") << ", " << r.counts.accepted << " accepted, "
+      << r.counts.delivered << " delivered, " << r.counts.redelivered << " redelivered, "
+      << r.counts.refused << " refused\n";
+}
+
+int play(const Arguments& arguments, const std::string& command) {
+  const auto complain = [](const std::string& why) {
+    std::cerr << "godwit-load: " << why << "\n";
+    return kWrongUsage;
+  };
+  const auto scenario = make_scenario(arguments);
+  if (!scenario) return complain(scenario.error());
+  if (arguments.own_relay == !arguments.relay.empty()) {
+    return complain("say which relay: --relay godwit://KEY@HOST:PORT, or --own-relay");
+  }
+  std::ofstream page;
+  if (!arguments.html.empty()) {
+    page.open(arguments.html, std::ios::binary);
+    if (!page) return complain("cannot write " + arguments.html);
+  }
+  net::raise_descriptor_limit();
+  watch_interrupts();
+
+  const support::TempDirectory directory;
+  std::optional<support::RelayProcess> own;
+  wire::RelayAddress address;
+  if (arguments.own_relay) {
+    own.emplace(own_relay_options(arguments, *scenario, directory.path()));
+    address = own->address();
+  } else if (const auto target = parse_target(arguments)) {
+    address = *target;
+  } else {
+    return complain(target.error());
+  }
+  using Mode = Progress::Mode;
+  Progress progress(arguments.quiet                ? Mode::none
+                    : ::isatty(STDERR_FILENO) == 1 ? Mode::one_line
+                                                   : Mode::lines);
+  Report report;
+  {
+    const auto pid = own ? std::optional<pid_t>(own->pid()) : arguments.relay_pid;
+    support::RelayProcess* const ours = own ? &*own : nullptr;
+    if (scenario->e2ee) {
+      report =
+          People(*scenario, wire::format_address(address), directory.path(), ours, pid, progress)
+              .play();
+    } else {
+      report = Run(*scenario, address, ours, pid, progress).play();
+    }
+  }
+  report.scenario = scenario->name;
+  report.settings = settings_of(*scenario);
+  report.settings.emplace_back("command", command);
+  report.relay = address.host_port;
+  if (own) report.relay_version = own->status().version;
+  report.load_version = GODWIT_VERSION;
+  report.machine = machine();
+  report.started = now_utc();
+
+  if (page.is_open()) page << to_page(report);
+  print(report, arguments.json ? std::cerr : std::cout);
+  if (arguments.json) std::cout << to_json(report) << "\n";
+  return report.passed ? kPassed : kFailed;
+}
+
+int parse_and_play(int argc, char** argv) {
+  CLI::App app("Godwit: a load on a relay, and a verdict on what it did.", "godwit-load");
+  app.set_version_flag("--version", std::string("godwit-load ") + GODWIT_VERSION);
+  app.footer(kFooter);
+  Arguments arguments;
+  app.add_option("--relay", arguments.relay, "The relay's address, godwit://KEY@HOST:PORT");
+  app.add_flag("--own-relay", arguments.own_relay, "Start a relay in a temporary directory");
+  app.add_option("--relay-binary", arguments.relay_binary, "The godwit-relay of --own-relay");
+  app.add_option("--relay-set", arguments.relay_settings,
+                 "section.key=VALUE for its relay.toml; may be given again");
+  app.add_option("--relay-pid", arguments.relay_pid, "To show the relay's CPU time and memory");
+  app.add_flag("--i-own-this-relay", arguments.mine, "Load a relay that is not on this machine");
+  app.add_option("--scenario", arguments.scenario, "What to play; see below")
+      ->capture_default_str();
+  for (const Flag& flag : kFlags) {
+    std::string key = flag.name;
+    std::ranges::replace(key, '-', '_');
+    app.add_option_function<std::string>(
+           std::string("--") + flag.name,
+           [&arguments, key](const std::string& value) { arguments.fields[key] = value; },
+           flag.what)
+        ->take_last();
+  }
+  app.add_flag("--drain-at-random", arguments.at_random, "Recipients come back in any order");
+  app.add_flag("--e2ee", arguments.e2ee, "The whole SDK, instead of opaque bytes");
+  app.add_option("--chaos", arguments.chaos, "kill:SECONDSs: kills the own relay that often");
+  app.add_flag("--json", arguments.json, "One JSON object as the last line of standard output");
+  app.add_option("--html", arguments.html, "Write the report as one page");
+  app.add_flag("--quiet", arguments.quiet, "No progress");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kPassed : kWrongUsage;
+  }
+  std::string command = "godwit-load";
+  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
+  try {
+    return play(arguments, command);
+  } catch (const support::RelayFailure& failure) {
+    std::cerr << "godwit-load: " << failure.what() << "\n";
+    return kWrongUsage;
+  }
+}
+
+}  // namespace
+}  // namespace godwit::load
+
+int main(int argc, char** argv) {
+  return godwit::load::parse_and_play(argc, argv);
+}

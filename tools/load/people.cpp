@@ -1,0 +1,236 @@
+#include "tools/load/people.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace godwit::load {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kPatience = 60s;
+
+// The text of a message: whose and which it is, and then letters that depend on that.
+std::string text_of(std::uint32_t flow, std::uint64_t number, std::size_t size) {
+  std::string text = std::to_string(flow) + " " + std::to_string(number) + " ";
+  const std::size_t head = text.size();
+  text.resize(std::max(size, head));
+  for (std::size_t i = head; i < text.size(); ++i) {
+    text[i] = static_cast<char>('a' + (number * 7 + flow + i * i) % 26);
+  }
+  return text;
+}
+
+std::optional<std::uint64_t> number_of(const std::string& text) {
+  const auto space = text.find(' ');
+  if (space == std::string::npos) return std::nullopt;
+  std::uint64_t number = 0;
+  const char* const from = text.data() + space + 1;
+  const auto [end, error] = std::from_chars(from, text.data() + text.size(), number);
+  if (error != std::errc()) return std::nullopt;
+  return number;
+}
+
+std::string key_of(const MessageId& id) {
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+
+}  // namespace
+
+People::People(const Scenario& scenario, std::string relay, std::filesystem::path directory,
+               support::RelayProcess* own, std::optional<pid_t> relay_pid, Progress& progress)
+    : scenario_(scenario),
+      relay_(std::move(relay)),
+      directory_(std::move(directory)),
+      meter_(loop_, relay_pid, scenario.seconds, progress),
+      chaos_(own, scenario.kill_every, meter_) {}
+
+Report People::play() {
+  meter_.begin("register", 0);
+  if (make_pairs()) {
+    if (scenario_.messages == 0) load("warm up", scenario_.warm_up);
+    chaos_.begin();
+    load("measure", scenario_.seconds);
+    chaos_.end();
+    const auto passed = meter_.passed();
+    report_.seconds = passed.seconds;
+    report_.accepted_per_s = static_cast<double>(passed.counts.accepted) / passed.seconds;
+    report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
+    meter_.fill_cpu(report_, passed);
+    meter_.begin("settle", scenario_.settle);
+    report_.interrupted = interrupted();
+    const auto limit = Clock::now() + span(report_.interrupted ? 0.5 : scenario_.settle);
+    while (!quiet() && Clock::now() < limit) round();
+  }
+  for (Pair& pair : pairs_) {
+    if (!report_.interrupted) pair.judge.close();
+  }
+  for (std::string& why : faults_of(meter_.counts, scenario_)) {
+    report_.faults.push_back(std::move(why));
+  }
+  report_.passed = report_.faults.empty();
+  meter_.fill(report_);
+  return std::move(report_);
+}
+
+// Accounts have names of this run, so that it can be played on a relay that has seen another one.
+bool People::make_pairs() {
+  const auto person = [&](const std::string& name) -> Result<Client> {
+    Options options;
+    options.home = directory_ / name;
+    auto client = Client::create(options, relay_, name);
+    if (!client) return client;
+    if (auto done = client->connect(); !done) return done.error();
+    if (auto done = client->wait_registered(kPatience); !done) return done.error();
+    ++meter_.counts.logins;
+    ++meter_.connections;
+    return client;
+  };
+  for (std::uint32_t i = 0; i < scenario_.pairs && !interrupted(); ++i) {
+    const std::string suffix = std::to_string(scenario_.seed) + "-" + std::to_string(i);
+    auto writer = person("w" + suffix);
+    auto reader = person("r" + suffix);
+    if (!writer || !reader) {
+      report_.faults.push_back("pair " + std::to_string(i) + " could not begin: " +
+                               (writer ? reader.error() : writer.error()).message);
+      return false;
+    }
+    pairs_.emplace_back(i, *std::move(writer), *std::move(reader), "r" + suffix, meter_.counts);
+    loop_.poll();
+  }
+  return !interrupted();
+}
+
+void People::load(std::string_view phase, double seconds) {
+  if (seconds <= 0) return;
+  meter_.begin(phase, seconds);
+  loading_ = true;
+  load_began_ = Clock::now();
+  paced_ = 0;
+  const auto limit = load_began_ + span(seconds);
+  const auto all_sent = [&] {
+    return scenario_.messages > 0 && quiet() && std::ranges::all_of(pairs_, [&](const Pair& pair) {
+             return pair.judge.submitted() >= scenario_.messages;
+           });
+  };
+  while (Clock::now() < limit && !interrupted() && !all_sent()) round();
+  loading_ = false;
+}
+
+void People::round() {
+  chaos_.tick(Clock::now());
+  if (loading_ && scenario_.rate > 0) pace();
+  bool any = false;
+  for (Pair& pair : pairs_) {
+    any = take_events(pair) || any;
+    write(pair);
+  }
+  loop_.poll();
+  if (!any) wait();
+}
+
+void People::wait() {
+  std::vector<pollfd> all;
+  for (const Pair& pair : pairs_) {
+    all.push_back({pair.writer.descriptor(), POLLIN, 0});
+    all.push_back({pair.reader.descriptor(), POLLIN, 0});
+  }
+  (void)::poll(all.data(), all.size(), 1);
+}
+
+bool People::take_events(Pair& pair) {
+  bool any = false;
+  while (const auto event = pair.reader.next_event()) {
+    any = true;
+    if (event->kind != EventKind::message_received) continue;
+    const auto message = pair.reader.message(event->message);
+    on_text(pair, message ? message->text : "");
+  }
+  while (const auto event = pair.writer.next_event()) {
+    any = true;
+    if (event->kind == EventKind::offline) ++meter_.counts.disconnects;
+    if (event->kind != EventKind::status_changed || event->status == Status::queued) continue;
+    const auto found = pair.numbers.find(key_of(event->message));
+    if (found == pair.numbers.end()) continue;  // a later status of it
+    const std::uint64_t number = found->second;
+    const auto due = pair.judge.due(number);
+    const bool failed = event->status == Status::failed;
+    if (!failed && due != Clock::time_point{}) meter_.accepted(due, Clock::now());
+    pair.numbers.erase(found);
+    --meter_.in_flight;
+    pair.judge.answered(number, 0, !failed);
+  }
+  return any;
+}
+
+void People::on_text(Pair& pair, const std::string& text) {
+  const auto number = number_of(text);
+  if (!number || text != text_of(pair.index, *number, text.size()) ||
+      text.size() < size_of(scenario_, pair.index, *number)) {
+    ++meter_.counts.corrupted;
+    return;
+  }
+  const auto due = pair.judge.due(*number);
+  if (pair.judge.delivered(*number, 0) != Flow::Came::first) return;
+  // The SDK shows each message once: on whatever connection, a second one is a duplicate.
+  const auto now = Clock::now();
+  meter_.delivered(due, now);
+  if (scenario_.late_ms > 0 && now - due > std::chrono::milliseconds(scenario_.late_ms)) {
+    ++meter_.counts.late;
+  }
+}
+
+std::size_t People::room(const Pair& pair) const {
+  if (!loading_) return 0;
+  std::uint64_t room =
+      scenario_.rate > 0
+          ? pair.due.size()
+          : scenario_.window - std::min<std::uint64_t>(scenario_.window, pair.judge.under_way());
+  if (scenario_.messages > 0) {
+    room =
+        std::min(room, scenario_.messages - std::min(scenario_.messages, pair.judge.submitted()));
+  }
+  return static_cast<std::size_t>(std::min<std::uint64_t>(room, kWindowMax));
+}
+
+// All that the pair may send now, in one transaction of its home.
+void People::write(Pair& pair) {
+  const std::size_t count = room(pair);
+  if (count == 0) return;
+  std::vector<Outgoing> messages;
+  std::vector<std::uint64_t> numbers;
+  for (std::size_t i = 0; i < count; ++i) {
+    numbers.push_back(pair.judge.next(scenario_.rate > 0 ? pair.due[i] : Clock::now()));
+    const std::uint32_t size = size_of(scenario_, pair.index, numbers.back());
+    messages.push_back({pair.reader_name, text_of(pair.index, numbers.back(), size)});
+  }
+  if (scenario_.rate > 0) {
+    pair.due.erase(pair.due.begin(), pair.due.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  const auto sent = pair.writer.send(messages);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!sent) {
+      pair.judge.answered(numbers[i], 0, false);
+      continue;
+    }
+    ++meter_.in_flight;
+    pair.numbers.emplace(key_of((*sent)[i].id), numbers[i]);
+  }
+}
+
+void People::pace() {
+  const double passed = std::chrono::duration<double>(Clock::now() - load_began_).count();
+  const auto due = 1 + static_cast<std::uint64_t>(passed * scenario_.rate);
+  for (; paced_ < due; ++paced_) {
+    auto pair = std::next(pairs_.begin(), static_cast<std::ptrdiff_t>(paced_ % pairs_.size()));
+    pair->due.push_back(load_began_ + span(static_cast<double>(paced_) / scenario_.rate));
+  }
+}
+
+bool People::quiet() const {
+  return std::ranges::all_of(pairs_, [](const Pair& pair) { return pair.judge.under_way() == 0; });
+}
+
+}  // namespace godwit::load

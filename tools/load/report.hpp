@@ -1,0 +1,106 @@
+// load/report: what a run has found: figures over time, figures of all of it, the verdict.
+//
+// The verdict is about what was promised, not about speed: FAIL when an envelope was lost,
+// duplicated, reordered or corrupted, when the run could not be done, or when more were late or
+// refused than the scenario allows.
+//
+// Owns:    plain values.
+// Thread:  one owner.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/load/histogram.hpp"
+
+namespace godwit::load {
+
+// One interval of the run, about a second long or shorter; consecutive, so a chart can join them.
+struct Sample {
+  double at_s = 0;    // the end of the interval, since the first login began
+  std::string phase;  // "log in", "warm up", "measure", "drain", "settle"
+  double accepted_per_s = 0;
+  double delivered_per_s = 0;
+  double logins_per_s = 0;
+  double p50_us = 0;  // delivery latency of what was delivered in it; 0: nothing was
+  double p99_us = 0;
+  double accepted_p50_us = 0;
+  double accepted_p99_us = 0;
+  std::uint64_t in_flight = 0;  // submitted and not answered
+  std::uint64_t queued = 0;     // accepted by the relay and not yet delivered
+  std::uint64_t connections = 0;
+  std::uint64_t errors = 0;  // so far: refusals, connections that ended unasked
+  double relay_cpu = 0;      // cores in use; 0 without --relay-pid or --own-relay
+  double relay_rss_bytes = 0;
+};
+
+// Something that happened at a point in time and explains a bend in the curves.
+struct Event {
+  double at_s = 0;
+  std::string what;  // "the relay was killed", "the relay is back", "drain begins"
+};
+
+struct Counts {
+  std::uint64_t submitted = 0;
+  std::uint64_t accepted = 0;   // envelopes: one for each recipient
+  std::uint64_t delivered = 0;  // each envelope once
+  std::uint64_t redelivered =
+      0;                   // again, where the protocol allows it: an ack or an answer was lost
+  std::uint64_t lost = 0;  // accepted, and not delivered by the end
+  std::uint64_t duplicated = 0;   // again, after its ack was confirmed
+  std::uint64_t reordered = 0;    // after a later one of the same sender
+  std::uint64_t corrupted = 0;    // not the bytes that were sent, or to another device
+  std::uint64_t late = 0;         // delivered later than the scenario's `late_ms`
+  std::uint64_t refused = 0;      // outcomes other than accepted
+  std::uint64_t unanswered = 0;   // submits without an answer at the end
+  std::uint64_t disconnects = 0;  // connections that ended unasked
+  std::uint64_t logins = 0;
+};
+
+struct Report {
+  // What was asked for.
+  std::string scenario;  // its name: "online", or the file's
+  std::vector<std::pair<std::string, std::string>>
+      settings;               // as in a scenario file, for the reader
+  std::string relay;          // HOST:PORT
+  std::string relay_version;  // empty when it is not known
+  std::string load_version;
+  std::string machine;  // "2 x Intel Xeon, Linux 6.18, 23 GiB"
+  std::string started;  // ISO 8601, UTC
+
+  Counts counts;
+  bool interrupted = false;    // somebody ended the run before its time
+  double seconds = 0;          // of the measured time
+  double accepted_per_s = 0;   // in the measured time; of the filling in `offline`
+  double delivered_per_s = 0;  // in the measured time; of the drain in `offline`
+  double logins_per_s = 0;
+  std::uint64_t connections = 0;  // at the most
+  Histogram delivery;  // open loop: from when it should have been sent, however late it was
+  Histogram accepted;
+
+  // Of the relay's process; absent when its process id was not given.
+  std::optional<double> relay_cpu_s_per_million;
+  std::optional<std::uint64_t> relay_rss_bytes;           // at the most
+  std::optional<double> relay_bytes_per_session;          // private memory; `idle`
+  std::optional<double> relay_bytes_per_queued_envelope;  // private memory; `offline`
+  std::optional<std::uint64_t> relay_store_bytes;         // data.mdb at the most; an own relay
+  double client_cpu_s_per_million = 0;
+  // Of the drain, when all recipients were away.
+  std::optional<double> drain_seconds;
+  std::optional<double> drain_relay_cpu_s_per_million;
+
+  std::vector<Sample> samples;
+  std::vector<Event> events;
+
+  bool passed = false;
+  std::vector<std::string> faults;  // a sentence each; empty when passed
+};
+
+// One JSON object on one line, without a newline.
+[[nodiscard]] std::string to_json(const Report& report);
+
+// One self-contained page: no other file, no network.
+[[nodiscard]] std::string to_page(const Report& report);
+
+}  // namespace godwit::load

@@ -1,0 +1,221 @@
+// The flows of a run: what is submitted when, what the devices say, and what the clock makes due.
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <utility>
+
+#include "tools/load/run.hpp"
+
+namespace godwit::load {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRetryFirst = 20ms;
+constexpr std::uint32_t kRetryDoublings = 6;
+
+wire::RequestId request_id(std::uint64_t run, std::uint32_t flow, std::uint64_t number) {
+  // The relay keys its tables itself, so these need not look drawn.
+  const std::uint64_t first = run ^ (std::uint64_t{flow} << 32);
+  wire::RequestId id;
+  static_assert(sizeof id.bytes == sizeof first + sizeof number);
+  std::memcpy(id.bytes.data(), &first, sizeof first);
+  std::memcpy(id.bytes.data() + sizeof first, &number, sizeof number);
+  return id;
+}
+
+}  // namespace
+
+// ---- Sending ----------------------------------------------------------------------------------
+
+void Run::refill(Route& route) {
+  if (!loading_ || scenario_.rate > 0 || route.sender->paused_until > Clock::now()) return;
+  // The recipients of a mailbox that is being filled will not answer.
+  const auto under_way = [&] { return route.away ? route.unanswered : route.judge.under_way(); };
+  while (under_way() < scenario_.window &&
+         (scenario_.messages == 0 || route.judge.submitted() < scenario_.messages)) {
+    submit(route, Clock::now());
+  }
+}
+
+void Run::submit(Route& route, Clock::time_point due) {
+  const std::uint64_t number = route.judge.next(due);
+  ++route.unanswered;
+  ++meter_.in_flight;
+  route.sender->waiting.emplace_back(route.index, number);
+  hand_over(*route.sender);
+}
+
+void Run::hand_over(Device& sender) {
+  if (!sender.live() || sender.paused_until > Clock::now()) return;
+  while (!sender.waiting.empty() && sender.in_flight < sender.submits_max()) {
+    const auto [flow, number] = sender.waiting.front();
+    sender.waiting.pop_front();
+    transmit(sender, *by_index_[flow], number);
+  }
+}
+
+void Run::transmit(Device& sender, Route& route, std::uint64_t number) {
+  ++sender.in_flight;
+  const std::uint32_t size = size_of(scenario_, route.index, number);
+  sender.raw().submit(route.addresses, request_id(scenario_.seed, route.index, number),
+                      bodies_.make(route.index, number, size),
+                      [route = &route, number](const wire::RelayFrame& reply) {
+                        route->run.answered(*route, number, reply);
+                      });
+}
+
+void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& reply) {
+  const auto now = Clock::now();
+  Device& sender = *route.sender;
+  --sender.in_flight;
+  --route.unanswered;
+  --meter_.in_flight;
+  std::uint32_t pause_ms = 0;
+  bool accepted = false;
+  if (const auto* const submitted = std::get_if<wire::Submitted>(&reply.body)) {
+    const auto due = route.judge.due(number);
+    for (std::uint32_t i = 0; i < submitted->outcomes.size(); ++i) {
+      const wire::Outcome& outcome = submitted->outcomes[i];
+      const bool ok = outcome.code == wire::ErrorCode::ok;
+      accepted = accepted || ok;
+      pause_ms = std::max(pause_ms, outcome.retry_after_ms);
+      route.judge.answered(number, i, ok);
+    }
+    if (accepted) meter_.accepted(due, now);
+  } else {
+    if (const auto* const refused = std::get_if<wire::Refused>(&reply.body)) {
+      pause_ms = refused->retry_after_ms;
+    }
+    for (std::uint32_t i = 0; i < scenario_.group; ++i) route.judge.answered(number, i, false);
+  }
+  if (pause_ms > 0) {
+    sender.paused_until = now + std::chrono::milliseconds(pause_ms);
+    retries_.emplace(sender.paused_until, &sender);
+  }
+  hand_over(sender);
+  refill(route);
+}
+
+// ---- What the devices say ---------------------------------------------------------------------
+
+void Run::on_live(Device& device) {
+  ++meter_.counts.logins;
+  ++meter_.connections;
+  if (std::exchange(device.awaited, false)) {
+    --awaited_;
+    connect_next();
+  }
+  if (std::exchange(device.passing, false)) return device.leave();
+  if (device.flow != Device::kNone) by_index_[device.flow]->judge.reconnected(device.place);
+  hand_over(device);
+}
+
+void Run::on_deliver(Device& device, wire::ByteView envelope) {
+  const auto now = Clock::now();
+  ++unconfirmed_;
+  const auto name = Bodies::name_of(envelope);
+  if (!name || device.flow == Device::kNone || name->flow != device.flow ||
+      !bodies_.intact(envelope, *name, size_of(scenario_, name->flow, name->number))) {
+    ++meter_.counts.corrupted;
+    device.delivered.push_back(~std::uint64_t{0});
+    return;
+  }
+  device.delivered.push_back(name->number);
+  Route& route = *by_index_[device.flow];
+  const auto due = route.judge.due(name->number);
+  if (route.judge.delivered(name->number, device.place) != Flow::Came::first) return;
+  if (route.away) return;  // how long it lay there says nothing about the relay
+  meter_.delivered(due, now);
+  const bool late =
+      scenario_.late_ms > 0 && now - due > std::chrono::milliseconds(scenario_.late_ms);
+  if (late) ++meter_.counts.late;
+  refill(route);
+}
+
+void Run::on_confirmed(Device& device, std::size_t count) {
+  unconfirmed_ -= count;
+  std::uint64_t newest = 0;
+  bool any = false;
+  for (; count > 0; --count) {
+    const std::uint64_t number = device.delivered.front();
+    device.delivered.pop_front();
+    if (number == ~std::uint64_t{0}) continue;
+    newest = std::max(newest, number);
+    any = true;
+  }
+  if (any) by_index_[device.flow]->judge.confirmed(newest, device.place);
+}
+
+void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
+  unconfirmed_ -= device.delivered.size();
+  device.delivered.clear();
+  device.in_flight = 0;
+  if (was_live) --meter_.connections;
+  if (!device.wanted()) return;
+  if (meter_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
+    meter_.event("a connection ended: " + reason);
+  }
+  last_end_ = reason;
+  // What has no answer is submitted again, in its order, before what was never submitted.
+  const std::set waiting(device.waiting.begin(), device.waiting.end());
+  device.waiting.clear();
+  for (const std::uint32_t flow : device.flows) {
+    Flow& judge = by_index_[flow]->judge;
+    for (const std::uint64_t number : judge.unanswered()) {
+      if (!waiting.contains({flow, number})) judge.submitted_again(number);
+      device.waiting.emplace_back(flow, number);
+    }
+  }
+  const auto pause = kRetryFirst * (1 << std::min(device.failures++, kRetryDoublings));
+  retries_.emplace(Clock::now() + pause, &device);
+}
+
+// ---- What the clock makes due -----------------------------------------------------------------
+
+void Run::on_tick() {
+  const auto now = Clock::now();
+  chaos_.tick(now);
+  try_again(now);
+  if (!loading_) return;
+  if (scenario_.rate > 0) pace(now);
+  if (scenario_.churn > 0) churn(now);
+}
+
+void Run::pace(Clock::time_point now) {
+  const double passed = std::chrono::duration<double>(now - load_began_).count();
+  const auto due = 1 + static_cast<std::uint64_t>(passed * scenario_.rate);
+  for (; paced_ < due; ++paced_) {
+    Route& route = *by_index_[pace_at_];
+    pace_at_ = (pace_at_ + 1) % static_cast<std::uint32_t>(by_index_.size());
+    if (scenario_.messages > 0 && route.judge.submitted() >= scenario_.messages) continue;
+    submit(route, load_began_ + span(static_cast<double>(paced_) / scenario_.rate));
+  }
+}
+
+void Run::churn(Clock::time_point now) {
+  const double passed = std::chrono::duration<double>(now - load_began_).count();
+  const auto due = static_cast<std::uint64_t>(passed * scenario_.churn);
+  for (; churned_ < due; ++churned_) {
+    Device& device = *crowd_[churn_at_];
+    churn_at_ = (churn_at_ + 1) % crowd_.size();
+    if (!device.live()) continue;  // its last login is not through yet: the relay is behind
+    device.leave();
+    device.connect();
+  }
+}
+
+void Run::try_again(Clock::time_point now) {
+  while (!retries_.empty() && retries_.begin()->first <= now) {
+    Device& device = *retries_.begin()->second;
+    retries_.erase(retries_.begin());
+    if (device.live()) {
+      hand_over(device);
+      for (const std::uint32_t flow : device.flows) refill(*by_index_[flow]);
+    } else if (device.wanted()) {
+      device.connect();
+    }
+  }
+}
+
+}  // namespace godwit::load

@@ -1,0 +1,288 @@
+#include "tools/load/scenario.hpp"
+
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <limits>
+#include <sstream>
+
+#include "relay/nearest.hpp"
+
+namespace godwit::load {
+namespace {
+
+using Done = tl::expected<void, std::string>;
+
+template <class Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// "256", "64-1024", or several of them with weights: "64-128:3,4096:1".
+bool read_payload(std::string_view text, std::vector<PayloadSize>& payload) {
+  payload.clear();
+  while (true) {
+    const auto comma = text.find(',');
+    std::string_view one = text.substr(0, comma);
+    PayloadSize size;
+    if (const auto colon = one.find(':'); colon != std::string_view::npos) {
+      if (!read_number(one.substr(colon + 1), size.weight) || size.weight == 0) return false;
+      one = one.substr(0, colon);
+    }
+    const auto dash = one.find('-');
+    if (!read_number(one.substr(0, dash), size.from)) return false;
+    size.to = size.from;
+    if (dash != std::string_view::npos && !read_number(one.substr(dash + 1), size.to)) return false;
+    payload.push_back(size);
+    if (comma == std::string_view::npos) return true;
+    text = text.substr(comma + 1);
+  }
+}
+
+std::string payload_text(const std::vector<PayloadSize>& payload) {
+  std::string text;
+  for (const PayloadSize& size : payload) {
+    if (!text.empty()) text += ",";
+    text += std::to_string(size.from);
+    if (size.to != size.from) text += "-" + std::to_string(size.to);
+    if (size.weight != 1 || payload.size() > 1) text += ":" + std::to_string(size.weight);
+  }
+  return text;
+}
+
+std::string number_text(double value) {
+  std::ostringstream text;
+  text << value;
+  return text.str();
+}
+
+// One field: how it is read, how it is written, and what may stand there.
+struct Field {
+  std::string_view key;
+  std::string_view words;  // behind "must be"
+  std::function<bool(Scenario&, std::string_view)> read;
+  std::function<std::string(const Scenario&)> write;
+};
+
+template <class Number>
+Field number(std::string_view key, Number Scenario::*member, double from, double to,
+             std::string_view words) {
+  return {key, words,
+          [=](Scenario& scenario, std::string_view text) {
+            Number value{};
+            if (!read_number(text, value)) return false;
+            const auto amount = static_cast<double>(value);
+            if (!(amount >= from && amount <= to)) return false;  // nor what is not a number
+            scenario.*member = value;
+            return true;
+          },
+          [=](const Scenario& scenario) { return number_text(double(scenario.*member)); }};
+}
+
+Field whole(std::string_view key, std::uint64_t Scenario::*member, std::string_view words) {
+  return {key, words,
+          [=](Scenario& scenario, std::string_view text) {
+            return read_number(text, scenario.*member);
+          },
+          [=](const Scenario& scenario) { return std::to_string(scenario.*member); }};
+}
+
+Field truth(std::string_view key, bool Scenario::*member) {
+  return {key, "true or false",
+          [=](Scenario& scenario, std::string_view text) {
+            scenario.*member = text == "true";
+            return text == "true" || text == "false";
+          },
+          [=](const Scenario& scenario) { return scenario.*member ? "true" : "false"; }};
+}
+
+const std::vector<Field>& fields() {
+  constexpr auto kSeconds = "a number of seconds, at most 604800 (a week)";
+  static const std::vector<Field> all{
+      number("pairs", &Scenario::pairs, 0, kPairsMax, "a number, at most 1000000"),
+      number("group", &Scenario::group, 1, 1'024, "1 to 1024"),
+      number("senders", &Scenario::senders, 0, kPairsMax, "a number, at most 1000000"),
+      number("window", &Scenario::window, 1, kWindowMax, "1 to 1024"),
+      number("rate", &Scenario::rate, 0, 10e6, "submits per second, at most 10000000"),
+      {"payload", "bytes, \"FROM-TO\", or several with weights such as \"64-256:9,4096:1\"",
+       [](Scenario& scenario, std::string_view text) {
+         return read_payload(text, scenario.payload);
+       },
+       [](const Scenario& scenario) { return payload_text(scenario.payload); }},
+      number("away", &Scenario::away, 0, 1, "a share, 0 to 1"),
+      truth("drain_at_random", &Scenario::drain_at_random),
+      number("sessions", &Scenario::sessions, 0, kDevicesMax, "a number, at most 1000000"),
+      number("churn", &Scenario::churn, 0, 100'000, "logins per second, at most 100000"),
+      whole("messages", &Scenario::messages, "a number of messages"),
+      number("seconds", &Scenario::seconds, 0.1, kSecondsMax, kSeconds),
+      number("warm_up", &Scenario::warm_up, 0, kSecondsMax, kSeconds),
+      number("settle", &Scenario::settle, 0.1, kSecondsMax, kSeconds),
+      number("late_ms", &Scenario::late_ms, 0, 1e9, "a number of milliseconds"),
+      whole("late_max", &Scenario::late_max, "a number of messages"),
+      whole("refused_max", &Scenario::refused_max, "a number of messages"),
+      whole("seed", &Scenario::seed, "a number"),
+      truth("e2ee", &Scenario::e2ee),
+      number("kill_every", &Scenario::kill_every, 0, kSecondsMax, kSeconds),
+  };
+  return all;
+}
+
+// SplitMix64: numbers that look drawn and are the same each time.
+std::uint64_t mixed(std::uint64_t value) {
+  value += 0x9e37'79b9'7f4a'7c15;
+  value = (value ^ (value >> 30)) * 0xbf58'476d'1ce4'e5b9;
+  value = (value ^ (value >> 27)) * 0x94d0'49bb'1331'11eb;
+  return value ^ (value >> 31);
+}
+
+std::string text_of(const toml::node& node) {
+  if (const auto* const text = node.as_string()) return text->get();
+  std::ostringstream written;
+  node.visit([&](const auto& value) { written << value; });
+  return written.str();
+}
+
+}  // namespace
+
+std::vector<std::string_view> preset_names() {
+  return {"online", "offline", "idle", "fanout", "churn", "mixed"};
+}
+
+std::optional<Scenario> preset(std::string_view name) {
+  Scenario made;
+  made.name = name;
+  if (name == "online") return made;
+  if (name == "offline") {
+    made.pairs = 200;
+    made.senders = 20;
+    made.window = 4;
+    made.away = 1;
+    made.messages = 1'000;
+    made.seconds = 120;
+    made.warm_up = 0;
+    return made;
+  }
+  if (name == "idle") {
+    made.pairs = 1;
+    made.rate = 100;
+    made.sessions = 1'000;
+    made.seconds = 5;
+    return made;
+  }
+  if (name == "fanout") {
+    made.pairs = 1;
+    made.group = 200;
+    made.window = 8;
+    return made;
+  }
+  if (name == "churn") {
+    made.rate = 5'000;
+    made.sessions = 1'000;
+    made.churn = 500;
+    return made;
+  }
+  if (name == "mixed") {
+    made.pairs = 200;
+    made.rate = 5'000;
+    made.payload = {{64, 512, 90}, {1'024, 4'096, 9}, {65'536, 65'536, 1}};
+    made.away = 0.2;
+    made.sessions = 500;
+    made.churn = 50;
+    return made;
+  }
+  return std::nullopt;
+}
+
+Done set(Scenario& scenario, std::string_view key, std::string_view value) {
+  const auto found = std::ranges::find(fields(), key, &Field::key);
+  if (found != fields().end()) {
+    if (found->read(scenario, value)) return {};
+    return tl::unexpected("\"" + std::string(value) + "\" does not fit " + std::string(key) +
+                          ": it must be " + std::string(found->words));
+  }
+  std::vector<std::string_view> keys;
+  for (const Field& field : fields()) keys.push_back(field.key);
+  std::string why = "there is no setting \"" + std::string(key) + "\"";
+  if (const auto meant = relay::nearest(key, keys)) {
+    why += "; did you mean \"" + std::string(*meant) + "\"?";
+  }
+  return tl::unexpected(std::move(why));
+}
+
+tl::expected<Scenario, std::string> parse_scenario(std::string_view text, std::string name) {
+  toml::table table;
+  try {
+    table = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return tl::unexpected("line " + std::to_string(error.source().begin.line) + ": " +
+                          std::string(error.description()));
+  }
+  const std::string base = table["base"].value_or(std::string("online"));
+  std::optional<Scenario> scenario = preset(base);
+  if (!scenario) return tl::unexpected("base = \"" + base + "\" is no scenario of the box");
+  scenario->name = std::move(name);
+  for (const auto& [key, node] : table) {
+    const std::string at = "line " + std::to_string(node.source().begin.line) + ": ";
+    if (key == "base") continue;
+    if (key == "name" && node.is_string()) {
+      scenario->name = text_of(node);
+    } else if (key == "relay" && node.is_table()) {
+      for (const auto& [setting, value] : *node.as_table()) {
+        std::ostringstream written;
+        value.visit([&](const auto& one) { written << one; });
+        scenario->relay_settings.emplace_back(std::string(setting.str()), written.str());
+      }
+    } else if (auto done = set(*scenario, key.str(), text_of(node)); !done) {
+      return tl::unexpected(at + done.error());
+    }
+  }
+  return *std::move(scenario);
+}
+
+Done check(const Scenario& s) {
+  const auto wrong = [](std::string why) { return tl::unexpected(std::move(why)); };
+  if (s.pairs == 0 && s.sessions == 0)
+    return wrong("there is nothing to do: no pairs, no sessions");
+  if (s.churn > 0 && s.sessions == 0) return wrong("churn needs sessions that come and go");
+  if (s.senders > s.pairs) return wrong("more senders than pairs");
+  if (s.away > 0 && s.messages == 0 && s.rate == 0) {
+    return wrong("recipients that are away take all that comes: say how many messages, or a rate");
+  }
+  for (const PayloadSize& size : s.payload) {
+    const bool fits = size.from >= kPayloadMin && size.from <= size.to && size.to <= 72 * 1024;
+    if (!fits) return wrong("a payload has 32 bytes to 72 KiB, the smaller number first");
+  }
+  const std::uint64_t devices =
+      std::uint64_t{s.pairs} * s.group + s.sessions + (s.senders != 0 ? s.senders : s.pairs);
+  if (devices > kDevicesMax) return wrong("more than 1000000 devices");
+  if (s.e2ee && (s.group > 1 || s.away > 0 || s.sessions > 0 || s.pairs > 500)) {
+    return wrong("--e2ee takes pairs that are online, at most 500");
+  }
+  return {};
+}
+
+std::vector<std::pair<std::string, std::string>> settings_of(const Scenario& scenario) {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const Field& field : fields()) all.emplace_back(field.key, field.write(scenario));
+  for (const auto& [key, value] : scenario.relay_settings) all.emplace_back("relay " + key, value);
+  return all;
+}
+
+std::uint32_t size_of(const Scenario& scenario, std::uint32_t flow, std::uint64_t number) {
+  std::uint64_t weights = 0;
+  for (const PayloadSize& size : scenario.payload) weights += size.weight;
+  const std::uint64_t drawn = mixed(mixed(scenario.seed ^ flow) ^ number);
+  std::uint64_t at = drawn % weights;
+  for (const PayloadSize& size : scenario.payload) {
+    if (at < size.weight) {
+      return size.from + static_cast<std::uint32_t>((drawn >> 32) % (size.to - size.from + 1ULL));
+    }
+    at -= size.weight;
+  }
+  return scenario.payload.front().from;
+}
+
+}  // namespace godwit::load
