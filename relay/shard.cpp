@@ -177,16 +177,18 @@ void Shard::take(slot::AnswerTo& answer) {
     case slot::Origin::Kind::ack: {
       if (session->acks-- == kAcksInFlightMax) resume(*session);
       const auto& done = std::get<slot::Simple>(answer.answer);
-      if (done.code == ErrorCode::ok) return reply(*session, answer.origin.mark, wire::Done{});
+      if (done.code == ErrorCode::ok) return acknowledged(*session, answer.origin.mark);
       return refuse(*session, answer.origin.mark, done.code, {});
     }
     case slot::Origin::Kind::task:
       return;  // taken above
     case slot::Origin::Kind::call: {
-      const auto found = session->calls.find(answer.origin.mark);
-      assert(found != session->calls.end());
-      const session::Continuation then = std::move(found->second);
-      session->calls.erase(found);
+      auto& calls = session->calls;
+      const auto found = std::ranges::find(calls, answer.origin.mark, &session::Call::mark);
+      assert(found != calls.end());
+      const session::Continuation then = std::move(found->then);
+      calls.erase(found);
+      if (calls.empty()) calls = {};
       return then(*session, answer.answer);
     }
   }
@@ -202,11 +204,13 @@ void Shard::take_outcome(Session& session, std::uint32_t submit, slot::Enqueued&
   if (outcome.newer) place.list = place_of(pending.lists, outcome.newer);
   if (--pending.left > 0) return;
 
-  wire::Submitted submitted;
-  submitted.outcomes = std::move(pending.outcomes);
+  wire::RelayFrame frame{pending.request, wire::Submitted{std::move(pending.outcomes), {}}};
+  auto& submitted = std::get<wire::Submitted>(frame.body);
   for (const auto& list : pending.lists) submitted.lists.push_back(list->view());
-  reply(session, pending.request, std::move(submitted));
+  host_.send(session.id, encoder_.encode(frame), Host::Leaves::soon);
   pending.lists.clear();
+  // The memory of the usual submit serves the next one; that of a large one is not kept.
+  if (submitted.outcomes.size() == 1) pending.outcomes = std::move(submitted.outcomes);
   session.free_submits.push_back(submit);
 }
 
@@ -214,7 +218,7 @@ void Shard::take(slot::Push& push) {
   const Session* session = find(push.session);
   if (session == nullptr || session->state == State::closing) return;
   const wire::RelayFrame frame{0, wire::Deliver{push.number, push.body->bytes}};
-  host_.send(push.session, encoder_.encode(frame));
+  host_.send(push.session, encoder_.encode(frame), Host::Leaves::soon);
 }
 
 void Shard::take(slot::Notice& notice) {
@@ -225,7 +229,7 @@ void Shard::take(slot::Notice& notice) {
   }
   wire::RelayFrame frame;
   std::visit([&](const auto& what) { frame.body = what; }, notice.what);
-  host_.send(notice.session, encoder_.encode(frame));
+  host_.send(notice.session, encoder_.encode(frame), Host::Leaves::soon);
 }
 
 // ---- From handlers to slots ---------------------------------------------------------------------
@@ -233,7 +237,7 @@ void Shard::take(slot::Notice& notice) {
 void Shard::call(Session& session, std::uint16_t slot, slot::Operation operation,
                  session::Continuation then) {
   const std::uint32_t mark = session.next_call++;
-  session.calls.emplace(mark, std::move(then));
+  session.calls.push_back({mark, std::move(then)});
   route(&session, slot,
         {{session.id, options_.loop, mark, slot::Origin::Kind::call}, std::move(operation)});
 }
@@ -299,7 +303,14 @@ void Shard::retry_parked() {
 // ---- From handlers to the device ----------------------------------------------------------------
 
 void Shard::reply(Session& session, std::uint32_t request, ReplyBody body) {
-  host_.send(session.id, encoder_.encode(wire::RelayFrame{request, std::move(body)}));
+  host_.send(session.id, encoder_.encode(wire::RelayFrame{request, std::move(body)}),
+             Host::Leaves::soon);
+}
+
+// Nobody waits for the Done of an Ack, so it need not cost a record and a write of its own.
+void Shard::acknowledged(const Session& session, std::uint32_t request) {
+  host_.send(session.id, encoder_.encode(wire::RelayFrame{request, wire::Done{}}),
+             Host::Leaves::with_the_next);
 }
 
 void Shard::refuse(Session& session, std::uint32_t request, ErrorCode code,
@@ -312,7 +323,8 @@ void Shard::end(Session& session, ErrorCode code) {
   if (session.state == State::closing) return;
   counters_.closed_by_relay_total.add();
   const std::uint32_t retry_after_ms = code == ErrorCode::busy ? ms(kRetryBusy) : 0;
-  host_.send(session.id, encoder_.encode(wire::RelayFrame{0, wire::Closing{code, retry_after_ms}}));
+  host_.send(session.id, encoder_.encode(wire::RelayFrame{0, wire::Closing{code, retry_after_ms}}),
+             Host::Leaves::soon);
   host_.close(session.id);
   detach(session);
   session.state = State::closing;

@@ -30,8 +30,11 @@ class Host {
  public:
   virtual ~Host() = default;
 
-  // To the connection of a session on this loop. The body is copied.
-  virtual void send(session::SessionId session, wire::ByteView frame_body) = 0;
+  // When a frame leaves: at the end of this round, or with whatever is sent to the session next,
+  // kFrameWaitMax later at the latest.
+  enum class Leaves : std::uint8_t { soon, with_the_next };
+  // To the connection of a session on this loop, in the order of the calls. The body is copied.
+  virtual void send(session::SessionId session, wire::ByteView frame_body, Leaves leaves) = 0;
   // Frames may be as large as the protocol allows from now on.
   virtual void lift_frame_limit(session::SessionId session) = 0;
   // What was sent leaves first; then the connection ends. on_closed() is not called for it.
@@ -98,6 +101,7 @@ class Shard final : private handlers::Context {
   void enqueue(session::Session& session, std::uint32_t submit, slot::Enqueue operation) override;
   void ack(session::Session& session, std::uint32_t request, slot::Ack operation) override;
   void reply(session::Session& session, std::uint32_t request, ReplyBody body) override;
+  void acknowledged(const session::Session& session, std::uint32_t request);
   void refuse(session::Session& session, std::uint32_t request, wire::ErrorCode code,
               std::chrono::milliseconds retry_after) override;
   void end(session::Session& session, wire::ErrorCode code) override;

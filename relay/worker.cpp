@@ -1,8 +1,7 @@
 #include "relay/worker.hpp"
 
-#include <unistd.h>
-
 #include <cassert>
+#include <ctime>
 
 namespace godwit::relay {
 
@@ -64,7 +63,8 @@ Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared,
                                      *this, *records_, shared.admission, counters_)),
       messages_(loop_, kInboxMax,
                 [this](std::vector<Message>& messages) {
-                  for (Message& message : messages) shard_->on_message(message, now());
+                  const Now current = now();
+                  for (Message& message : messages) shard_->on_message(message, current);
                 }),
       commits_(loop_, kInboxMax,
                [this](std::vector<std::unique_ptr<store::Batch>>& batches) {
@@ -85,11 +85,13 @@ Worker::~Worker() = default;
 
 void Worker::run() { loop_.run(); }
 
-Now Worker::now() {
-  const auto wall = std::chrono::system_clock::now().time_since_epoch();
-  return {std::chrono::steady_clock::now(),
-          static_cast<std::uint64_t>(
-              std::chrono::duration_cast<std::chrono::milliseconds>(wall).count())};
+// The wall clock serves what is counted in seconds: the kernel's last tick is near enough, and
+// costs no look at the hardware.
+Now Worker::now() const {
+  timespec wall{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &wall);
+  const auto wall_ms = std::chrono::seconds(wall.tv_sec) / 1ms + wall.tv_nsec / 1'000'000;
+  return {std::chrono::steady_clock::now(), static_cast<std::uint64_t>(wall_ms)};
 }
 
 // ---- From other threads -------------------------------------------------------------------------
@@ -121,15 +123,15 @@ void Worker::on_accepted(int descriptor) {
   connections_.emplace(id, std::move(connection));
 }
 
-void Worker::on_established(net::Connection& connection, const wire::Key& peer) {
-  const std::string& address = connection.peer_address();
-  connection.session = shard_->on_established(peer, address, shared_.admission.unlimited(address),
-                                              now());
+void Worker::on_established(net::Connection& connection, const wire::Key& peer, Now now) {
+  std::string address = connection.peer_address();
+  const bool unlimited = shared_.admission.unlimited(address);
+  connection.session = shard_->on_established(peer, std::move(address), unlimited, now);
   by_session_.emplace(connection.session, &connection);
 }
 
-void Worker::on_frame(net::Connection& connection, wire::ByteView body) {
-  shard_->on_frame(connection.session, body, now());
+void Worker::on_frame(net::Connection& connection, wire::ByteView body, Now now) {
+  shard_->on_frame(connection.session, body, now);
 }
 
 void Worker::on_ended(net::Connection& connection, std::string_view reason) {
@@ -149,6 +151,23 @@ void Worker::on_output(net::Connection& connection) {
   output_due_.push_back(connection.id);
 }
 
+void Worker::on_waiting_output(net::Connection& connection) {
+  connection.leaves_by = now().steady + kFrameWaitMax;
+  output_waiting_.push_back({connection.leaves_by, connection.id});
+}
+
+wire::Bytes Worker::lend_buffer() {
+  if (spare_.empty()) return {};
+  wire::Bytes buffer = std::move(spare_.back());
+  spare_.pop_back();
+  return buffer;
+}
+
+void Worker::take_back(wire::Bytes buffer) {
+  const bool worth_it = buffer.capacity() > 0 && buffer.capacity() <= kSpareBufferSizeMax;
+  if (worth_it && spare_.size() < kSpareBuffersMax) spare_.push_back(std::move(buffer));
+}
+
 net::Connection* Worker::find(SessionId session) {
   const auto found = by_session_.find(session);
   return found == by_session_.end() ? nullptr : found->second;
@@ -156,8 +175,10 @@ net::Connection* Worker::find(SessionId session) {
 
 // ---- Host ---------------------------------------------------------------------------------------
 
-void Worker::send(SessionId session, wire::ByteView frame_body) {
-  if (net::Connection* connection = find(session)) connection->send(frame_body);
+void Worker::send(SessionId session, wire::ByteView frame_body, Leaves leaves) {
+  if (net::Connection* connection = find(session)) {
+    connection->send(frame_body, leaves == Leaves::with_the_next);
+  }
 }
 
 void Worker::lift_frame_limit(SessionId session) {
@@ -202,12 +223,15 @@ Host::StoreIdentity Worker::store_identity() const {
 // ---- Time ---------------------------------------------------------------------------------------
 
 void Worker::on_round_end() {
-  shard_->on_round_end(now());
+  const Now current = now();
+  shard_->on_round_end(current);
+  flush_waiting(current.steady);
   // By index: flushing may end a connection, and that may make others due.
   for (std::size_t i = 0; i < output_due_.size(); ++i) {
     const auto found = connections_.find(output_due_[i]);
     if (found == connections_.end()) continue;
     found->second->output_due = false;
+    found->second->leaves_by = {};
     found->second->flush();
   }
   output_due_.clear();
@@ -216,6 +240,17 @@ void Worker::on_round_end() {
   }
   ended_.clear();
   if (stopping_since_ && idle()) loop_.stop();
+}
+
+// What waited long enough for a frame to leave with joins those to flush now.
+void Worker::flush_waiting(Steady now) {
+  for (; !output_waiting_.empty() && output_waiting_.front().leaves_by <= now;
+       output_waiting_.pop_front()) {
+    const auto found = connections_.find(output_waiting_.front().connection);
+    if (found == connections_.end()) continue;
+    if (found->second->leaves_by == output_waiting_.front().leaves_by) on_output(*found->second);
+  }
+  if (!output_waiting_.empty()) wake_at(output_waiting_.front().leaves_by);
 }
 
 void Worker::on_tick() {

@@ -3,6 +3,7 @@
 // Thread: the one that calls run(); the post_* functions from any thread.
 #pragma once
 
+#include <deque>
 #include <optional>
 
 #include "relay/net/connection.hpp"
@@ -55,7 +56,7 @@ class Worker final : public Host, public net::ConnectionOwner {
          std::unique_ptr<store::Reader> reader);
 
   // ---- Host
-  void send(session::SessionId session, wire::ByteView frame_body) override;
+  void send(session::SessionId session, wire::ByteView frame_body, Leaves leaves) override;
   void lift_frame_limit(session::SessionId session) override;
   void close(session::SessionId session) override;
   void pause(session::SessionId session, bool paused) override;
@@ -66,18 +67,22 @@ class Worker final : public Host, public net::ConnectionOwner {
   [[nodiscard]] StoreIdentity store_identity() const override;
 
   // ---- ConnectionOwner
-  void on_established(net::Connection& connection, const wire::Key& peer) override;
-  void on_frame(net::Connection& connection, wire::ByteView body) override;
+  [[nodiscard]] Now now() const override;
+  void on_established(net::Connection& connection, const wire::Key& peer, Now now) override;
+  void on_frame(net::Connection& connection, wire::ByteView body, Now now) override;
   void on_ended(net::Connection& connection, std::string_view reason) override;
   void on_output(net::Connection& connection) override;
+  void on_waiting_output(net::Connection& connection) override;
+  [[nodiscard]] wire::Bytes lend_buffer() override;
+  void take_back(wire::Bytes buffer) override;
 
   void on_accepted(int descriptor);
   void on_round_end();
+  void flush_waiting(Steady now);
   void on_tick();
   void begin_stop();
   [[nodiscard]] bool idle() const;
   [[nodiscard]] net::Connection* find(session::SessionId session);
-  [[nodiscard]] static Now now();
 
   const std::uint32_t index_;
   Shared& shared_;
@@ -90,7 +95,13 @@ class Worker final : public Host, public net::ConnectionOwner {
   std::unordered_map<session::SessionId, net::Connection*> by_session_;
   std::uint64_t next_connection_ = 1;
   std::vector<std::uint64_t> output_due_;  // to flush at the end of the round
+  struct Waiting {
+    Steady leaves_by;
+    std::uint64_t connection;
+  };
+  std::deque<Waiting> output_waiting_;     // the first to leave first; flushed before: stale
   std::vector<std::uint64_t> ended_;       // to destroy at the end of the round
+  std::vector<wire::Bytes> spare_;         // buffers of frames that have left
 
   godwit::net::Inbox<Message> messages_;
   godwit::net::Inbox<std::unique_ptr<store::Batch>> commits_;

@@ -37,7 +37,8 @@ struct Staged {
   wire::DeviceId device;
   store::RequestTag request;
   std::shared_ptr<const store::Body> body;
-  std::vector<Waiter> waiters;  // retries of the same request join the first
+  Waiter waiter;
+  std::vector<Waiter> more_waiters;  // retries of the same request
 };
 
 class Stage {

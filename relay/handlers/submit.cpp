@@ -26,17 +26,17 @@ std::uint32_t open_submit(Session& session, std::uint32_t request, std::size_t r
 }
 
 // Bodies that several recipients name are shared: in memory, and stored once.
-std::vector<std::shared_ptr<const store::Body>> make_bodies(Context& context,
-                                                            const wire::Submit& content) {
-  std::vector<std::uint32_t> uses(content.bodies.size(), 0);
-  for (const wire::Recipient& recipient : content.recipients) ++uses[recipient.body];
-  std::vector<std::shared_ptr<const store::Body>> bodies;
-  bodies.reserve(content.bodies.size());
-  for (std::size_t i = 0; i < content.bodies.size(); ++i) {
-    auto body = std::make_shared<store::Body>();
-    if (uses[i] > 1) body->shared_id = context.next_body_id();
-    body->bytes.assign(content.bodies[i].begin(), content.bodies[i].end());
-    bodies.push_back(std::move(body));
+std::vector<std::shared_ptr<store::Body>> make_bodies(Context& context,
+                                                      const wire::Submit& content) {
+  std::vector<std::shared_ptr<store::Body>> bodies(content.bodies.size());
+  for (const wire::Recipient& recipient : content.recipients) {
+    auto& body = bodies[recipient.body];
+    if (!body) {
+      const wire::ByteView bytes = content.bodies[recipient.body];
+      body = std::make_shared<store::Body>(store::Body{0, {bytes.begin(), bytes.end()}});
+    } else if (body->shared_id == 0) {
+      body->shared_id = context.next_body_id();
+    }
   }
   return bodies;
 }

@@ -23,14 +23,16 @@ Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
 
 void Connection::on_read(wire::ByteView bytes) {
   if (state_ != State::open) return;
-  const auto received = channel_.receive(bytes, [this](wire::ByteView body) {
-    establish();
-    owner_.on_frame(*this, body);
+  const Now now = owner_.now();
+  const auto received = channel_.receive(bytes, [this, now](wire::ByteView body) {
+    establish(now);
+    owner_.on_frame(*this, body, now);
     return state_ == State::open;
   });
   if (state_ == State::ended) return;
-  if (channel_.has_output()) owner_.on_output(*this);
-  if (received) return establish();
+  // Our half of the handshake; frames were announced when they were sent.
+  if (!channel_.established() && channel_.has_output()) owner_.on_output(*this);
+  if (received) return establish(now);
   switch (received.error()) {
     case wire::ChannelError::bad_handshake:
       return end("bad_handshake");
@@ -44,16 +46,19 @@ void Connection::on_read(wire::ByteView bytes) {
   }
 }
 
-void Connection::establish() {
+void Connection::establish(Now now) {
   if (established_ || !channel_.established()) return;
   established_ = true;
-  owner_.on_established(*this, *channel_.peer());
+  owner_.on_established(*this, *channel_.peer(), now);
 }
 
-void Connection::send(wire::ByteView frame_body) {
+void Connection::send(wire::ByteView frame_body, bool may_wait) {
   if (state_ != State::open) return;
+  const bool first = !channel_.has_output();
+  if (first) channel_.lend(owner_.lend_buffer());
   channel_.send(frame_body);
-  owner_.on_output(*this);
+  if (!may_wait || channel_.pending() > kWaitingBytesMax) return owner_.on_output(*this);
+  if (first) owner_.on_waiting_output(*this);
 }
 
 void Connection::flush() {
@@ -61,7 +66,7 @@ void Connection::flush() {
   if (channel_.has_output()) {
     wire::Bytes out;
     channel_.flush(out);
-    stream_.write(std::move(out));
+    owner_.take_back(stream_.write(std::move(out)));
   }
   if (state_ == State::finishing) return stream_.shutdown();
   const std::size_t queued = stream_.queued_bytes();

@@ -25,12 +25,19 @@ class Connection;
 class ConnectionOwner {
  public:
   virtual ~ConnectionOwner() = default;
-  virtual void on_established(Connection& connection, const wire::Key& peer) = 0;
-  virtual void on_frame(Connection& connection, wire::ByteView body) = 0;
+  // Asked once for all that one read brings.
+  [[nodiscard]] virtual Now now() const = 0;
+  virtual void on_established(Connection& connection, const wire::Key& peer, Now now) = 0;
+  virtual void on_frame(Connection& connection, wire::ByteView body, Now now) = 0;
   // `reason` is a literal for the log. The owner destroys the connection later, not in here.
   virtual void on_ended(Connection& connection, std::string_view reason) = 0;
   // Has something to flush at the end of this round.
   virtual void on_output(Connection& connection) = 0;
+  // Has something to flush kFrameWaitMax from now, unless it is flushed before.
+  virtual void on_waiting_output(Connection& connection) = 0;
+  // Memory for frames; empty when there is none to spare. And back, when they are written.
+  [[nodiscard]] virtual wire::Bytes lend_buffer() = 0;
+  virtual void take_back(wire::Bytes buffer) = 0;
 };
 
 class Connection {
@@ -41,7 +48,8 @@ class Connection {
   Connection(const Connection&) = delete;  // callbacks point here
   Connection& operator=(const Connection&) = delete;
 
-  void send(wire::ByteView frame_body);
+  // `may_wait`: for the next frame that may not, within reason.
+  void send(wire::ByteView frame_body, bool may_wait);
   void flush();
   void pause(bool paused);
   void lift_frame_limit() { channel_.frames().set_size_max(wire::kFrameSizeMax); }
@@ -53,10 +61,11 @@ class Connection {
   [[nodiscard]] bool finishing() const { return state_ != State::open; }
   [[nodiscard]] Steady opened() const { return opened_; }
   [[nodiscard]] Steady finished() const { return finished_; }  // when finish() was called
-  [[nodiscard]] const std::string& peer_address() const { return stream_.peer_address(); }
+  [[nodiscard]] std::string peer_address() const { return stream_.peer_address(); }
 
   std::uint64_t id = 0;       // the owner's mark
   std::uint64_t session = 0;  // the owner's; 0: none
+  Steady leaves_by{};         // the owner's: when frames that wait leave; zero: none does
   bool output_due = false;    // the owner's: it stands in the list of those to flush
 
  private:
@@ -65,19 +74,19 @@ class Connection {
   void on_read(wire::ByteView bytes);
   void end(std::string_view reason);
   void apply_pause();
-  void establish();
+  void establish(Now now);
 
+  State state_ = State::open;  // small things first: they share a word with output_due
+  bool established_ = false;
+  bool paused_by_owner_ = false;  // an operation of this session is parked
+  bool paused_by_queue_ = false;  // the peer does not read what we write
+  bool reading_ = true;
   ConnectionOwner& owner_;
   godwit::net::Stream stream_;
   wire::Channel channel_;
   Steady opened_;
   Steady finished_{};
   std::size_t write_queue_max_;
-  State state_ = State::open;
-  bool established_ = false;
-  bool paused_by_owner_ = false;  // an operation of this session is parked
-  bool paused_by_queue_ = false;  // the peer does not read what we write
-  bool reading_ = true;
 };
 
 }  // namespace godwit::relay::net

@@ -10,7 +10,7 @@
 
 #include <functional>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
 #include "relay/policy/rate.hpp"
 #include "relay/slot/operation.hpp"
@@ -22,6 +22,12 @@ using SessionId = std::uint64_t;  // unique in its loop, never reused
 struct Session;
 using Continuation = std::function<void(Session&, slot::Answer&)>;
 
+// A question to a slot that is not answered yet.
+struct Call {
+  std::uint32_t mark = 0;
+  Continuation then;
+};
+
 // A submit whose recipients do not all have their outcome yet.
 struct PendingSubmit {
   std::uint32_t request = 0;
@@ -32,17 +38,18 @@ struct PendingSubmit {
 
 enum class State : std::uint8_t { greeting, attaching, live, closing };
 
+// In an order without holes: there is one for each idle device.
 struct Session {
   SessionId id = 0;
   State state = State::greeting;
   bool unlimited = false;  // its address is in unlimited_from
-  std::uint32_t pauses = 0;  // reasons why it is not read now
-  std::uint32_t acks = 0;    // asked and not yet answered
   std::uint16_t slot = 0;  // of its user
-  std::string address;     // numeric, for the registration rate
-  wire::Key transport;     // proven by the handshake
   std::uint16_t version = 0;
-  std::uint32_t attempts = 0;  // to log in or register
+  std::uint16_t attempts = 0;  // to log in or register
+  std::uint32_t pauses = 0;    // reasons why it is not read now
+  std::uint32_t acks = 0;      // asked and not yet answered
+  std::string address;         // numeric, for the registration rate
+  wire::Key transport;         // proven by the handshake
   wire::UserId user;
   wire::DeviceId device;
   Steady last_heard{};
@@ -50,7 +57,7 @@ struct Session {
 
   std::vector<PendingSubmit> submits;
   std::vector<std::uint32_t> free_submits;  // places in `submits`
-  std::unordered_map<std::uint32_t, Continuation> calls;
+  std::vector<Call> calls;  // at most kCallsInFlightMax and a few; no memory when there are none
   std::uint32_t next_call = 0;
 };
 

@@ -61,7 +61,7 @@ void Engine::apply(const Origin& origin, Operation& operation, Now now, Effects&
 
 void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effects) {
   const store::RequestTag tag = request_tag(operation.device, operation.request_id);
-  const Recent request{mailboxes_.hash_of(tag), tag};
+  const Request request{mailboxes_.hash_of(tag), tag};
   if (answer_duplicate(origin, operation, request, effects)) return;
   const std::uint16_t slot = slot_of(operation.user);
   Enqueued refusal = admit(operation);
@@ -83,7 +83,7 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
   staged.device = operation.device;
   staged.request = tag;
   staged.body = std::move(operation.body);
-  staged.waiters.push_back({origin, operation.recipient});
+  staged.waiter = {origin, operation.recipient};
   const delivery::StagedIndex index = stage_.add(std::move(staged));
   node.place = Node::kStagedBit | index;
   const NodeIndex at = mailboxes_.push_back(mailbox, node);
@@ -105,17 +105,17 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
 }
 
 bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation,
-                              const Recent& request, Effects& effects) {
+                              const Request& request, Effects& effects) {
   const NodeIndex queued = mailboxes_.find_request(request.hash, [&](NodeIndex at) {
     const Node& node = mailboxes_.node(at);
-    if (node.stored()) return records_.request_at(node.place) == request.request;
-    return stage_.at(node.staged_index()).request == request.request;
+    if (node.stored()) return records_.request_at(node.place) == request.tag;
+    return stage_.at(node.staged_index()).request == request.tag;
   });
-  if (queued == kNoNode && !recent_.contains(request)) return false;
+  if (queued == kNoNode && !recent_.contains(request.hash, request.tag)) return false;
   counters_.duplicates_total.add();
   if (queued != kNoNode && !mailboxes_.node(queued).stored()) {
     stage_.at(mailboxes_.node(queued).staged_index())
-        .waiters.push_back({origin, operation.recipient});
+        .more_waiters.push_back({origin, operation.recipient});
   } else {
     effects.push_back(AnswerTo{origin, Enqueued{operation.recipient, ErrorCode::ok, 0, {}}});
   }
@@ -187,7 +187,7 @@ void Engine::on(const Origin& origin, Ack& operation, Now now, Effects& effects)
   }
   for (const delivery::InFlight& one : done_) {
     counters_.acked_total.add();
-    remember(one.request);
+    recent_.add(mailboxes_.node(one.node).hash, one.request);
     if (take_out(*mailbox, one.node, ErrorCode::ok, effects)) counters_.elided_total.add();
   }
   pump(*mailbox, now, effects);
@@ -228,25 +228,14 @@ bool Engine::take_out(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& e
 }
 
 void Engine::answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects) {
-  bool first = true;
-  for (const delivery::Waiter& waiter : staged.waiters) {
-    if (outcome.code == ErrorCode::ok && first) counters_.accepted_total.add();
-    first = false;
+  if (outcome.code == ErrorCode::ok) counters_.accepted_total.add();
+  const auto tell = [&](const delivery::Waiter& waiter) {
     Enqueued answer = outcome;
     answer.recipient = waiter.recipient;
     effects.push_back(AnswerTo{waiter.origin, std::move(answer)});
-  }
-  staged.waiters.clear();
-}
-
-void Engine::remember(const store::RequestTag& request) {
-  const Recent recent{mailboxes_.hash_of(request), request};
-  if (!recent_.insert(recent).second) return;
-  recent_order_.push_back(recent);
-  if (recent_order_.size() > kRecentRequestsMax) {
-    recent_.erase(recent_order_.front());
-    recent_order_.pop_front();
-  }
+  };
+  tell(staged.waiter);
+  for (const delivery::Waiter& waiter : staged.more_waiters) tell(waiter);
 }
 
 // ---- Commits ------------------------------------------------------------------------------------

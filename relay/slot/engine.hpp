@@ -13,14 +13,12 @@
 // Thread:  the loop's.
 #pragma once
 
-#include <deque>
-#include <unordered_set>
-
 #include "relay/delivery/deliver.hpp"
 #include "relay/ops/figures.hpp"
 #include "relay/policy/rate.hpp"
 #include "relay/slot/directory.hpp"
 #include "relay/slot/prekeys.hpp"
+#include "relay/slot/recent.hpp"
 
 namespace godwit::relay::slot {
 
@@ -65,13 +63,9 @@ class Engine {
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> recount() const;
 
  private:
-  struct Recent {
+  struct Request {
     std::uint64_t hash = 0;
-    store::RequestTag request;
-    bool operator==(const Recent&) const = default;
-  };
-  struct RecentHash {
-    std::size_t operator()(const Recent& recent) const { return recent.hash; }
+    store::RequestTag tag;
   };
 
   void on(const Origin& origin, Enqueue& operation, Now now, Effects& effects);
@@ -93,7 +87,7 @@ class Engine {
   // Why this envelope is not taken; ok when it is. Fills `newer` for a stale list.
   [[nodiscard]] Enqueued admit(const Enqueue& operation);
   // True when the request was seen: it is answered, or joins the one that is staged.
-  bool answer_duplicate(const Origin& origin, const Enqueue& operation, const Recent& request,
+  bool answer_duplicate(const Origin& origin, const Enqueue& operation, const Request& request,
                         Effects& effects);
   void pump(Mailbox& mailbox, Now now, Effects& effects);
   // Takes a node out of its mailbox; what becomes of its envelope is the caller's business.
@@ -112,7 +106,6 @@ class Engine {
   [[nodiscard]] bool may_pop(const GetPrekeys& operation, Now now);
   void purge(const wire::UserId& user, const wire::DeviceId& device, Effects& effects);
   void answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects);
-  void remember(const store::RequestTag& request);
   // Sends the answer now, or with the commit that it depends on.
   void answer(const Origin& origin, Answer answer, bool wait_for_commit, Effects& effects);
 
@@ -127,8 +120,7 @@ class Engine {
   Prekeys prekeys_;
   policy::RateTable<wire::UserId, wire::IdHash> prekey_pops_;        // by target
   policy::RateTable<wire::DeviceId, wire::IdHash> prekey_pair_pops_;  // by requester and target
-  std::unordered_set<Recent, RecentHash> recent_;
-  std::deque<Recent> recent_order_;
+  Recent recent_;
   std::vector<delivery::InFlight> done_;    // scratch
   std::vector<NodeIndex> dead_;             // scratch
   std::vector<delivery::StagedIndex> due_;  // scratch

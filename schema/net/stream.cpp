@@ -6,6 +6,7 @@
 // is not destroyed under its own feet. A connection that ended (`ended`) takes no more writes.
 #include "schema/net/stream.hpp"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cassert>
@@ -27,6 +28,7 @@ struct Stream::State {
   [[nodiscard]] bool closing() const {
     return uv_is_closing(reinterpret_cast<const uv_handle_t*>(&handle)) != 0;
   }
+  [[nodiscard]] tl::expected<void, NetError> bind(const Address& from);
   void update_reading();
   void submit(std::vector<wire::Bytes> parts, std::size_t sent);
   void submit_backlog();
@@ -36,7 +38,6 @@ struct Stream::State {
 
   uv_tcp_t handle;
   Callbacks callbacks;
-  std::string peer_address;
   std::vector<wire::Bytes> backlog;
   std::size_t backlog_bytes = 0;
   std::uint32_t requests_in_flight = 0;
@@ -72,7 +73,6 @@ tl::expected<Stream, NetError> Stream::adopt(Loop& loop, int descriptor) {
     return tl::unexpected(last_error());  // the peer may be gone already
   }
   std::unique_ptr<State, Close> state(new State(loop));
-  state->peer_address = format_host(peer);
   if (peer.family() != AF_UNIX) uv_tcp_nodelay(&state->handle, 1);
   if (const int result = uv_tcp_open(&state->handle, socket.get()); result != 0) {
     return tl::unexpected(to_net_error(result));
@@ -93,15 +93,12 @@ tl::expected<Stream, NetError> Stream::connect(
   const auto peer = parse_address(address);
   if (!peer) return tl::unexpected(peer.error());
   std::unique_ptr<State, Close> state(new State(loop));
-  state->peer_address = format_host(*peer);
   uv_tcp_nodelay(&state->handle, 1);
   if (!from_address.empty()) {
     const auto from = parse_host(from_address);
     if (!from) return tl::unexpected(from.error());
     if (from->family() != peer->family()) return tl::unexpected(NetError::address_invalid);
-    if (const int result = uv_tcp_bind(&state->handle, from->raw(), 0); result != 0) {
-      return tl::unexpected(to_net_error(result));
-    }
+    if (const auto bound = state->bind(*from); !bound) return tl::unexpected(bound.error());
   }
   std::unique_ptr<Connecting> connecting(
       new Connecting{{}, state.get(), std::move(on_connected)});
@@ -125,6 +122,23 @@ tl::expected<Stream, NetError> Stream::connect(
   (void)connecting.release();  // on_done has it
   state->connecting = true;
   return Stream(std::move(state));
+}
+
+// The port is left to connect(): the system must find one that no other connection to the same peer
+// has, where bind() would look for one that nobody has, for longer and longer as they run out.
+tl::expected<void, NetError> Stream::State::bind(const Address& from) {
+  Descriptor socket(::socket(from.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.is_open()) return tl::unexpected(last_error());
+  const int on = 1;
+  if (setsockopt(socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) != 0 ||
+      ::bind(socket.get(), from.raw(), from.size()) != 0) {
+    return tl::unexpected(last_error());
+  }
+  if (const int result = uv_tcp_open(&handle, socket.get()); result != 0) {
+    return tl::unexpected(to_net_error(result));
+  }
+  (void)socket.release();
+  return {};
 }
 
 void Stream::State::connected() {
@@ -184,20 +198,21 @@ void Stream::State::end(NetError error) {
   if (callbacks.on_closed) callbacks.on_closed(error);
 }
 
-void Stream::write(wire::Bytes bytes) {
-  if (!state_ || state_->ended || state_->shutting || bytes.empty()) return;
+wire::Bytes Stream::write(wire::Bytes bytes) {
+  if (!state_ || state_->ended || state_->shutting || bytes.empty()) return {};
   if (state_->connecting || state_->requests_in_flight > 0) {
     state_->backlog_bytes += bytes.size();
     state_->backlog.push_back(std::move(bytes));
-    return;
+    return {};
   }
   const uv_buf_t buffer{reinterpret_cast<char*>(bytes.data()), bytes.size()};
   const int result = uv_try_write(state_->stream(), &buffer, 1);
   const std::size_t sent = result > 0 ? static_cast<std::size_t>(result) : 0;
-  if (sent == bytes.size()) return;
+  if (sent == bytes.size()) return bytes;
   std::vector<wire::Bytes> parts;
   parts.push_back(std::move(bytes));
   state_->submit(std::move(parts), sent);
+  return {};
 }
 
 void Stream::State::submit_backlog() {
@@ -284,9 +299,11 @@ void Stream::reset() {
   state_.reset();
 }
 
-const std::string& Stream::peer_address() const {
+std::string Stream::peer_address() const {
   assert(state_ && "a reset or moved-from stream has no peer");
-  return state_->peer_address;
+  uv_os_fd_t descriptor = -1;
+  if (uv_fileno(as_handle(*state_), &descriptor) != 0) return {};
+  return peer_address_of(descriptor);
 }
 
 std::string peer_address_of(int descriptor) {

@@ -54,8 +54,9 @@ class Stream {
   void resume();
 
   // Queues bytes; the stream owns them until the kernel has them. Tries to write at once, and
-  // calls nothing back from within. After the end, shutdown() or reset() it does nothing.
-  void write(wire::Bytes bytes);
+  // calls nothing back from within. After the end, shutdown() or reset() it does nothing. What
+  // was written at once is returned, for who has a use for its memory.
+  wire::Bytes write(wire::Bytes bytes);
   [[nodiscard]] std::size_t queued_bytes() const;  // not yet with the kernel
   // Sends what is queued, then FIN, then on_closed(closed). A peer that does not read delays this
   // without bound: the owner sets a timer.
@@ -63,8 +64,9 @@ class Stream {
   // Closes at once with RST, for tests and for abusers. No callback follows.
   void reset();
 
-  // Numeric, without port; "local" for AF_UNIX. Not after reset().
-  [[nodiscard]] const std::string& peer_address() const;
+  // Asks the system: numeric, without port; "local" for AF_UNIX; empty when the peer has gone. Not
+  // after reset().
+  [[nodiscard]] std::string peer_address() const;
 
  private:
   struct State;

@@ -272,6 +272,12 @@ void Channel::send(ByteView frame_body) {
   state_->append_to_records(frame_body);
 }
 
+void Channel::lend(Bytes memory) {
+  assert(state_->outgoing.empty());
+  state_->outgoing = std::move(memory);
+  state_->outgoing.clear();
+}
+
 void Channel::flush(Bytes& out) {
   if (state_->handshake && state_->handshake->writes_next()) state_->write_handshake(out);
   if (!state_->records || state_->outgoing.empty()) return;

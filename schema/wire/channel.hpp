@@ -52,6 +52,10 @@ class Channel {
   // wait.
   void send(ByteView frame_body);
 
+  // Memory for the frames that are collected next; flush() gives it away with them. Precondition:
+  // nothing is collected.
+  void lend(Bytes memory);
+
   // Seals what was collected and appends it to `out`; also the handshake message that is due.
   void flush(Bytes& out);
 

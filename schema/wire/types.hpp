@@ -59,7 +59,8 @@ struct ListVersion {
 // Ids are already uniform; a map that hostile ids may fill wants a keyed hash instead.
 struct IdHash {
   template <class Tag, std::size_t Size>
-  std::size_t operator()(const FixedBytes<Tag, Size>& id) const {
+  // noexcept, so that the tables of the standard library keep no copy of it.
+  std::size_t operator()(const FixedBytes<Tag, Size>& id) const noexcept {
     std::size_t value = 0;
     std::memcpy(&value, id.bytes.data(), sizeof value);
     return value;

@@ -15,7 +15,12 @@ struct Relay::Connection {
   Loop* loop = nullptr;
   SessionId session = 0;
   bool paused = false;
-  std::deque<wire::Bytes> unread;  // while paused
+  std::deque<wire::Bytes> unread;    // while paused
+  std::vector<wire::Bytes> waiting;  // to leave with the next frame
+
+  void flush() {
+    for (auto& frame : std::exchange(waiting, {})) peer->on_relay_frame(std::move(frame));
+  }
 };
 
 // A loop as the shard sees it: the daemon's Worker, without its libuv.
@@ -53,10 +58,16 @@ class Relay::Loop final : public relay::Host {
   [[nodiscard]] const relay::ops::Counters& counters() const { return counters_; }
 
   // ---- Host
-  void send(SessionId session, wire::ByteView frame) override {
-    if (Connection* connection = find(session)) {
-      connection->peer->on_relay_frame({frame.begin(), frame.end()});
-    }
+  void send(SessionId session, wire::ByteView frame, Leaves leaves) override {
+    Connection* const connection = find(session);
+    if (connection == nullptr) return;
+    connection->waiting.emplace_back(frame.begin(), frame.end());
+    if (leaves == Leaves::soon) return connection->flush();
+    if (connection->waiting.size() > 1) return;
+    relay_.in(relay::kFrameWaitMax, [&relay = relay_, id = connection->id] {
+      const auto found = relay.connections_.find(id);
+      if (found != relay.connections_.end()) found->second->flush();
+    });
   }
   void lift_frame_limit(SessionId) override {}
   void close(SessionId session) override {

@@ -20,6 +20,7 @@ class FakeHost final : public relay::Host {
 
   struct Sent {
     SessionId session = 0;
+    Leaves leaves = Leaves::soon;
     std::vector<std::uint64_t> storage;  // u64 for the alignment that the codec wants
     wire::RelayFrame frame;              // its views point into `storage`
   };
@@ -28,10 +29,11 @@ class FakeHost final : public relay::Host {
     relay::Message message;
   };
 
-  void send(SessionId session, wire::ByteView frame_body) override {
+  void send(SessionId session, wire::ByteView frame_body, Leaves leaves) override {
     assert(!closed.contains(session) && "nothing is sent to a connection that was closed");
     Sent& added = sent.emplace_back();
     added.session = session;
+    added.leaves = leaves;
     added.storage.resize((frame_body.size() + 7) / 8);
     std::memcpy(added.storage.data(), frame_body.data(), frame_body.size());
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(added.storage.data());

@@ -282,6 +282,26 @@ TEST_CASE("acks that outrun the disk are all taken, and meanwhile the connection
   for (const auto* frame : frames) CHECK(std::holds_alternative<wire::Done>(frame->body));
 }
 
+TEST_CASE("only the Done of an Ack may wait for the next frame") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = world.join(bob);
+  const SessionId sender = world.join(Account::from_seed(2));
+  world.submit(sender, 5, {&bob}, 'a');
+  world.ask(session, 2, wire::Ping{});
+  world.ask(session, 3, wire::Ack{9, {}});  // never delivered: refused
+  const auto waits = [](const auto& sent) {
+    return sent.leaves == Host::Leaves::with_the_next;
+  };
+  CHECK(std::ranges::none_of(world.host.sent, waits));
+  world.ask(session, 4, wire::Ack{1, {}});
+  CHECK(std::ranges::count_if(world.host.sent, waits) == 1);
+  const auto waiting = std::ranges::find_if(world.host.sent, waits);
+  CHECK(waiting->session == session);
+  CHECK(waiting->frame.request == 4);
+  CHECK(std::holds_alternative<wire::Done>(waiting->frame.body));
+}
+
 TEST_CASE("a change of name comes to its end although the connection drops in the middle") {
   World world;
   const Account bob = Account::from_seed(1);
