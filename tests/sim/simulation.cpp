@@ -153,6 +153,10 @@ void Simulation::send(Person& person, std::size_t to, const std::string& text) {
   const auto by = static_cast<std::size_t>(&person - people_.data());
   ledger_.attempt(text, by, to);
   pairs_.emplace(by, to);
+  if (!world_.starts(person.home)) {
+    person.unsure.emplace_back(to, text);
+    return;
+  }
   const auto sent = client(person).send({.to = people_[to].name, .text = text, .key = text});
   if (sent && !world_.home(person.home).dying()) {
     wrong(ledger_.wrote({person.home, by, to, text, sent->id}));
@@ -174,6 +178,7 @@ void Simulation::send_unsure(Person& person) {
 }
 
 void Simulation::look(Person& person, std::size_t from) {
+  if (!world_.starts(person.home)) return;
   ledger_.looked(shown(person.home, people_[from].user));
   const auto done = client(person).mark_read(people_[from].user.hex());
   (void)done;  // nothing to be read, or the disk says no: then nothing was said
