@@ -44,8 +44,9 @@ const Start& Starts::of(const Plan& plan) {
   return *made;
 }
 
-Simulation::Simulation(const Start& start, const Plan& plan, bool verbose)
+Simulation::Simulation(const Start& start, const Plan& plan, std::FILE* story)
     : plan_(plan),
+      story_(story),
       world_(start.world, plan.seed, plan.settings),
       watch_(
           world_, world_.draws.split(),
@@ -54,7 +55,7 @@ Simulation::Simulation(const Start& start, const Plan& plan, bool verbose)
             tell(what);
           },
           [this](const std::string& what) { wrong(what); }) {
-  watch_.set_verbose(verbose);
+  watch_.set_verbose(story != nullptr);
   watch_.set_lying(plan.lies);
   world_.wiretap = &watch_;
   world_.on_back = [this](Home& home) {
@@ -266,8 +267,8 @@ std::size_t Simulation::person_of(const UserId& user) const {
 // ---- Telling ------------------------------------------------------------------------------------
 
 void Simulation::tell(const std::string& what) {
-  const auto now = std::chrono::floor<milliseconds>(world_.agenda.now()).count();
-  story_ += std::to_string(now) + " ms: " + what + "\n";
+  if (story_ == nullptr) return;
+  std::fprintf(story_, "%lld ms: %s\n", static_cast<long long>(passed().count()), what.c_str());
 }
 
 void Simulation::wrong(const std::string& what) {
