@@ -66,8 +66,8 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
   const std::uint16_t slot = slot_of(operation.user);
   Enqueued refusal = admit(operation);
   if (refusal.code != ErrorCode::ok) {
-    effects.push_back(AnswerTo{origin, std::move(refusal)});
-    return;
+    // What it says of the device list is not to be taken back by a crash.
+    return answer(origin, std::move(refusal), directory_.pending(operation.user), effects);
   }
   Mailbox& mailbox = mailboxes_.at(operation.device, slot);
   Node node;

@@ -71,6 +71,7 @@ void Simulation::restart(const Step& step) {
   world_.drop(person.home);
   world_.agenda.in(milliseconds{1 + step.draw % 20'000}, [this, &person, home = person.home] {
     if (person.home != home || is_silent(person)) return;
+    if (!world_.starts(home)) return;  // its user tries again with the next thing to do
     (void)client(person).connect();
     if (world_.on_back) world_.on_back(world_.home(home));
   });
@@ -95,6 +96,7 @@ void Simulation::claim_one_name(const Step&) {
 void Simulation::leave(const Step& step) {
   Person& person = people_[step.who];
   tell(person.home + " leaves");
+  if (!world_.starts(person.home)) return;
   client(person).disconnect();
   world_.agenda.in(milliseconds{1 + step.draw % 60'000}, [this, home = person.home] {
     tell(home + " comes");
@@ -266,7 +268,8 @@ void Simulation::roll_back_relay(const Step&) {
 
 void Simulation::wipe_relay(const Step&) {
   for (const Person& person : people_) {
-    if (!client(person).account().registered) return;  // for the reason of replace()
+    // For the reason of replace().
+    if (!world_.starts(person.home) || !client(person).account().registered) return;
   }
   tell("the relay loses its disk");
   forgot_ = wiped_ = true;

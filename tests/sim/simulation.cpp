@@ -44,8 +44,9 @@ const Start& Starts::of(const Plan& plan) {
   return *made;
 }
 
-Simulation::Simulation(const Start& start, const Plan& plan, bool verbose)
+Simulation::Simulation(const Start& start, const Plan& plan, std::FILE* story)
     : plan_(plan),
+      story_(story),
       world_(start.world, plan.seed, plan.settings),
       watch_(
           world_, world_.draws.split(),
@@ -54,7 +55,7 @@ Simulation::Simulation(const Start& start, const Plan& plan, bool verbose)
             tell(what);
           },
           [this](const std::string& what) { wrong(what); }) {
-  watch_.set_verbose(verbose);
+  watch_.set_verbose(story != nullptr);
   watch_.set_lying(plan.lies);
   world_.wiretap = &watch_;
   world_.on_back = [this](Home& home) {
@@ -153,6 +154,10 @@ void Simulation::send(Person& person, std::size_t to, const std::string& text) {
   const auto by = static_cast<std::size_t>(&person - people_.data());
   ledger_.attempt(text, by, to);
   pairs_.emplace(by, to);
+  if (!world_.starts(person.home)) {
+    person.unsure.emplace_back(to, text);
+    return;
+  }
   const auto sent = client(person).send({.to = people_[to].name, .text = text, .key = text});
   if (sent && !world_.home(person.home).dying()) {
     wrong(ledger_.wrote({person.home, by, to, text, sent->id}));
@@ -174,6 +179,7 @@ void Simulation::send_unsure(Person& person) {
 }
 
 void Simulation::look(Person& person, std::size_t from) {
+  if (!world_.starts(person.home)) return;
   ledger_.looked(shown(person.home, people_[from].user));
   const auto done = client(person).mark_read(people_[from].user.hex());
   (void)done;  // nothing to be read, or the disk says no: then nothing was said
@@ -261,8 +267,8 @@ std::size_t Simulation::person_of(const UserId& user) const {
 // ---- Telling ------------------------------------------------------------------------------------
 
 void Simulation::tell(const std::string& what) {
-  const auto now = std::chrono::floor<milliseconds>(world_.agenda.now()).count();
-  story_ += std::to_string(now) + " ms: " + what + "\n";
+  if (story_ == nullptr) return;
+  std::fprintf(story_, "%lld ms: %s\n", static_cast<long long>(passed().count()), what.c_str());
 }
 
 void Simulation::wrong(const std::string& what) {

@@ -7,6 +7,8 @@
 // Thread:  one.
 #pragma once
 
+#include <cstdio>
+
 #include "tests/sim/ledger.hpp"
 #include "tests/sim/plan.hpp"
 #include "tests/sim/watch.hpp"
@@ -44,13 +46,13 @@ struct Person {
 
 class Simulation {
  public:
-  Simulation(const Start& start, const Plan& plan, bool verbose);
+  // `story`: where all is told as it happens; null: nobody listens.
+  Simulation(const Start& start, const Plan& plan, std::FILE* story);
   ~Simulation();
 
   // True: nothing was wrong.
   bool run();
   [[nodiscard]] const std::string& problem() const { return problem_; }
-  [[nodiscard]] const std::string& story() const { return story_; }
   [[nodiscard]] std::uint64_t hash() const { return watch_.hash(); }
   [[nodiscard]] std::chrono::milliseconds passed() const;
   [[nodiscard]] std::uint64_t steps() const { return world_.agenda.steps(); }
@@ -131,6 +133,7 @@ class Simulation {
   [[nodiscard]] bool has_talked(std::size_t one, std::size_t other) const;
 
   const Plan plan_;
+  std::FILE* const story_;
   World world_;
   Ledger ledger_;
   Watch watch_;
@@ -151,7 +154,6 @@ class Simulation {
   std::set<std::pair<std::string, MessageId>> stored_;
   std::map<std::string, std::uint64_t> met_;
   std::string problem_;
-  std::string story_;
 };
 
 }  // namespace godwit::sim

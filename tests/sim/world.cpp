@@ -94,6 +94,21 @@ Client& World::client(const std::string& name) {
   return clients_.at(name);
 }
 
+bool World::starts(const std::string& name) {
+  if (keeps(name)) return true;
+  auto started = start(home(name));
+  if (started) take(name, *std::move(started));
+  return started.has_value();
+}
+
+// A client that is opened writes when the key of its session is due to be replaced: once a day, and
+// when its clock was turned.
+std::optional<Client> World::start(Home& home) {
+  auto opened = Client::open(options(home.name()));
+  if (!opened && (opened.error().code == ErrorCode::disk_full || home.dying())) return std::nullopt;
+  return must(std::move(opened), "open " + home.name());
+}
+
 void World::crash(Home& home, bool relay_notices, milliseconds down) {
   const auto strike = [this, &home, relay_notices, down, alive = home.life()] {
     if (alive != home.life()) return;  // it has crashed meanwhile
@@ -115,13 +130,14 @@ void World::bring_back(Home& home) {
     });
   };
   if (home.waiting()) return try_again(1s);  // its own call is further up the stack
-  auto opened = Client::open(options(home.name()));
-  if (!opened && opened.error().code == ErrorCode::disk_full) {
+  auto started = start(home);
+  if (!started && home.dying()) return;  // the crash that it met brings it back
+  if (!started) {
     home.lose_power(true);  // a program that ends where it began
     return try_again(10s);
   }
   // The reference that the world's user holds stays good.
-  found->second = must(std::move(opened), "open " + home.name() + " again");
+  found->second = *std::move(started);
   if (home.was_linked()) must(found->second.connect(), "connect " + home.name() + " again");
   if (on_back) on_back(home);
 }

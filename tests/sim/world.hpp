@@ -35,6 +35,8 @@ class World {
   Client& add(const std::string& name);
   // The client of a home that the world keeps; opened when it is not, and not connected then.
   [[nodiscard]] Client& client(const std::string& name);
+  // The same of a device whose disk may be full or die: false when it does not let a program start.
+  [[nodiscard]] bool starts(const std::string& name);
   void take(const std::string& name, Client client);
   [[nodiscard]] bool keeps(const std::string& name) const { return clients_.contains(name); }
   void drop(const std::string& name) { clients_.erase(name); }
@@ -63,6 +65,7 @@ class World {
   [[nodiscard]] const std::string& address() const { return address_; }
 
  private:
+  [[nodiscard]] std::optional<Client> start(Home& home);
   World(std::uint64_t seed, const Settings& settings, std::chrono::milliseconds epoch);
 
   std::string address_;

@@ -206,6 +206,22 @@ TEST_CASE("an envelope made for an older device list is refused, with the newer 
   CHECK(slot.said() == Lines{"s9 submit 1: stale_list"});
 }
 
+TEST_CASE("a newer list is not told to a sender before it is on the disk") {
+  EngineUnderTest slot;
+  const TestUser old = make_user(1);
+  slot.add(old);
+  slot.call(1, 7, slot.put_of(make_user(1, {0, 1}, {1, 2})));
+  slot.enqueue(old, 1);
+  CHECK(slot.said() == Lines{});
+  REQUIRE(slot.flush());
+  slot.enqueue(old, 2);
+  CHECK(slot.said() == Lines{});
+  slot.finish();
+  slot.commit();
+  CHECK(slot.said() ==
+        Lines{"s1 call 7: ok", "s9 submit 1: stale_list", "s9 submit 2: stale_list"});
+}
+
 TEST_CASE("an envelope made for a newer list than the relay has is taken") {
   EngineUnderTest slot;
   slot.add(make_user(1));
