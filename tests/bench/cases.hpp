@@ -14,14 +14,6 @@ struct Plan {
   }
 };
 
-// pairs.cpp: senders and recipients that are both online.
-void bench_pair(const Plan& plan);
-void bench_pairs(const Plan& plan);
-
-// crowd.cpp: many devices.
-void bench_fan_out(const Plan& plan);
-void bench_sessions(const Plan& plan);
-
 // queues.cpp: recipients that are away.
 void bench_enqueue(const Plan& plan);
 void bench_backlog(const Plan& plan);

@@ -89,7 +89,7 @@ class Feed {
 
 // Logs the owners in and takes out all that is there; over when the relay has deleted it.
 Meter::Reading drain(Stage& stage, std::vector<Mailbox>& mailboxes) {
-  Acks acks(stage.fleet.loop(), Acks::Mode::once_a_round);
+  Acks acks(stage.fleet.loop());
   std::size_t left = 0;
   std::vector<Device*> devices;
   for (Mailbox& mailbox : mailboxes) {

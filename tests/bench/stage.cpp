@@ -1,7 +1,6 @@
 #include "tests/bench/stage.hpp"
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -11,6 +10,8 @@
 #include <fstream>
 #include <thread>
 #include <utility>
+
+#include "tests/support/process.hpp"
 
 namespace godwit::bench {
 namespace {
@@ -31,15 +32,6 @@ std::string cpu_model() {
     if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
   }
   return "unknown processor";
-}
-
-double client_cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto to_seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
-  };
-  return to_seconds(usage.ru_utime) + to_seconds(usage.ru_stime);
 }
 
 // Three digits that say something, and thousands set apart.
@@ -108,10 +100,9 @@ Device::Device(Stage& stage, support::Account account) : raw(stage.fleet, std::m
 
 // A timer of no delay fires at the end of the round that started it, so the acks still leave with
 // that round's writes.
-Acks::Acks(net::Loop& loop, Mode mode) : mode_(mode), timer_(loop, [this] { send_due(); }) {}
+Acks::Acks(net::Loop& loop) : timer_(loop, [this] { send_due(); }) {}
 
 void Acks::take(Device& device, std::uint32_t number) {
-  if (mode_ == Mode::each) return device.raw.ack(number);
   if (std::exchange(device.ack_upto, number) != 0) return;
   if (due_.empty()) timer_.start({});
   due_.push_back(&device);
@@ -209,11 +200,11 @@ Meter::Meter(const Stage& stage)
     : relay_(stage.relay),
       start_(Clock::now()),
       relay_cpu_s_(relay_.cpu_seconds()),
-      client_cpu_s_(client_cpu_seconds()) {}
+      client_cpu_s_(support::own_cpu_seconds()) {}
 
 Meter::Reading Meter::read() const {
   return {seconds_since(start_), relay_.cpu_seconds() - relay_cpu_s_,
-          client_cpu_seconds() - client_cpu_s_};
+          support::own_cpu_seconds() - client_cpu_s_};
 }
 
 wire::RequestId request_id(std::uint64_t source, std::uint64_t number) {

@@ -59,17 +59,15 @@ class Device {
 };
 
 // Acknowledges what came in one round of the loop with one cumulative ack per device, as an SDK
-// does that commits what it has read; or each envelope by itself.
+// does that commits what it has read.
 class Acks {
  public:
-  enum class Mode : std::uint8_t { each, once_a_round };
-  Acks(net::Loop& loop, Mode mode);
+  explicit Acks(net::Loop& loop);
   void take(Device& device, std::uint32_t number);
 
  private:
   void send_due();
 
-  Mode mode_;
   std::vector<Device*> due_;
   net::Timer timer_;
 };

@@ -24,7 +24,7 @@ Device::Device(support::Fleet& fleet, Acks& acks, support::Account account, Devi
   calls.on_connected = [this](support::RawDevice&) { enter(); };
   calls.on_deliver = [this](support::RawDevice&, const wire::Deliver& deliver) { take(deliver); };
   calls.on_closed = [this](support::RawDevice&, const std::string& reason) {
-    came_ = confirmed_ = 0;
+    came_ = 0;
     owner_.on_gone(*this, std::exchange(state_, State::gone) == State::live, reason);
   };
   raw_.set_callbacks(std::move(calls));
@@ -64,16 +64,14 @@ void Device::on_reply(const wire::RelayFrame& reply) {
 void Device::take(const wire::Deliver& deliver) {
   came_ = deliver.number;
   if (!std::exchange(ack_due_, true)) acks_.due(*this);
-  owner_.on_deliver(*this, deliver.envelope);
+  owner_.on_deliver(*this, deliver);
 }
 
 void Device::acknowledge() {
   ack_due_ = false;
   if (!live() || came_ == 0) return;
   raw_.ack(came_, [this, upto = came_](const wire::RelayFrame& reply) {
-    if (!std::holds_alternative<wire::Done>(reply.body) || upto <= confirmed_) return;
-    const std::uint32_t count = upto - std::exchange(confirmed_, upto);
-    owner_.on_confirmed(*this, count);
+    if (std::holds_alternative<wire::Done>(reply.body)) owner_.on_confirmed(*this, upto);
   });
 }
 

@@ -20,9 +20,9 @@ class DeviceOwner {
  public:
   virtual ~DeviceOwner() = default;
   virtual void on_live(Device& device) = 0;  // a login succeeded
-  virtual void on_deliver(Device& device, wire::ByteView envelope) = 0;
-  // The relay has confirmed the ack of the oldest `count` envelopes that were not confirmed.
-  virtual void on_confirmed(Device& device, std::size_t count) = 0;
+  virtual void on_deliver(Device& device, const wire::Deliver& deliver) = 0;
+  // The relay has confirmed an ack of all deliveries of this connection up to this number.
+  virtual void on_confirmed(Device& device, std::uint32_t upto) = 0;
   // The connection is gone, and what was not confirmed on it will not be.
   virtual void on_gone(Device& device, bool was_live, const std::string& reason) = 0;
 };
@@ -55,9 +55,9 @@ class Device {
 
   // The owner's: as a recipient it belongs to one flow at most.
   std::uint32_t flow = kNone;
-  std::uint32_t place = 0;              // among the recipients of that flow
-  std::deque<std::uint64_t> delivered;  // numbers of the flow, not confirmed
-  std::vector<std::uint32_t> flows;     // as a sender
+  std::uint32_t place = 0;  // among the recipients of that flow
+  Unconfirmed unconfirmed;
+  std::vector<std::uint32_t> flows;                             // as a sender
   std::deque<std::pair<std::uint32_t, std::uint64_t>> waiting;  // flow and number, to submit
   std::uint32_t in_flight = 0;
   Clock::time_point paused_until{};  // the relay asked for a pause
@@ -82,8 +82,7 @@ class Device {
   bool registered_ = false;
   bool wanted_ = false;
   bool ack_due_ = false;
-  std::uint32_t came_ = 0;       // number of the newest envelope of this connection
-  std::uint32_t confirmed_ = 0;  // numbers up to here are confirmed
+  std::uint32_t came_ = 0;  // number of the newest envelope of this connection
   std::uint32_t submits_max_ = 1;
 };
 

@@ -117,6 +117,20 @@ void Flow::close() {
   }
 }
 
+void Unconfirmed::came(std::uint32_t delivery, std::optional<std::uint64_t> number) {
+  waiting_.push_back({delivery, number});
+}
+
+std::optional<std::uint64_t> Unconfirmed::confirm(std::uint32_t upto) {
+  std::optional<std::uint64_t> newest;
+  while (!waiting_.empty() && waiting_.front().delivery <= upto) {
+    const auto number = waiting_.front().number;
+    if (number && (!newest || *number > *newest)) newest = number;
+    waiting_.pop_front();
+  }
+  return newest;
+}
+
 std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenario) {
   std::vector<std::string> faults;
   const auto say = [&](std::uint64_t count, std::uint64_t allowed, std::string_view words) {

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -84,6 +85,25 @@ class Flow {
   std::uint64_t complete_ = 0;
   std::vector<Recipient> recipients_;
   std::set<std::uint64_t> again_;  // submitted more than once
+};
+
+// What came on one connection and whose ack is not confirmed: the relay numbers its deliveries,
+// from 1 and upwards. A relay that leaves one out, or repeats one, is no reason to miscount.
+class Unconfirmed {
+ public:
+  // `number`: of the flow; nothing when what came was no envelope of one.
+  void came(std::uint32_t delivery, std::optional<std::uint64_t> number);
+  // An ack of all deliveries up to this one is confirmed. Returns the highest number among them.
+  [[nodiscard]] std::optional<std::uint64_t> confirm(std::uint32_t upto);
+  void clear() { waiting_.clear(); }
+  [[nodiscard]] std::size_t count() const { return waiting_.size(); }
+
+ private:
+  struct Waiting {
+    std::uint32_t delivery;
+    std::optional<std::uint64_t> number;
+  };
+  std::deque<Waiting> waiting_;
 };
 
 // What breaks a promise, or is more than the scenario lets pass: a sentence each.

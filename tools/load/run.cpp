@@ -218,10 +218,13 @@ bool Run::drain() {
   if (own_ != nullptr) report_.relay_store_bytes = own_->status().store_bytes;
   meter_.event("the drain begins");
   meter_.begin("drain", 0);
-  const double patience =
-      kLoginPatience + scenario_.settle + static_cast<double>(meter_.counts.accepted) / 1e4;
   if (!connect_all(away)) return false;
-  const bool all = await(patience, [&] { return quiet(); });
+  // As long as something comes; what is lost would be waited for in vain.
+  std::uint64_t came = 0;
+  do {
+    came = meter_.counts.delivered;
+  } while (!await(scenario_.settle, [&] { return quiet(); }) && meter_.counts.delivered > came &&
+           !interrupted());
   const auto passed = meter_.passed();
   if (scenario_.away == 1) {
     report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
@@ -235,7 +238,7 @@ bool Run::drain() {
     report_.relay_store_bytes =
         std::max(report_.relay_store_bytes.value_or(0), own_->status().store_bytes);
   }
-  return all;
+  return quiet();
 }
 
 // ---- The end ----------------------------------------------------------------------------------

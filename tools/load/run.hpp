@@ -51,8 +51,8 @@ class Run final : private DeviceOwner {
 
   // ---- DeviceOwner
   void on_live(Device& device) override;
-  void on_deliver(Device& device, wire::ByteView envelope) override;
-  void on_confirmed(Device& device, std::size_t count) override;
+  void on_deliver(Device& device, const wire::Deliver& deliver) override;
+  void on_confirmed(Device& device, std::uint32_t upto) override;
   void on_gone(Device& device, bool was_live, const std::string& reason) override;
 
   // ---- The phases, in order. False: it did not come to its end; a fault says why.

@@ -111,17 +111,17 @@ void Run::on_live(Device& device) {
   hand_over(device);
 }
 
-void Run::on_deliver(Device& device, wire::ByteView envelope) {
+void Run::on_deliver(Device& device, const wire::Deliver& deliver) {
   const auto now = Clock::now();
+  const wire::ByteView envelope = deliver.envelope;
   ++unconfirmed_;
   const auto name = Bodies::name_of(envelope);
   if (!name || device.flow == Device::kNone || name->flow != device.flow ||
       !bodies_.intact(envelope, *name, size_of(scenario_, name->flow, name->number))) {
     ++meter_.counts.corrupted;
-    device.delivered.push_back(~std::uint64_t{0});
-    return;
+    return device.unconfirmed.came(deliver.number, std::nullopt);
   }
-  device.delivered.push_back(name->number);
+  device.unconfirmed.came(deliver.number, name->number);
   Route& route = *by_index_[device.flow];
   const auto due = route.judge.due(name->number);
   if (route.judge.delivered(name->number, device.place) != Flow::Came::first) return;
@@ -133,23 +133,16 @@ void Run::on_deliver(Device& device, wire::ByteView envelope) {
   refill(route);
 }
 
-void Run::on_confirmed(Device& device, std::size_t count) {
-  unconfirmed_ -= count;
-  std::uint64_t newest = 0;
-  bool any = false;
-  for (; count > 0; --count) {
-    const std::uint64_t number = device.delivered.front();
-    device.delivered.pop_front();
-    if (number == ~std::uint64_t{0}) continue;
-    newest = std::max(newest, number);
-    any = true;
-  }
-  if (any) by_index_[device.flow]->judge.confirmed(newest, device.place);
+void Run::on_confirmed(Device& device, std::uint32_t upto) {
+  unconfirmed_ -= device.unconfirmed.count();
+  const auto newest = device.unconfirmed.confirm(upto);
+  unconfirmed_ += device.unconfirmed.count();
+  if (newest) by_index_[device.flow]->judge.confirmed(*newest, device.place);
 }
 
 void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
-  unconfirmed_ -= device.delivered.size();
-  device.delivered.clear();
+  unconfirmed_ -= device.unconfirmed.count();
+  device.unconfirmed.clear();
   device.in_flight = 0;
   if (was_live) --meter_.connections;
   if (!device.wanted()) return;

@@ -161,6 +161,27 @@ TEST_SUITE("tools/load/judge") {
     CHECK(f.counts.delivered == 0);
   }
 
+  TEST_CASE("deliveries that a relay left out or repeated do not disturb what is confirmed") {
+    Unconfirmed unconfirmed;
+    CHECK(!unconfirmed.confirm(5).has_value());
+    unconfirmed.came(1, 10);
+    unconfirmed.came(2, 11);
+    unconfirmed.came(2, 11);
+    unconfirmed.came(5, 14);  // 3 and 4 never came
+    unconfirmed.came(6, std::nullopt);
+    unconfirmed.came(7, 15);
+    CHECK(unconfirmed.confirm(4) == 11);
+    CHECK(unconfirmed.count() == 3);
+    CHECK(!unconfirmed.confirm(4).has_value());
+    CHECK(unconfirmed.confirm(5) == 14);
+    CHECK(!unconfirmed.confirm(6).has_value());
+    CHECK(unconfirmed.confirm(99) == 15);
+    CHECK(unconfirmed.count() == 0);
+    unconfirmed.came(1, 16);
+    unconfirmed.clear();
+    CHECK(!unconfirmed.confirm(1).has_value());
+  }
+
   TEST_CASE("when it was due is known until it is settled") {
     Fixture f;
     const auto number = f.submit();
