@@ -156,12 +156,12 @@ void Watch::on_submitted(Home& home, std::uint32_t request, const wire::Submitte
   }
 }
 
-// P4: gone after ack. A retry that came after a restart may have brought it back, which the device
-// will not show twice; so only of relays that have never crashed.
+// P4: gone after ack. A retry that came after a restart, or after the record had rotted, may have
+// brought it back, which the device will not show twice; so only of relays that met neither.
 void Watch::on_done(Home& home, std::uint32_t request) {
   Seen& seen = seen_[home.name()];
   const auto acked = seen.acks.extract(request);
-  if (!acked || lying_ || world_.relay.crashes() > 0) return;
+  if (!acked || lying_ || world_.relay.crashes() > 0 || world_.relay.disk().rotted()) return;
   for (const Hash envelope : acked.mapped()) {
     const auto known = requests_.find({seen.device, envelope});
     if (known == requests_.end()) continue;  // from before this world began
@@ -174,8 +174,7 @@ void Watch::on_done(Home& home, std::uint32_t request) {
           return std::ranges::find(one.second, envelope) != one.second.end();
         });
     if (again) continue;
-    // A damaged record of the same request is on its way to the quarantine: nobody will get it.
-    if (!world_.relay.disk().holds_sound(seen.device, known->second)) continue;
+    if (!world_.relay.disk().holds(seen.device, known->second)) continue;
     wrong_("the relay confirms an ack of " + home.name() + ", and still has the envelope");
   }
 }

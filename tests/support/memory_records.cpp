@@ -105,12 +105,4 @@ bool MemoryRecords::holds(const wire::DeviceId& device, const wire::RequestId& r
   });
 }
 
-bool MemoryRecords::holds_sound(const wire::DeviceId& device,
-                                const wire::RequestId& request) const {
-  const store::RequestTag tag = relay::slot::request_tag(device, request);
-  return std::ranges::any_of(log_, [&](const auto& one) {
-    return one.second.request == tag && !one.second.damaged;
-  });
-}
-
 }  // namespace godwit::test

@@ -54,7 +54,10 @@ class MemoryRecords final : public relay::slot::Records {
     if (room) full_ = false;
   }
   void set_full(bool full) { full_ = full; }
-  void damage(std::uint64_t position) { log_.at(position).damaged = true; }
+  void damage(std::uint64_t position) {
+    log_.at(position).damaged = true;
+    rotted_ = true;
+  }
   void damage(relay::store::Table table, wire::ByteView key) {
     damaged_.insert(record_key(table, key));
   }
@@ -65,9 +68,7 @@ class MemoryRecords final : public relay::slot::Records {
   [[nodiscard]] std::size_t bodies() const { return bodies_.size(); }
   [[nodiscard]] const std::set<std::uint64_t>& quarantined() const { return quarantined_; }
   [[nodiscard]] bool holds(const wire::DeviceId& device, const wire::RequestId& request) const;
-  // The same, and not damaged: a relay that started now would deliver it.
-  [[nodiscard]] bool holds_sound(const wire::DeviceId& device,
-                                 const wire::RequestId& request) const;
+  [[nodiscard]] bool rotted() const { return rotted_; }  // damage() has hit an envelope
   [[nodiscard]] std::uint64_t appended() const { return next_position_ - 1; }
 
  private:
@@ -92,6 +93,7 @@ class MemoryRecords final : public relay::slot::Records {
   std::uint64_t next_position_ = 1;
   bool room_ = true;
   bool full_ = false;
+  bool rotted_ = false;
 };
 
 }  // namespace godwit::test
