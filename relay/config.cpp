@@ -90,7 +90,8 @@ const std::vector<Setting>& settings() {
        "The HOST:PORT that clients are told, when it is not the first of `listen`:\n"
        "the public name of this machine.",
        Unit::none, 0, 0, check_advertise},
-      {"network", "loops", &Config::loops, "Threads that serve connections. 0: one per core.",
+      {"network", "loops", &Config::loops,
+       "Threads that serve connections. 0: one fewer than there are cores, at least one.",
        Unit::none, 0, 256},
       {"network", "connections_max", &Config::connections_max,
        "Connections at a time; those beyond are closed at once.", Unit::none, 1, kMax32},

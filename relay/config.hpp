@@ -19,7 +19,7 @@ struct Config {
   // [network]
   std::vector<std::string> listen{"0.0.0.0:7700"};  // HOST:PORT; port 0 picks a free one
   std::string advertise;                            // HOST:PORT in the address; empty: listen[0]
-  std::uint32_t loops = 0;                          // threads; 0: one per core
+  std::uint32_t loops = 0;                          // threads; 0: all cores but one
   std::uint32_t connections_max = 20'000;
   std::vector<std::string> unlimited_from{"127.0.0.0/8", "::1"};
 

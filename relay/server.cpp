@@ -186,7 +186,8 @@ void Server::on_accept(int descriptor) {
 
 int Server::run() {
   if (options_.config.loops == 0) {
-    options_.config.loops = std::max(1U, std::thread::hardware_concurrency());
+    // The writer is a thread too, and so is whatever else the machine does.
+    options_.config.loops = std::max(2U, std::thread::hardware_concurrency()) - 1;
   }
   godwit::net::raise_descriptor_limit();
   for (const auto step : {&Server::open_store, &Server::make_workers, &Server::recover,

@@ -47,7 +47,7 @@ class KillTest {
         random_(options.seed),
         deadline_(steady_clock::now() + std::chrono::seconds(options.seconds_max)),
         relay_({.directory = directory_.path() / "relay",
-                .settings = {},
+                .settings = {{"network.loops", "2"}},  // so that operations travel
                 .binary = {},
                 .environment = {}}),
         fleet_(relay_.address()),

@@ -92,13 +92,19 @@ class Device {
 
 using Settings = std::map<std::string, std::string>;  // "section.key" -> TOML value
 
+[[nodiscard]] inline Settings with_two_loops(Settings settings) {
+  settings.emplace("network.loops", "2");
+  return settings;
+}
+
 class Story {
  public:
-  // `where`: the relay's directory; nothing: one of the story's own.
+  // `where`: the relay's directory; nothing: one of the story's own. The relay has two loops unless
+  // the settings say otherwise, so that operations travel on any machine.
   explicit Story(Settings settings = {}, const std::filesystem::path& where = {},
                  std::map<std::string, std::string> environment = {})
       : relay({.directory = where.empty() ? directory.path() / "relay" : where,
-               .settings = std::move(settings),
+               .settings = with_two_loops(std::move(settings)),
                .binary = {},
                .environment = std::move(environment)}),
         fleet(relay.address()) {}
