@@ -171,7 +171,7 @@ void Run::on_tick() {
   chaos_.tick(now);
   try_again(now);
   if (!loading_) return;
-  if (scenario_.rate > 0) pace(now);
+  if (scenario_.rate > 0 && !routes_.empty()) pace(now);
   if (scenario_.churn > 0) churn(now);
 }
 
