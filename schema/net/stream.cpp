@@ -30,6 +30,7 @@ struct Stream::State {
   }
   [[nodiscard]] tl::expected<void, NetError> bind(const Address& from);
   void update_reading();
+  [[nodiscard]] std::size_t send_now(wire::ByteView bytes);
   void submit(std::vector<wire::Bytes> parts, std::size_t sent);
   void submit_backlog();
   void finish_writing();
@@ -205,14 +206,21 @@ wire::Bytes Stream::write(wire::Bytes bytes) {
     state_->backlog.push_back(std::move(bytes));
     return {};
   }
-  const uv_buf_t buffer{reinterpret_cast<char*>(bytes.data()), bytes.size()};
-  const int result = uv_try_write(state_->stream(), &buffer, 1);
-  const std::size_t sent = result > 0 ? static_cast<std::size_t>(result) : 0;
+  const std::size_t sent = state_->send_now(bytes);
   if (sent == bytes.size()) return bytes;
   std::vector<wire::Bytes> parts;
   parts.push_back(std::move(bytes));
   state_->submit(std::move(parts), sent);
   return {};
+}
+
+// What the kernel takes at once: with send() and not uv_try_write(), which calls write() and so has
+// the kernel go through its file layer. An error is none here: the request that follows meets it.
+std::size_t Stream::State::send_now(wire::ByteView bytes) {
+  uv_os_fd_t descriptor = -1;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle), &descriptor) != 0) return 0;
+  const ssize_t sent = ::send(descriptor, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent > 0 ? static_cast<std::size_t>(sent) : 0;
 }
 
 void Stream::State::submit_backlog() {
