@@ -57,8 +57,8 @@ Shard::Shard(const ShardOptions& options, Host& host, slot::Records& records,
 
 SessionId Shard::on_established(const wire::Key& transport, std::string address, bool unlimited,
                                 Now now) {
-  const SessionId id = next_session_++;
-  Session& session = sessions_[id];
+  const SessionId id = sessions_.add(std::make_unique<Session>());
+  Session& session = *sessions_.find(id);
   session.id = id;
   session.transport = transport;
   session.address = std::move(address);
@@ -77,10 +77,10 @@ void Shard::on_frame(SessionId id, wire::ByteView body, Now now) {
 
 void Shard::on_closed(SessionId id, Now now) {
   now_ = now;
-  const auto found = sessions_.find(id);
-  if (found == sessions_.end()) return;
-  detach(found->second);
-  sessions_.erase(found);
+  const Session* session = sessions_.find(id);
+  if (session == nullptr) return;
+  detach(*session);
+  sessions_.erase(id);
   drain();
 }
 
@@ -121,23 +121,23 @@ void Shard::on_round_end(Now now) {
 
 void Shard::on_tick(Now now) {
   now_ = now;
-  for (auto& [id, session] : sessions_) {
-    if (session.state == State::closing) continue;
+  sessions_.for_each([this](Session& session) {
+    if (session.state == State::closing) return;
     const bool live = session.state == State::live;
     const bool silent = now_.steady - session.last_heard > kIdleDeadline;
     const bool late = !live && now_.steady - session.established > kLoginDeadline;
     const bool old = now_.steady - session.established > wire::kConnectionAgeMax + 1h;
     if (silent || late || old) end(session, ErrorCode::timeout);
-  }
+  });
   engine_.sweep(now_, effects_);
   drain();
 }
 
 void Shard::on_shutdown(Now now) {
   now_ = now;
-  for (auto& [id, session] : sessions_) {
+  sessions_.for_each([this](Session& session) {
     if (session.state != State::closing) end(session, ErrorCode::busy);
-  }
+  });
   drain();
 }
 
@@ -385,8 +385,7 @@ std::chrono::milliseconds Shard::take_prekeys(const Session& session) {
 }
 
 Session* Shard::find(SessionId session) {
-  const auto found = sessions_.find(session);
-  return found == sessions_.end() ? nullptr : &found->second;
+  return sessions_.find(session);
 }
 
 }  // namespace godwit::relay

@@ -139,8 +139,7 @@ class Shard final : private handlers::Context {
   Now now_;
   wire::Encoder encoder_;
   slot::Effects effects_;
-  std::unordered_map<session::SessionId, session::Session> sessions_;
-  session::SessionId next_session_ = 1;
+  HandleMap<session::Session> sessions_;
   std::vector<session::SessionId> ended_;  // closing; forgotten when the entry point returns
 
   std::unordered_map<std::uint32_t, std::function<void(slot::Answer&)>> tasks_;

@@ -114,20 +114,21 @@ void Worker::on_accepted(int descriptor) {
     stream->reset();
     return;
   }
-  const std::uint64_t id = next_connection_++;
   // A whole delivery window may wait: a slow reader must be able to get through it.
   const std::size_t write_queue_max = kWriteQueueMaxBytes + shared_.config.window_bytes;
   auto connection = std::make_unique<net::Connection>(*this, std::move(*stream), shared_.key,
                                                       now().steady, write_queue_max);
-  connection->id = id;
-  connections_.emplace(id, std::move(connection));
+  net::Connection& added = *connection;
+  added.id = connections_.add(std::move(connection));
 }
 
 void Worker::on_established(net::Connection& connection, const wire::Key& peer, Now now) {
   std::string address = connection.peer_address();
   const bool unlimited = shared_.admission.unlimited(address);
   connection.session = shard_->on_established(peer, std::move(address), unlimited, now);
-  by_session_.emplace(connection.session, &connection);
+  const std::uint32_t index = index_of(connection.session);
+  if (index >= by_session_.size()) by_session_.resize(index + 1);
+  by_session_[index] = &connection;
 }
 
 void Worker::on_frame(net::Connection& connection, wire::ByteView body, Now now) {
@@ -139,7 +140,8 @@ void Worker::on_ended(net::Connection& connection, std::string_view reason) {
     counters_.closed_by_relay_total.add();
     shared_.log.info("connection_ended", {{"reason", reason}});
   }
-  if (connection.session != 0 && by_session_.erase(connection.session) > 0) {
+  if (find(connection.session) == &connection) {
+    by_session_[index_of(connection.session)] = nullptr;
     shard_->on_closed(connection.session, now());
   }
   ended_.push_back(connection.id);
@@ -148,7 +150,7 @@ void Worker::on_ended(net::Connection& connection, std::string_view reason) {
 void Worker::on_output(net::Connection& connection) {
   if (connection.output_due) return;
   connection.output_due = true;
-  output_due_.push_back(connection.id);
+  output_due_.push_back(&connection);
 }
 
 void Worker::on_waiting_output(net::Connection& connection) {
@@ -169,8 +171,9 @@ void Worker::take_back(wire::Bytes buffer) {
 }
 
 net::Connection* Worker::find(SessionId session) {
-  const auto found = by_session_.find(session);
-  return found == by_session_.end() ? nullptr : found->second;
+  const std::uint32_t index = index_of(session);
+  net::Connection* const connection = index < by_session_.size() ? by_session_[index] : nullptr;
+  return connection != nullptr && connection->session == session ? connection : nullptr;
 }
 
 // ---- Host ---------------------------------------------------------------------------------------
@@ -188,7 +191,7 @@ void Worker::lift_frame_limit(SessionId session) {
 void Worker::close(SessionId session) {
   net::Connection* connection = find(session);
   if (connection == nullptr) return;
-  by_session_.erase(session);  // the shard has let go of it
+  by_session_[index_of(session)] = nullptr;  // the shard has let go of it
   connection->finish(now().steady);
 }
 
@@ -228,15 +231,14 @@ void Worker::on_round_end() {
   flush_waiting(current.steady);
   // By index: flushing may end a connection, and that may make others due.
   for (std::size_t i = 0; i < output_due_.size(); ++i) {
-    const auto found = connections_.find(output_due_[i]);
-    if (found == connections_.end()) continue;
-    found->second->output_due = false;
-    found->second->leaves_by = {};
-    found->second->flush();
+    net::Connection& connection = *output_due_[i];
+    connection.output_due = false;
+    connection.leaves_by = {};
+    connection.flush();
   }
   output_due_.clear();
-  for (const std::uint64_t id : ended_) {
-    if (connections_.erase(id) > 0) --shared_.connections;
+  for (const Handle id : ended_) {
+    if (connections_.erase(id)) --shared_.connections;
   }
   ended_.clear();
   if (stopping_since_ && idle()) loop_.stop();
@@ -246,22 +248,22 @@ void Worker::on_round_end() {
 void Worker::flush_waiting(Steady now) {
   for (; !output_waiting_.empty() && output_waiting_.front().leaves_by <= now;
        output_waiting_.pop_front()) {
-    const auto found = connections_.find(output_waiting_.front().connection);
-    if (found == connections_.end()) continue;
-    if (found->second->leaves_by == output_waiting_.front().leaves_by) on_output(*found->second);
+    net::Connection* const connection = connections_.find(output_waiting_.front().connection);
+    if (connection == nullptr) continue;
+    if (connection->leaves_by == output_waiting_.front().leaves_by) on_output(*connection);
   }
   if (!output_waiting_.empty()) wake_at(output_waiting_.front().leaves_by);
 }
 
 void Worker::on_tick() {
   const Now current = now();
-  for (auto& [id, connection] : connections_) {
-    const auto age = current.steady - connection->opened();
-    const bool late = !connection->established() && age > kHandshakeDeadline;
-    const bool stuck = connection->finishing() && current.steady > connection->finished() + 5s;
-    if (late) on_ended(*connection, "handshake_timeout");
-    if (stuck) on_ended(*connection, "close_timeout");
-  }
+  connections_.for_each([&](net::Connection& connection) {
+    const auto age = current.steady - connection.opened();
+    const bool late = !connection.established() && age > kHandshakeDeadline;
+    const bool stuck = connection.finishing() && current.steady > connection.finished() + 5s;
+    if (late) on_ended(connection, "handshake_timeout");
+    if (stuck) on_ended(connection, "close_timeout");
+  });
   shard_->on_tick(current);
 }
 
@@ -269,9 +271,9 @@ void Worker::begin_stop() {
   if (stopping_since_) return;
   stopping_since_ = now().steady;
   shard_->on_shutdown(now());
-  for (auto& [id, connection] : connections_) {
-    if (!connection->established()) on_ended(*connection, "shutdown");
-  }
+  connections_.for_each([this](net::Connection& connection) {
+    if (!connection.established()) on_ended(connection, "shutdown");
+  });
 }
 
 // Everything that was taken in is on the disk, and the peers had a moment to read their farewell.

@@ -91,16 +91,15 @@ class Worker final : public Host, public net::ConnectionOwner {
   std::unique_ptr<StoreRecords> records_;
   std::unique_ptr<Shard> shard_;
 
-  std::unordered_map<std::uint64_t, std::unique_ptr<net::Connection>> connections_;
-  std::unordered_map<session::SessionId, net::Connection*> by_session_;
-  std::uint64_t next_connection_ = 1;
-  std::vector<std::uint64_t> output_due_;  // to flush at the end of the round
+  HandleMap<net::Connection> connections_;
+  std::vector<net::Connection*> by_session_;  // by the index of the session
+  std::vector<net::Connection*> output_due_;  // to flush at the end of the round, before any goes
   struct Waiting {
     Steady leaves_by;
-    std::uint64_t connection;
+    Handle connection;
   };
   std::deque<Waiting> output_waiting_;     // the first to leave first; flushed before: stale
-  std::vector<std::uint64_t> ended_;       // to destroy at the end of the round
+  std::vector<Handle> ended_;              // to destroy at the end of the round
   std::vector<wire::Bytes> spare_;         // buffers of frames that have left
 
   godwit::net::Inbox<Message> messages_;

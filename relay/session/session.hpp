@@ -12,12 +12,13 @@
 #include <string>
 #include <vector>
 
+#include "relay/handle_map.hpp"
 #include "relay/policy/rate.hpp"
 #include "relay/slot/operation.hpp"
 
 namespace godwit::relay::session {
 
-using SessionId = std::uint64_t;  // unique in its loop, never reused
+using SessionId = Handle;  // in its loop
 
 struct Session;
 using Continuation = std::function<void(Session&, slot::Answer&)>;
