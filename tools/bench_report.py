@@ -10,8 +10,9 @@ import statistics
 from collections import namedtuple
 
 # field: of the JSON object that a load program ends with. better: "more" or "less". bar: a number,
-# or the system whose figure of the same run is the bar, or nothing.
-Row = namedtuple("Row", "measurement title field unit better bar")
+# or the system whose figure of the same run is the bar, or nothing. over: the measurement whose
+# figure this one is divided by, or nothing. scale: from the field to the unit.
+Row = namedtuple("Row", "measurement title field unit better bar over scale", defaults=(None, 1))
 
 
 # ---- Tables -------------------------------------------------------------------------------------
@@ -36,19 +37,28 @@ def is_met(figure, bar, better):
     return figure >= bar if better == "more" else figure <= bar
 
 
+def figure_of(row, measurement, system, results):
+    """The median of the rounds that have it; None when none has."""
+    values = [run.get(row.field) for run in results.get((system, measurement), [])]
+    return median([value * row.scale for value in values if value is not None])
+
+
 def make_rows(rows, systems, results):
     """What the tables, the page and the JSON file say of each row."""
     made = []
     for row in rows:
         figures = {}
         for system in systems:
-            runs = results.get((system, row.measurement), [])
-            values = [run.get(row.field) for run in runs]
-            figures[system] = median([value for value in values if value is not None])
+            figure = figure_of(row, row.measurement, system, results)
+            if row.over:
+                base = figure_of(row, row.over, system, results)
+                figure = figure / base if figure is not None and base else None
+            figures[system] = figure
         relative = isinstance(row.bar, str)
         bar = figures.get(row.bar) if relative else row.bar
         made.append({
-            "title": row.title, "unit": row.unit, "better": row.better, "figures": figures,
+            "measurement": row.measurement, "title": row.title, "unit": row.unit,
+            "better": row.better, "figures": figures,
             "bar": bar, "bar_of": row.bar if relative else None,
             "met": is_met(figures.get("godwit"), bar, row.better),
         })  # fmt: skip
@@ -66,17 +76,18 @@ def met_text(row):
     return {None: "", True: "yes", False: "no"}[row["met"]]
 
 
-def is_cost(row):
-    return row["unit"] == "CPU-s/M"
+def heading_of(row):
+    if row["measurement"].startswith("growth-"):
+        return "How the cost grows"
+    return "CPU seconds per million messages" if row["unit"] == "CPU-s/M" else "Figures"
 
 
 def sections(rows):
     """(heading, rows) of each table."""
-    parts = [
-        ("Figures", [row for row in rows if not is_cost(row)]),
-        ("CPU seconds of the broker per million messages", [row for row in rows if is_cost(row)]),
-    ]
-    return [(heading, part) for heading, part in parts if part]
+    parts = {}
+    for row in rows:
+        parts.setdefault(heading_of(row), []).append(row)
+    return list(parts.items())
 
 
 def head_cells(systems):
@@ -139,10 +150,11 @@ def page_table(head, lines):
 
 
 def page_chart(row):
-    """A bar for each system, the longest as wide as there is room; a line where the bar stands."""
+    """A bar for each system, the longest as wide as there is room; a line where the bar stands.
+    Nothing where there is nothing to compare."""
     figures = {name: value for name, value in row["figures"].items() if value is not None}
     longest = max([*figures.values(), row["bar"] or 0], default=0)
-    if longest <= 0:
+    if longest <= 0 or (len(figures) < 2 and row["bar"] is None):
         return ""
     height = BAR_HEIGHT * len(figures)
     text = f'<svg viewBox="0 0 {CHART_WIDTH} {height}" role="img">'

@@ -1,10 +1,9 @@
 #include "tests/support/process.hpp"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
+#include <ctime>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -34,19 +33,17 @@ std::optional<std::uint64_t> private_bytes(pid_t pid) {
   return status_bytes(pid, "RssAnon:");
 }
 
+std::optional<std::uint64_t> peak_bytes(pid_t pid) {
+  return status_bytes(pid, "VmHWM:");
+}
+
 std::optional<double> cpu_seconds(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat", std::ios::binary);
-  const std::string stat{std::istreambuf_iterator<char>(file), {}};
-  // After the name, which may hold anything: state, then 10 fields, then utime and stime in ticks.
-  const auto name_end = stat.rfind(')');
-  if (name_end == std::string::npos) return std::nullopt;
-  std::istringstream fields(stat.substr(name_end + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  std::uint64_t user = 0;
-  std::uint64_t system = 0;
-  if (!(fields >> user >> system)) return std::nullopt;
-  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  clockid_t clock{};
+  timespec time{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0) {
+    return std::nullopt;
+  }
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
 double own_cpu_seconds() {

@@ -1,4 +1,5 @@
-// support/process: what /proc says of a process. Nothing when there is none, or it may not be read.
+// support/process: what the system says of a process. Nothing when there is none, or it may not be
+// read.
 // Thread: pure functions.
 #pragma once
 
@@ -10,8 +11,11 @@
 namespace godwit::support {
 
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t pid);
+[[nodiscard]] std::optional<std::uint64_t> peak_bytes(pid_t pid);     // resident, at the most
 [[nodiscard]] std::optional<std::uint64_t> private_bytes(pid_t pid);  // without mapped files
-[[nodiscard]] std::optional<double> cpu_seconds(pid_t pid);           // user and system
-[[nodiscard]] double own_cpu_seconds();                               // finer than by /proc
+// User and system, all threads, those that have ended too: by the clock of the process, to the
+// nanosecond, where /proc/PID/stat counts ticks of 10 ms.
+[[nodiscard]] std::optional<double> cpu_seconds(pid_t pid);
+[[nodiscard]] double own_cpu_seconds();
 
 }  // namespace godwit::support

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kInterval = 250ms;
 // Of fewer messages the processor's time is that of everything else.
-constexpr std::uint64_t kCpuCountMin = 5'000;
+constexpr std::uint64_t kCpuCountMin = 1'000;
 constexpr auto kLineInterval = 1s;  // of a log; a terminal's line is drawn anew each time
 
 volatile std::sig_atomic_t interrupts = 0;

@@ -1,14 +1,10 @@
 #include "tests/bench/peers/stage.hpp"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <cstdio>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "schema/wire/bytes.hpp"
+#include "tests/support/process.hpp"
 
 namespace godwit::bench::peers {
 namespace {
@@ -19,36 +15,9 @@ constexpr auto kPatience = 60s;
 constexpr auto kWakeInterval = 10ms;
 constexpr std::size_t kLoginsUnderWay = 100;
 
-double client_cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto to_seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
-  };
-  return to_seconds(usage.ru_utime) + to_seconds(usage.ru_stime);
-}
-
-// All threads of it. 0 when it has gone, which its connections report.
-double cpu_seconds_of(int pid) {
-  std::ifstream stream("/proc/" + std::to_string(pid) + "/stat");
-  std::string stat;
-  std::getline(stream, stat);
-  // After the name, which may hold anything: state, then 10 fields, then utime and stime in ticks.
-  std::istringstream fields(stat.substr(stat.rfind(')') + 1));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i) fields >> skipped;
-  std::uint64_t user = 0;
-  std::uint64_t system = 0;
-  fields >> user >> system;
-  return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
-double status_bytes(int pid, const std::string& field) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(field)) return 1024 * std::stod(line.substr(field.size()));
-  }
-  return 0;
+// 0 when it has gone, which its connections report.
+double broker_cpu_seconds(int pid) {
+  return support::cpu_seconds(pid).value_or(0);
 }
 
 std::unique_ptr<Device> make_device(const std::string& peer, Host& host, std::uint32_t number) {
@@ -122,10 +91,10 @@ void Stage::run_for(double seconds) {
 }
 
 double Stage::broker_private_bytes() const {
-  return status_bytes(options.pid, "RssAnon:");
+  return static_cast<double>(support::private_bytes(options.pid).value_or(0));
 }
 double Stage::broker_peak_bytes() const {
-  return status_bytes(options.pid, "VmHWM:");
+  return static_cast<double>(support::peak_bytes(options.pid).value_or(0));
 }
 
 void Stage::on_ready(Device&) {
@@ -164,8 +133,8 @@ void Stage::flush_later(Device& device) {
 Meter::Meter(const Stage& stage)
     : pid_(stage.options.pid),
       start_(Clock::now()),
-      broker_cpu_s_(cpu_seconds_of(pid_)),
-      client_cpu_s_(client_cpu_seconds()) {}
+      broker_cpu_s_(broker_cpu_seconds(pid_)),
+      client_cpu_s_(support::own_cpu_seconds()) {}
 
 double Meter::seconds() const {
   return std::chrono::duration<double>(Clock::now() - start_).count();
@@ -174,8 +143,8 @@ double Meter::seconds() const {
 void Meter::note_cost(Result& result, std::uint64_t messages) const {
   if (messages == 0) return;
   const auto per_million = [&](double cost) { return cost * 1e6 / static_cast<double>(messages); };
-  result.relay_cpu_s_per_million = per_million(cpu_seconds_of(pid_) - broker_cpu_s_);
-  result.client_cpu_s_per_million = per_million(client_cpu_seconds() - client_cpu_s_);
+  result.relay_cpu_s_per_million = per_million(broker_cpu_seconds(pid_) - broker_cpu_s_);
+  result.client_cpu_s_per_million = per_million(support::own_cpu_seconds() - client_cpu_s_);
 }
 
 // ---- Bodies -----------------------------------------------------------------------------------
