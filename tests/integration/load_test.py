@@ -84,6 +84,14 @@ class LoadTest(unittest.TestCase):
                              "--sessions", "10", "--churn", "10", "--payload", "64-512:9,65536:1")
         self.assertGreater(report["delivered"], 0)
 
+    def test_a_share_of_media_shows_in_the_bytes(self):
+        report = self.passes("--pairs", "4", "--messages", "100", "--payload", "100",
+                             "--media-share", "0.5", "--media", "60000")
+        self.assertEqual(report["delivered"], 400)
+        bytes_each = report["delivered_bytes_per_s"] / report["delivered_per_s"]
+        self.assertGreater(bytes_each, 0.4 * 60000)
+        self.assertLess(bytes_each, 0.6 * 60000)
+
     def test_the_whole_sdk(self):
         report = self.passes("--e2ee", "--pairs", "2", "--window", "4")
         self.assertEqual(report["accepted"], report["delivered"])
@@ -172,6 +180,9 @@ class LoadTest(unittest.TestCase):
         self.refuses("say which relay", "--pairs", "3")
         self.refuses("godwit://", "--relay", "127.0.0.1:7700")
         self.refuses('"many" does not fit pairs', "--own-relay", "--pairs", "many")
+        self.refuses('"2" does not fit media_share: it must be a share, 0 to 1', "--own-relay",
+                     "--media-share", "2")
+        self.refuses("a medium has 32 bytes to 72 KiB", "--own-relay", "--media", "100000")
         self.refuses("no scenario and no file", "--own-relay", "--scenario", "onlin")
         self.refuses("kill:5s", "--own-relay", "--chaos", "kill")
         self.refuses("it has to be --own-relay", "--relay", "godwit://k@127.0.0.1:1", "--chaos",

@@ -45,6 +45,8 @@ constexpr Flag kFlags[] = {
     {"window", "envelopes under way in each flow"},
     {"rate", "submits per second of all flows, open loop; 0: as the window allows"},
     {"payload", "bytes, FROM-TO, or several with weights: 64-256:9,4096:1"},
+    {"media-share", "share of envelopes that are media"},
+    {"media", "bytes of those, as --payload"},
     {"away", "share of flows whose recipients are away until the drain"},
     {"sessions", "idle sessions beside the flows"},
     {"churn", "logins per second of these sessions"},
@@ -202,6 +204,7 @@ void print(const Report& r, std::ostream& out) {
   };
   row("accepted", r.accepted_per_s, "per second");
   row("delivered", r.delivered_per_s, "per second");
+  row("delivered", r.delivered_bytes_per_s, "bytes per second");
   if (r.delivery.count() > 0) {
     row("delivery p50", r.delivery.quantile_us(0.5), "us");
     row("delivery p99", r.delivery.quantile_us(0.99), "us");

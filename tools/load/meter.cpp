@@ -136,6 +136,7 @@ Meter::Passed Meter::passed() const {
   passed.seconds = seconds(Clock::now() - phase_began_);
   passed.counts.accepted = counts.accepted - at_phase_.accepted;
   passed.counts.delivered = counts.delivered - at_phase_.delivered;
+  passed.counts.delivered_bytes = counts.delivered_bytes - at_phase_.delivered_bytes;
   passed.counts.logins = counts.logins - at_phase_.logins;
   passed.relay_cpu_s = relay_cpu_s() - relay_cpu_at_phase_;
   passed.client_cpu_s = support::own_cpu_seconds() - client_cpu_at_phase_;

@@ -58,6 +58,8 @@ Report People::play() {
     report_.seconds = passed.seconds;
     report_.accepted_per_s = static_cast<double>(passed.counts.accepted) / passed.seconds;
     report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
+    report_.delivered_bytes_per_s =
+        static_cast<double>(passed.counts.delivered_bytes) / passed.seconds;
     meter_.fill_cpu(report_, passed);
     meter_.begin("settle", scenario_.settle);
     report_.interrupted = interrupted();
@@ -174,6 +176,7 @@ void People::on_text(Pair& pair, const std::string& text) {
   }
   const auto due = pair.judge.due(*number);
   if (pair.judge.delivered(*number, 0) != Flow::Came::first) return;
+  meter_.counts.delivered_bytes += text.size();
   // The SDK shows each message once: on whatever connection, a second one is a duplicate.
   const auto now = Clock::now();
   meter_.delivered(due, now);

@@ -43,8 +43,9 @@ struct Event {
 
 struct Counts {
   std::uint64_t submitted = 0;
-  std::uint64_t accepted = 0;   // envelopes: one for each recipient
-  std::uint64_t delivered = 0;  // each envelope once
+  std::uint64_t accepted = 0;         // envelopes: one for each recipient
+  std::uint64_t delivered = 0;        // each envelope once
+  std::uint64_t delivered_bytes = 0;  // of those
   std::uint64_t redelivered =
       0;                   // again, where the protocol allows it: an ack or an answer was lost
   std::uint64_t lost = 0;  // accepted, and not delivered by the end
@@ -70,10 +71,11 @@ struct Report {
   std::string started;  // ISO 8601, UTC
 
   Counts counts;
-  bool interrupted = false;    // somebody ended the run before its time
-  double seconds = 0;          // of the measured time
-  double accepted_per_s = 0;   // in the measured time; of the filling in `offline`
-  double delivered_per_s = 0;  // in the measured time; of the drain in `offline`
+  bool interrupted = false;          // somebody ended the run before its time
+  double seconds = 0;                // of the measured time
+  double accepted_per_s = 0;         // in the measured time; of the filling in `offline`
+  double delivered_per_s = 0;        // in the measured time; of the drain in `offline`
+  double delivered_bytes_per_s = 0;  // likewise
   double logins_per_s = 0;
   std::uint64_t connections = 0;  // at the most
   Histogram delivery;  // open loop: from when it should have been sent, however late it was

@@ -180,6 +180,8 @@ bool Run::measure() {
   report_.seconds = passed.seconds;
   report_.accepted_per_s = static_cast<double>(passed.counts.accepted) / passed.seconds;
   report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
+  report_.delivered_bytes_per_s =
+      static_cast<double>(passed.counts.delivered_bytes) / passed.seconds;
   if (scenario_.churn > 0) {
     report_.logins_per_s = static_cast<double>(passed.counts.logins) / passed.seconds;
   }
@@ -230,6 +232,8 @@ bool Run::drain() {
   const auto passed = meter_.passed();
   if (scenario_.away == 1) {
     report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
+    report_.delivered_bytes_per_s =
+        static_cast<double>(passed.counts.delivered_bytes) / passed.seconds;
     report_.drain_seconds = passed.seconds;
     const double millions = static_cast<double>(passed.counts.delivered) / 1e6;
     if (meter_.relay_private_bytes() && millions > 0) {

@@ -125,6 +125,7 @@ void Run::on_deliver(Device& device, const wire::Deliver& deliver) {
   Route& route = *by_index_[device.flow];
   const auto due = route.judge.due(name->number);
   if (route.judge.delivered(name->number, device.place) != Flow::Came::first) return;
+  meter_.counts.delivered_bytes += envelope.size();
   if (route.away) return;  // how long it lay there says nothing about the relay
   meter_.delivered(due, now);
   const bool late =

@@ -33,6 +33,9 @@ struct Scenario {
   std::uint32_t window = 32;  // envelopes under way in each flow, when there is no rate
   double rate = 0;            // submits per second of all flows together; 0: as the window allows
   std::vector<PayloadSize> payload{PayloadSize{}};
+  double media_share = 0;  // the share of envelopes that have a size of `media` instead
+  // Chunks of a file, of 64 KiB each; what is left of it stands in the last one.
+  std::vector<PayloadSize> media{{65'536, 65'536, 4}, {1'024, 65'536, 1}};
   double away = 0;                // the share of flows whose recipients are away until the drain
   bool drain_at_random = false;   // recipients come back in any order, not in that of their mail
   std::uint32_t sessions = 0;     // of the crowd
@@ -55,6 +58,7 @@ inline constexpr std::uint32_t kDevicesMax = 1'000'000;
 inline constexpr std::uint32_t kWindowMax = 1'024;
 inline constexpr double kSecondsMax = 7 * 24 * 3600.0;
 inline constexpr std::uint32_t kPayloadMin = 32;  // bytes: what the judge has to know stands in it
+inline constexpr std::uint32_t kTextMax = 64 * 1024;  // bytes, of the SDK
 
 // The presets: online, offline, idle, fanout, churn, mixed.
 [[nodiscard]] std::vector<std::string_view> preset_names();

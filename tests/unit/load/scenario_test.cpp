@@ -81,6 +81,10 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(refusal("payload", "64:0") != "");
     CHECK(refusal("seconds", "nan") != "");
     CHECK(refusal("payload", "64-128:3,4096") == "");
+    CHECK(refusal("media_share", "1.1") ==
+          "\"1.1\" does not fit media_share: it must be a share, 0 to 1");
+    CHECK(refusal("media", "64K").starts_with("\"64K\" does not fit media: it must be bytes"));
+    CHECK(refusal("media", "1024-65536:1,65536:4") == "");
   }
 
   TEST_CASE("what does not fit together is refused") {
@@ -95,8 +99,11 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(wrong([](Scenario& s) { s.away = 1; }));  // for ever
     CHECK(wrong([](Scenario& s) { s.payload = {{16, 16, 1}}; }));
     CHECK(wrong([](Scenario& s) { s.payload = {{300, 200, 1}}; }));
+    CHECK(wrong([](Scenario& s) { s.media = {{16, 16, 1}}; }));
     CHECK(wrong([](Scenario& s) { s.sessions = kDevicesMax; }));
     CHECK(!wrong([](Scenario& s) { s.away = 1, s.messages = 1; }));
+    CHECK(wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'537, 65'537, 1}}; }));
+    CHECK(!wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'536, 65'536, 1}}; }));
   }
 
   TEST_CASE("what settings_of() writes, set() reads") {
@@ -123,6 +130,31 @@ TEST_SUITE("tools/load/scenario") {
     }
     CHECK(small > kDraws * 7 / 10);
     CHECK(small < kDraws * 8 / 10);
+  }
+
+  TEST_CASE("the share of media has the sizes of media, the rest those of the payload") {
+    Scenario scenario;
+    scenario.payload = {{64, 128, 1}};
+    scenario.media = {{65'536, 65'536, 4}, {1'024, 65'535, 1}};
+    const auto media_of = [&](double share) {
+      scenario.media_share = share;
+      int media = 0;
+      int full = 0;
+      for (std::uint64_t i = 0; i < 4'000; ++i) {
+        const auto size = size_of(scenario, 3, i);
+        REQUIRE(((size >= 64 && size <= 128) || size >= 1'024));
+        media += size >= 1'024 ? 1 : 0;
+        full += size == 65'536 ? 1 : 0;
+      }
+      return std::pair(media, full);
+    };
+    CHECK(media_of(0).first == 0);
+    CHECK(media_of(1).first == 4'000);
+    const auto [media, full] = media_of(0.25);
+    CHECK(media > 900);
+    CHECK(media < 1'100);
+    CHECK(full > media * 7 / 10);  // their weights hold among themselves
+    CHECK(full < media * 9 / 10);
   }
 }
 
