@@ -8,6 +8,7 @@
 // Thread:  one owner.
 #pragma once
 
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ namespace godwit::load {
 // One interval of the run, about a second long or shorter; consecutive, so a chart can join them.
 struct Sample {
   double at_s = 0;    // the end of the interval, since the first login began
-  std::string phase;  // "log in", "warm up", "measure", "drain", "settle"
+  std::string phase;  // "register", "log in", "warm up", "measure", "drain", "settle"
   double accepted_per_s = 0;
   double delivered_per_s = 0;
   double logins_per_s = 0;
@@ -58,6 +59,13 @@ struct Counts {
   std::uint64_t disconnects = 0;  // connections that ended unasked
   std::uint64_t logins = 0;
 };
+// All of them: what adds, subtracts or writes counts forgets none.
+inline constexpr std::uint64_t Counts::*kCounts[] = {
+    &Counts::submitted,   &Counts::accepted, &Counts::delivered,  &Counts::delivered_bytes,
+    &Counts::redelivered, &Counts::lost,     &Counts::duplicated, &Counts::reordered,
+    &Counts::corrupted,   &Counts::late,     &Counts::refused,    &Counts::unanswered,
+    &Counts::disconnects, &Counts::logins};
+static_assert(sizeof(Counts) == sizeof(std::uint64_t) * std::size(kCounts));
 
 struct Report {
   // What was asked for.

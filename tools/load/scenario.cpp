@@ -109,6 +109,7 @@ Field truth(std::string_view key, bool Scenario::*member) {
 const std::vector<Field>& fields() {
   constexpr auto kSeconds = "a number of seconds, at most 604800 (a week)";
   static const std::vector<Field> all{
+      number("processes", &Scenario::processes, 1, kProcessesMax, "1 to 64"),
       number("pairs", &Scenario::pairs, 0, kPairsMax, "a number, at most 1000000"),
       number("group", &Scenario::group, 1, 1'024, "1 to 1024"),
       number("senders", &Scenario::senders, 0, kPairsMax, "a number, at most 1000000"),
@@ -266,6 +267,12 @@ Done check(const Scenario& s) {
   if (!std::ranges::all_of(s.media, fits)) {
     return wrong("a medium has 32 bytes to 72 KiB, the smaller number first");
   }
+  if (s.processes > std::max(s.pairs, s.sessions)) {
+    return wrong("more processes than pairs or sessions: one of them would have nothing to do");
+  }
+  if (s.senders > 0 && s.senders < std::min(s.processes, s.pairs)) {
+    return wrong("fewer senders than processes: a sender is in one of them");
+  }
   const std::uint64_t devices =
       std::uint64_t{s.pairs} * s.group + s.sessions + (s.senders != 0 ? s.senders : s.pairs);
   if (devices > kDevicesMax) return wrong("more than 1000000 devices");
@@ -283,6 +290,31 @@ std::vector<std::pair<std::string, std::string>> settings_of(const Scenario& sce
   for (const Field& field : fields()) all.emplace_back(field.key, field.write(scenario));
   for (const auto& [key, value] : scenario.relay_settings) all.emplace_back("relay " + key, value);
   return all;
+}
+
+Scenario part_of(const Scenario& whole, std::uint32_t index) {
+  Scenario part = whole;
+  part.processes = 1;
+  if (whole.processes == 1) return part;
+  const auto share = [&](std::uint32_t all) {
+    return all / whole.processes + (index < all % whole.processes ? 1 : 0);
+  };
+  const auto in_proportion = [](double amount, std::uint32_t some, std::uint32_t all) {
+    return all == 0 ? 0 : amount * some / all;
+  };
+  part.pairs = share(whole.pairs);
+  part.senders = share(whole.senders);
+  part.sessions = share(whole.sessions);
+  part.rate = in_proportion(whole.rate, part.pairs, whole.pairs);
+  part.churn = in_proportion(whole.churn, part.sessions, whole.sessions);
+  part.away = in_proportion(1, share(flows_away(whole)), part.pairs);
+  // Drawn anew, so that it is not the next seed of somebody who counts them.
+  if (index > 0) part.seed = mixed(whole.seed + index);
+  return part;
+}
+
+std::uint32_t flows_away(const Scenario& scenario) {
+  return static_cast<std::uint32_t>(scenario.away * scenario.pairs + 0.5);
 }
 
 std::uint32_t size_of(const Scenario& scenario, std::uint32_t flow, std::uint64_t number) {

@@ -85,6 +85,8 @@ TEST_SUITE("tools/load/scenario") {
           "\"1.1\" does not fit media_share: it must be a share, 0 to 1");
     CHECK(refusal("media", "64K").starts_with("\"64K\" does not fit media: it must be bytes"));
     CHECK(refusal("media", "1024-65536:1,65536:4") == "");
+    CHECK(refusal("processes", "0") != "");
+    CHECK(refusal("processes", "65") != "");
   }
 
   TEST_CASE("what does not fit together is refused") {
@@ -101,6 +103,10 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(wrong([](Scenario& s) { s.payload = {{300, 200, 1}}; }));
     CHECK(wrong([](Scenario& s) { s.media = {{16, 16, 1}}; }));
     CHECK(wrong([](Scenario& s) { s.sessions = kDevicesMax; }));
+    CHECK(wrong([](Scenario& s) { s.pairs = 3, s.processes = 4; }));  // one has nothing to do
+    CHECK(!wrong([](Scenario& s) { s.pairs = 3, s.processes = 4, s.sessions = 4; }));
+    CHECK(wrong([](Scenario& s) { s.senders = 3, s.processes = 4; }));
+    CHECK(!wrong([](Scenario& s) { s.senders = 4, s.processes = 4; }));
     CHECK(!wrong([](Scenario& s) { s.away = 1, s.messages = 1; }));
     CHECK(wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'537, 65'537, 1}}; }));
     CHECK(!wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'536, 65'536, 1}}; }));
@@ -155,6 +161,53 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(media < 1'100);
     CHECK(full > media * 7 / 10);  // their weights hold among themselves
     CHECK(full < media * 9 / 10);
+  }
+}
+
+TEST_SUITE("tools/load/scenario, in parts") {
+  TEST_CASE("the parts make up the whole, and each can be played") {
+    Scenario whole = *preset("mixed");
+    whole.seed = 9;
+    for (const std::uint32_t pairs : {3U, 10U, 201U}) {
+      for (const std::uint32_t processes : {2U, 3U, 7U}) {
+        CAPTURE(pairs);
+        CAPTURE(processes);
+        whole.pairs = pairs;
+        whole.senders = std::min(pairs, 7U);
+        whole.sessions = 16;
+        whole.processes = processes;
+        REQUIRE(check(whole).has_value() == (whole.senders >= std::min(processes, pairs)));
+        Scenario sum = part_of(whole, 0);
+        std::uint32_t away = flows_away(sum);
+        std::map<std::uint64_t, int> seeds{{sum.seed, 1}};
+        for (std::uint32_t i = 1; i < processes; ++i) {
+          const Scenario part = part_of(whole, i);
+          CHECK(part.processes == 1);
+          CHECK(check(part).has_value());
+          sum.pairs += part.pairs;
+          sum.senders += part.senders;
+          sum.sessions += part.sessions;
+          sum.rate += part.rate;
+          sum.churn += part.churn;
+          away += flows_away(part);
+          ++seeds[part.seed];
+        }
+        CHECK(sum.pairs == pairs);
+        CHECK(sum.senders == whole.senders);
+        CHECK(sum.sessions == 16);
+        CHECK(sum.rate == doctest::Approx(whole.rate));
+        CHECK(sum.churn == doctest::Approx(whole.churn));
+        CHECK(away == flows_away(whole));
+        CHECK(seeds.size() == processes);
+      }
+    }
+  }
+
+  TEST_CASE("recipients that are all away are so in each part, and one part is the whole") {
+    Scenario whole = *preset("offline");
+    CHECK(settings_of(part_of(whole, 0)) == settings_of(whole));
+    whole.processes = 3;
+    for (std::uint32_t i = 0; i < 3; ++i) CHECK(part_of(whole, i).away == 1);
   }
 }
 
