@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,6 +18,13 @@ LOAD = os.environ["GODWIT_LOAD"]
 SHORT = ["--warm-up", "0.2", "--seconds", "1", "--settle", "20"]
 NO_FAULT = {"lost": 0, "duplicated": 0, "reordered": 0, "corrupted": 0, "refused": 0,
             "unanswered": 0, "late": 0}
+
+
+def children_of(run, name):
+    """The processes that play for it, or its relay."""
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    return [int(pid) for pid in children
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name]
 
 
 def load(*options):
@@ -83,6 +91,111 @@ class LoadTest(unittest.TestCase):
         report = self.passes("--scenario", "mixed", "--pairs", "20", "--rate", "300",
                              "--sessions", "10", "--churn", "10", "--payload", "64-512:9,65536:1")
         self.assertGreater(report["delivered"], 0)
+
+    def test_a_share_of_media_shows_in_the_bytes(self):
+        report = self.passes("--pairs", "4", "--messages", "100", "--payload", "100",
+                             "--media-share", "0.5", "--media", "60000")
+        self.assertEqual(report["delivered"], 400)
+        bytes_each = report["delivered_bytes_per_s"] / report["delivered_per_s"]
+        self.assertGreater(bytes_each, 0.4 * 60000)
+        self.assertLess(bytes_each, 0.6 * 60000)
+
+    # ---- Several processes ----
+
+    def test_processes_share_the_load_and_their_sums_agree(self):
+        report = self.passes("--processes", "2", "--pairs", "5", "--messages", "40",
+                             "--payload", "100", "--sessions", "9", "--rate", "1000")
+        self.assertEqual(report["submitted"], 200)
+        self.assertEqual(report["accepted"], 200)
+        self.assertEqual(report["delivered"], 200)
+        self.assertEqual(report["connections"], 19)
+        self.assertAlmostEqual(report["delivered_bytes_per_s"] / report["delivered_per_s"], 100)
+        self.assertLessEqual(report["p50_us"], report["p99_us"])
+        self.assertGreater(report["relay_rss_bytes"], 0)
+
+    def test_processes_without_an_end_measure_in_step(self):
+        report = self.passes("--processes", "3", "--pairs", "3", "--window", "4")
+        self.assertEqual(report["accepted"], report["delivered"])
+        self.assertLess(report["seconds"], 2)
+
+    def test_processes_drain_together(self):
+        report = self.passes("--scenario", "mixed", "--processes", "3", "--pairs", "7", "--rate",
+                             "300", "--sessions", "2", "--churn", "5", "--away", "0.2")
+        self.assertEqual(report["accepted"], report["delivered"])
+        report = self.passes("--scenario", "offline", "--processes", "2", "--pairs", "20",
+                             "--senders", "4", "--messages", "50", "--seconds", "30")
+        self.assertEqual(report["delivered"], 1000)
+        self.assertEqual(report["connections"], 24)
+        self.assertGreater(report["drain_seconds"], 0)
+
+    def test_processes_with_the_whole_sdk(self):
+        report = self.passes("--e2ee", "--processes", "2", "--pairs", "2", "--window", "4")
+        self.assertEqual(report["accepted"], report["delivered"])
+        self.assertGreater(report["delivered"], 0)
+
+    def test_a_relay_that_is_killed_under_processes_loses_nothing(self):
+        report = self.passes("--processes", "2", "--chaos", "kill:0.4s", "--seconds", "1.5",
+                             "--pairs", "10", "--window", "4")
+        self.assertGreater(report["disconnects"], 0)
+
+    def test_what_one_process_is_refused_fails_the_verdict_on_all(self):
+        full = ["--own-relay", *SHORT, "--scenario", "offline", "--processes", "2", "--pairs", "2",
+                "--senders", "2", "--messages", "30", "--relay-set",
+                "limits.mailbox_envelopes_max=10"]
+        done = load(*full)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"FAULT: \d+ refused by the relay\n")
+        self.assertEqual(load(*full, "--refused-max", "60").returncode, 0)
+
+    def measuring(self, **environment):
+        run = subprocess.Popen([LOAD, "--own-relay", "--json", "--seconds", "60", "--pairs", "5",
+                                "--processes", "2"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, **environment})
+        self.addCleanup(run.kill)
+        self.assertTrue(any("measure" in line for line in run.stderr), "it never measured")
+        return run
+
+    def test_a_process_that_is_killed_fails_the_verdict(self):
+        run = self.measuring()
+        first, second = children_of(run, "godwit-load")
+        os.kill(second, signal.SIGKILL)
+        output, errors = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 1, errors)
+        report = json.loads(output.splitlines()[-1])
+        self.assertEqual(report["verdict"], "FAIL")
+        self.assertEqual(report["faults"][0],
+                         "process 2: it ended before its report, by signal 9")
+        self.assertGreater(report["delivered"], 0)
+        self.assertFalse(Path(f"/proc/{first}").exists())
+
+    def test_an_interrupt_ends_all_processes_with_a_report(self):
+        run = self.measuring()
+        parts = children_of(run, "godwit-load")
+        self.assertEqual(len(parts), 2)
+        for pid in [run.pid, *parts]:  # as a terminal does
+            os.kill(pid, signal.SIGINT)
+        output, errors = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 0, errors)
+        report = json.loads(output.splitlines()[-1])
+        self.assertTrue(report["interrupted"])
+        self.assertGreater(report["delivered"], 0)
+        self.assertEqual([pid for pid in parts if Path(f"/proc/{pid}").exists()], [])
+
+    def test_processes_end_with_the_one_that_forked_them(self):
+        with tempfile.TemporaryDirectory(prefix="godwit-test-") as directory:
+            run = self.measuring(TMPDIR=directory)  # it cannot remove what it made there
+            ends = [os.pidfd_open(pid) for name in ("godwit-load", "godwit-relay")
+                    for pid in children_of(run, name)]
+            self.assertEqual(len(ends), 3)
+            run.kill()
+            run.communicate(timeout=30)
+            for end in ends:
+                readable, _, _ = select.select([end], [], [], 30)
+                os.close(end)
+                self.assertEqual(readable, [end])
+
+    # ---- Other ways ----
 
     def test_the_whole_sdk(self):
         report = self.passes("--e2ee", "--pairs", "2", "--window", "4")
@@ -172,6 +285,11 @@ class LoadTest(unittest.TestCase):
         self.refuses("say which relay", "--pairs", "3")
         self.refuses("godwit://", "--relay", "127.0.0.1:7700")
         self.refuses('"many" does not fit pairs', "--own-relay", "--pairs", "many")
+        self.refuses('"2" does not fit media_share: it must be a share, 0 to 1', "--own-relay",
+                     "--media-share", "2")
+        self.refuses("a medium has 32 bytes to 72 KiB", "--own-relay", "--media", "100000")
+        self.refuses("more processes than pairs or sessions", "--own-relay", "--processes", "5",
+                     "--pairs", "4")
         self.refuses("no scenario and no file", "--own-relay", "--scenario", "onlin")
         self.refuses("kill:5s", "--own-relay", "--chaos", "kill")
         self.refuses("it has to be --own-relay", "--relay", "godwit://k@127.0.0.1:1", "--chaos",

@@ -5,8 +5,13 @@ namespace godwit::load {
 Chaos::Chaos(support::RelayProcess* relay, double every, Meter& meter)
     : relay_(relay), every_(every), meter_(meter) {}
 
-void Chaos::begin() {
-  if (every_ > 0) next_ = Clock::now() + span(every_);
+void Chaos::enter(Phase phase) {
+  next_ = Clock::time_point::max();
+  if (phase == Phase::measure && every_ > 0) wait();
+}
+
+void Chaos::wait() {
+  next_ = Clock::now() + span(every_);
 }
 
 void Chaos::tick(Clock::time_point now) {
@@ -17,7 +22,7 @@ void Chaos::tick(Clock::time_point now) {
   relay_->start();
   meter_.relay_is(relay_->pid());
   meter_.event("the relay is back");
-  begin();
+  wait();
 }
 
 }  // namespace godwit::load

@@ -11,11 +11,13 @@ class Chaos {
  public:
   // `every`: seconds; 0: never. `relay` is needed when it is not.
   Chaos(support::RelayProcess* relay, double every, Meter& meter);
-  void begin();
+  // It strikes while the load is measured, and at no other time.
+  void enter(Phase phase);
   void tick(Clock::time_point now);
-  void end() { next_ = Clock::time_point::max(); }
 
  private:
+  void wait();
+
   support::RelayProcess* relay_;
   double every_;
   Meter& meter_;

@@ -68,4 +68,23 @@ std::vector<Histogram::Bucket> Histogram::buckets() const {
   return buckets;
 }
 
+Histogram::Filled Histogram::filled() const {
+  Filled filled;
+  for (std::uint32_t i = 0; i < kBuckets; ++i) {
+    if (counts_[i] > 0) filled.emplace_back(i, counts_[i]);
+  }
+  return filled;
+}
+
+std::optional<Histogram> Histogram::of(const Filled& filled, std::uint64_t max_ns) {
+  Histogram made;
+  made.max_ns_ = max_ns;
+  for (const auto& [index, count] : filled) {
+    if (index >= kBuckets) return std::nullopt;
+    made.counts_[index] += count;
+    made.count_ += count;
+  }
+  return made;
+}
+
 }  // namespace godwit::load

@@ -9,6 +9,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace godwit::load {
@@ -31,6 +33,13 @@ class Histogram {
   };
   // Those that are not empty, ascending.
   [[nodiscard]] std::vector<Bucket> buckets() const;
+
+  // All that it knows as numbers, and back: index and count of each bucket that is not empty.
+  using Filled = std::vector<std::pair<std::uint32_t, std::uint64_t>>;
+  [[nodiscard]] Filled filled() const;
+  [[nodiscard]] std::uint64_t max_ns() const { return max_ns_; }
+  // Nothing when there is no such bucket.
+  [[nodiscard]] static std::optional<Histogram> of(const Filled& filled, std::uint64_t max_ns);
 
  private:
   // 64 linear buckets up to 64 units, then 64 for each doubling; a unit is 16 ns, the end 18 min:

@@ -13,8 +13,7 @@
 #include <thread>
 
 #include "schema/net/loop.hpp"
-#include "tools/load/people.hpp"
-#include "tools/load/run.hpp"
+#include "tools/load/processes.hpp"
 
 namespace godwit::load {
 namespace {
@@ -39,12 +38,15 @@ struct Flag {
   const char* what;
 };
 constexpr Flag kFlags[] = {
+    {"processes", "that share the load: each has a core and descriptors of its own"},
     {"pairs", "flows: a sender with its recipient, or its group"},
     {"group", "recipients of each flow"},
     {"senders", "devices that share the flows; 0: one for each"},
     {"window", "envelopes under way in each flow"},
     {"rate", "submits per second of all flows, open loop; 0: as the window allows"},
     {"payload", "bytes, FROM-TO, or several with weights: 64-256:9,4096:1"},
+    {"media-share", "share of envelopes that are media"},
+    {"media", "bytes of those, as --payload"},
     {"away", "share of flows whose recipients are away until the drain"},
     {"sessions", "idle sessions beside the flows"},
     {"churn", "logins per second of these sessions"},
@@ -202,6 +204,7 @@ void print(const Report& r, std::ostream& out) {
   };
   row("accepted", r.accepted_per_s, "per second");
   row("delivered", r.delivered_per_s, "per second");
+  row("delivered", r.delivered_bytes_per_s, "bytes per second");
   if (r.delivery.count() > 0) {
     row("delivery p50", r.delivery.quantile_us(0.5), "us");
     row("delivery p99", r.delivery.quantile_us(0.99), "us");
@@ -228,7 +231,7 @@ void print(const Report& r, std::ostream& out) {
       << r.counts.refused << " refused\n";
 }
 
-int play(const Arguments& arguments, const std::string& command) {
+int start(const Arguments& arguments, const std::string& command) {
   const auto complain = [](const std::string& why) {
     std::cerr << "godwit-load: " << why << "\n";
     return kWrongUsage;
@@ -261,18 +264,12 @@ int play(const Arguments& arguments, const std::string& command) {
   Progress progress(arguments.quiet                ? Mode::none
                     : ::isatty(STDERR_FILENO) == 1 ? Mode::one_line
                                                    : Mode::lines);
-  Report report;
-  {
-    const auto pid = own ? std::optional<pid_t>(own->pid()) : arguments.relay_pid;
-    support::RelayProcess* const ours = own ? &*own : nullptr;
-    if (scenario->e2ee) {
-      report =
-          People(*scenario, wire::format_address(address), directory.path(), ours, pid, progress)
-              .play();
-    } else {
-      report = Run(*scenario, address, ours, pid, progress).play();
-    }
-  }
+  Target target;
+  target.address = address;
+  target.own = own ? &*own : nullptr;
+  target.pid = own ? std::optional<pid_t>(own->pid()) : arguments.relay_pid;
+  target.homes = directory.path();
+  Report report = play(*scenario, target, progress);
   report.scenario = scenario->name;
   report.settings = settings_of(*scenario);
   report.settings.emplace_back("command", command);
@@ -325,7 +322,7 @@ int parse_and_play(int argc, char** argv) {
   std::string command = "godwit-load";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   try {
-    return play(arguments, command);
+    return start(arguments, command);
   } catch (const support::RelayFailure& failure) {
     std::cerr << "godwit-load: " << failure.what() << "\n";
     return kWrongUsage;

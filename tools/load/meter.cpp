@@ -28,6 +28,16 @@ void on_signal(int signal) {
   interrupts = interrupts + 1;
 }
 
+Counts operator-(const Counts& to, const Counts& from) {
+  Counts difference;
+  for (const auto count : kCounts) difference.*count = to.*count - from.*count;
+  return difference;
+}
+
+double millions(std::uint64_t count) {
+  return static_cast<double>(count) / 1e6;
+}
+
 double seconds(Clock::duration time) {
   return std::chrono::duration<double>(time).count();
 }
@@ -62,6 +72,10 @@ bool interrupted() {
   return interrupts > 0;
 }
 
+void interrupt() {
+  interrupts = 1;
+}
+
 // ---- Progress ---------------------------------------------------------------------------------
 
 Progress::~Progress() {
@@ -84,19 +98,20 @@ void Progress::show(const std::string& line) {
 
 // ---- Meter ------------------------------------------------------------------------------------
 
-Meter::Meter(net::Loop& loop, std::optional<pid_t> relay, double run_seconds, Progress& progress)
-    : progress_(progress),
+Meter::Meter(const Scenario& scenario, std::vector<Tally>& tallies, support::RelayProcess* own,
+             std::optional<pid_t> relay, Progress& progress)
+    : scenario_(scenario),
+      tallies_(tallies),
+      own_(own),
       relay_(relay),
+      progress_(progress),
+      // A page has room for some hundred points: long runs have longer intervals.
+      interval_(std::max<std::chrono::milliseconds>(
+          kInterval, std::chrono::milliseconds(static_cast<std::int64_t>(scenario.seconds)))),
       began_(Clock::now()),
-      phase_began_(began_),
-      sampled_(began_),
-      timer_(loop, [this] { sample(); }) {
-  relay_cpu_at_sample_ = relay_cpu_at_phase_ = relay_cpu_s();
-  client_cpu_at_phase_ = support::own_cpu_seconds();
-  // A page has room for some hundred points: long runs have longer intervals.
-  const auto interval = std::max<std::chrono::milliseconds>(
-      kInterval, std::chrono::milliseconds(static_cast<std::int64_t>(run_seconds)));
-  timer_.start(interval, interval);
+      sampled_(began_) {
+  marks_.push_back(mark(Phase::enroll));
+  relay_cpu_at_sample_ = marks_.front().relay_cpu_s;
 }
 
 double Meter::relay_cpu_s() const {
@@ -109,64 +124,77 @@ void Meter::relay_is(std::optional<pid_t> relay) {
   relay_ = relay;
 }
 
-void Meter::delivered(Clock::time_point due, Clock::time_point now) {
-  delivery_now_.record(now - due);
-}
-
-void Meter::accepted(Clock::time_point due, Clock::time_point now) {
-  accepted_now_.record(now - due);
-}
-
 void Meter::event(std::string what) {
   events_.push_back({seconds(Clock::now() - began_), std::move(what)});
 }
 
-void Meter::begin(std::string_view phase, double phase_seconds) {
+Tally Meter::sum() const {
+  Tally all;
+  for (const Tally& tally : tallies_) {
+    for (const auto count : kCounts) all.counts.*count += tally.counts.*count;
+    all.in_flight += tally.in_flight;
+    all.connections += tally.connections;
+    all.cpu_s += tally.cpu_s;
+  }
+  return all;
+}
+
+Meter::Mark Meter::mark(Phase phase) const {
+  const Tally all = sum();
+  return {phase,
+          Clock::now(),
+          all.counts,
+          relay_cpu_s(),
+          all.cpu_s + support::own_cpu_seconds(),
+          relay_ ? support::private_bytes(*relay_) : std::nullopt};
+}
+
+void Meter::begin(Phase phase, double phase_seconds) {
   sample();
-  phase_ = phase;
+  const bool drained = marks_.back().phase == Phase::drain;
+  marks_.push_back(mark(phase));
   phase_seconds_ = phase_seconds;
-  phase_began_ = Clock::now();
-  at_phase_ = counts;
-  relay_cpu_at_phase_ = relay_cpu_s();
-  client_cpu_at_phase_ = support::own_cpu_seconds();
+  if (phase == Phase::drain) event("the drain begins");
+  if (phase == Phase::drain || drained) note_store();
 }
 
-Meter::Passed Meter::passed() const {
-  Passed passed;
-  passed.seconds = seconds(Clock::now() - phase_began_);
-  passed.counts.accepted = counts.accepted - at_phase_.accepted;
-  passed.counts.delivered = counts.delivered - at_phase_.delivered;
-  passed.counts.logins = counts.logins - at_phase_.logins;
-  passed.relay_cpu_s = relay_cpu_s() - relay_cpu_at_phase_;
-  passed.client_cpu_s = support::own_cpu_seconds() - client_cpu_at_phase_;
-  return passed;
-}
-
-std::optional<std::uint64_t> Meter::relay_private_bytes() const {
-  return relay_ ? support::private_bytes(*relay_) : std::nullopt;
+void Meter::note_store() {
+  if (own_ == nullptr) return;
+  store_bytes_max_ = std::max(store_bytes_max_.value_or(0), own_->status().store_bytes);
 }
 
 void Meter::sample() {
   const auto now = Clock::now();
   const double length = seconds(now - sampled_);
   if (length < 1e-3) return;
-  const auto rate = [&](std::uint64_t to, std::uint64_t from) {
-    return static_cast<double>(to - from) / length;
-  };
+  const Tally all = sum();
+  const Counts passed = all.counts - at_sample_;
+  const auto rate = [&](std::uint64_t count) { return static_cast<double>(count) / length; };
+  Histogram delivery;
+  Histogram accepted;
+  for (Tally& tally : tallies_) {
+    Tally taken = tally.take();
+    delivery.add(taken.delivery);
+    accepted.add(taken.accepted);
+    for (auto& [at, what] : taken.events) {
+      events_.push_back({seconds(at - began_), std::move(what)});
+    }
+  }
   Sample one;
   one.at_s = seconds(now - began_);
-  one.phase = phase_;
-  one.accepted_per_s = rate(counts.accepted, at_sample_.accepted);
-  one.delivered_per_s = rate(counts.delivered, at_sample_.delivered);
-  one.logins_per_s = rate(counts.logins, at_sample_.logins);
-  one.p50_us = delivery_now_.quantile_us(0.5);
-  one.p99_us = delivery_now_.quantile_us(0.99);
-  one.accepted_p50_us = accepted_now_.quantile_us(0.5);
-  one.accepted_p99_us = accepted_now_.quantile_us(0.99);
-  one.in_flight = in_flight;
-  one.queued = counts.accepted - std::min(counts.accepted, counts.delivered);
-  one.connections = connections;
-  one.errors = counts.refused + counts.disconnects;
+  const Phase phase = marks_.back().phase;
+  one.phase = name_of(phase);
+  one.accepted_per_s = rate(passed.accepted);
+  one.delivered_per_s = rate(passed.delivered);
+  one.logins_per_s = rate(passed.logins);
+  one.p50_us = delivery.quantile_us(0.5);
+  one.p99_us = delivery.quantile_us(0.99);
+  one.accepted_p50_us = accepted.quantile_us(0.5);
+  one.accepted_p99_us = accepted.quantile_us(0.99);
+  one.in_flight = all.in_flight;
+  one.queued = all.counts.accepted - std::min(all.counts.accepted, all.counts.delivered);
+  one.connections = all.connections;
+  one.errors = all.counts.refused + all.counts.disconnects;
   if (relay_) {
     relay_cpu_seen_ = relay_cpu_s();
     one.relay_cpu = std::max(0.0, relay_cpu_seen_ - relay_cpu_at_sample_) / length;
@@ -175,44 +203,113 @@ void Meter::sample() {
     if (resident) relay_rss_max_ = std::max(relay_rss_max_.value_or(0), *resident);
     one.relay_rss_bytes = static_cast<double>(resident.value_or(0));
   }
-  if (phase_ == "measure" || phase_ == "drain") {
-    delivery_.add(delivery_now_);
-    accepted_.add(accepted_now_);
+  if (phase == Phase::measure || phase == Phase::drain) {
+    delivery_.add(delivery);
+    accepted_.add(accepted);
   }
-  delivery_now_ = {};
-  accepted_now_ = {};
-  connections_max_ = std::max(connections_max_, connections);
+  connections_max_ = std::max(connections_max_, one.connections);
   sampled_ = now;
-  at_sample_ = counts;
-
-  const double left = std::max(0.0, phase_seconds_ - seconds(now - phase_began_));
-  char time[32];
-  std::snprintf(time, sizeof time, "%7.1f s  ", one.at_s);
-  std::string line = time + phase_ + std::string(9 - std::min<std::size_t>(9, phase_.size()), ' ');
-  line += grouped(one.accepted_per_s) + " accepted/s  " + grouped(one.delivered_per_s) +
-          " delivered/s  p99 " + latency(one.p99_us) + "  " + grouped(double(one.in_flight)) +
-          " in flight  " + grouped(double(one.errors)) + " errors";
-  if (phase_seconds_ > 0) line += "  " + grouped(left) + " s left";
-  progress_.show(line);
+  at_sample_ = all.counts;
+  progress_.show(line_of(one, now));
   samples_.push_back(std::move(one));
 }
 
-void Meter::fill_cpu(Report& report, const Passed& passed) const {
-  if (passed.counts.accepted < kCpuCountMin) return;
-  const double millions = static_cast<double>(passed.counts.accepted) / 1e6;
-  report.client_cpu_s_per_million = passed.client_cpu_s / millions;
-  if (relay_) report.relay_cpu_s_per_million = passed.relay_cpu_s / millions;
+std::string Meter::line_of(const Sample& one, Clock::time_point now) const {
+  char time[32];
+  std::snprintf(time, sizeof time, "%7.1f s  ", one.at_s);
+  std::string line = time + one.phase;
+  line += std::string(9 - std::min<std::size_t>(9, one.phase.size()), ' ');
+  line += grouped(one.accepted_per_s) + " accepted/s  " + grouped(one.delivered_per_s) +
+          " delivered/s  p99 " + latency(one.p99_us) + "  " + grouped(double(one.in_flight)) +
+          " in flight  " + grouped(double(one.errors)) + " errors";
+  if (phase_seconds_ > 0) {
+    const double left = phase_seconds_ - seconds(now - marks_.back().at);
+    line += "  " + grouped(std::max(0.0, left)) + " s left";
+  }
+  return line;
+}
+
+// ---- What came of it --------------------------------------------------------------------------
+
+Meter::Passed Meter::between(const Mark& from, const Mark& to) {
+  Passed passed;
+  passed.seconds = seconds(to.at - from.at);
+  passed.counts = to.counts - from.counts;
+  passed.relay_cpu_s = to.relay_cpu_s - from.relay_cpu_s;
+  passed.client_cpu_s = to.client_cpu_s - from.client_cpu_s;
+  if (from.relay_private_bytes && to.relay_private_bytes) {
+    passed.relay_bytes = static_cast<double>(*to.relay_private_bytes) -
+                         static_cast<double>(*from.relay_private_bytes);
+  }
+  return passed;
+}
+
+// The crowd logs in in two phases: the second half tells what a session costs; the first one pays
+// for what the relay takes once.
+void Meter::fill_logins(Report& report) const {
+  double logins = 0;
+  double seconds = 0;
+  for (std::size_t i = 0; i + 1 < marks_.size(); ++i) {
+    if (marks_[i].phase != Phase::log_in) continue;
+    const Passed passed = between(marks_[i], marks_[i + 1]);
+    const auto came = static_cast<double>(passed.counts.logins);
+    logins += came;
+    seconds += passed.seconds;
+    if (passed.relay_bytes && came > 0) report.relay_bytes_per_session = *passed.relay_bytes / came;
+  }
+  if (logins > 0) report.logins_per_s = logins / seconds;
+}
+
+void Meter::fill_measured(Report& report, const Passed& passed) const {
+  const Counts& counts = passed.counts;
+  report.seconds = passed.seconds;
+  report.accepted_per_s = static_cast<double>(counts.accepted) / passed.seconds;
+  report.delivered_per_s = static_cast<double>(counts.delivered) / passed.seconds;
+  report.delivered_bytes_per_s = static_cast<double>(counts.delivered_bytes) / passed.seconds;
+  if (scenario_.churn > 0) {
+    report.logins_per_s = static_cast<double>(counts.logins) / passed.seconds;
+  }
+  if (counts.accepted >= kCpuCountMin) {
+    report.client_cpu_s_per_million = passed.client_cpu_s / millions(counts.accepted);
+    if (relay_) report.relay_cpu_s_per_million = passed.relay_cpu_s / millions(counts.accepted);
+  }
+  if (scenario_.away == 1 && counts.accepted > counts.delivered) {
+    const auto queued = static_cast<double>(counts.accepted - counts.delivered);
+    if (passed.relay_bytes) report.relay_bytes_per_queued_envelope = *passed.relay_bytes / queued;
+  }
+}
+
+void Meter::fill_drained(Report& report, const Passed& passed) const {
+  if (scenario_.away < 1) return;
+  const Counts& counts = passed.counts;
+  report.delivered_per_s = static_cast<double>(counts.delivered) / passed.seconds;
+  report.delivered_bytes_per_s = static_cast<double>(counts.delivered_bytes) / passed.seconds;
+  report.drain_seconds = passed.seconds;
+  if (relay_ && counts.delivered > 0) {
+    report.drain_relay_cpu_s_per_million = passed.relay_cpu_s / millions(counts.delivered);
+  }
 }
 
 void Meter::fill(Report& report) {
   sample();
-  report.counts = counts;
+  marks_.push_back(mark(Phase::settle));
+  for (std::size_t i = 0; i + 1 < marks_.size(); ++i) {
+    const Passed passed = between(marks_[i], marks_[i + 1]);
+    if (marks_[i].phase == Phase::measure) {
+      fill_logins(report);  // they all did
+      fill_measured(report, passed);
+    }
+    if (marks_[i].phase == Phase::drain) fill_drained(report, passed);
+  }
+  std::ranges::stable_sort(events_, {}, &Event::at_s);
+  report.counts = sum().counts;
   report.samples = samples_;
   report.events = events_;
   report.delivery = delivery_;
   report.accepted = accepted_;
   report.connections = connections_max_;
   report.relay_rss_bytes = relay_rss_max_;
+  report.relay_store_bytes = store_bytes_max_;
 }
 
 }  // namespace godwit::load

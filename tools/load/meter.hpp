@@ -1,17 +1,16 @@
 // load/meter: the figures of a run as it goes: intervals, phases, the relay's process, and the line
-// that says where it stands.
+// that says where it stands. What the parts of the run have counted it adds up.
 //
-// Owns:    counts, histograms and samples.
+// Owns:    samples, and where things stood when each phase began.
 // Thread:  one owner.
 #pragma once
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <optional>
 
-#include "schema/net/timer.hpp"
-#include "tools/load/judge.hpp"
+#include "tests/support/relay_process.hpp"
+#include "tools/load/tally.hpp"
 
 namespace godwit::load {
 
@@ -32,64 +31,75 @@ class Progress {
 // SIGINT and SIGTERM ask a run to come to its end; the second one ends the process.
 void watch_interrupts();
 [[nodiscard]] bool interrupted();
+void interrupt();  // as one of them does
 
 class Meter {
  public:
-  Meter(net::Loop& loop, std::optional<pid_t> relay, double seconds, Progress& progress);
+  // `tallies`: one of each part; whoever plays it, or hears of it, keeps it up to date. `own`: the
+  // relay of the run, if it has one; `relay`: its process, if that is known.
+  Meter(const Scenario& scenario, std::vector<Tally>& tallies, support::RelayProcess* own,
+        std::optional<pid_t> relay, Progress& progress);
 
-  // What happens, as it happens.
-  Counts counts;
-  void delivered(Clock::time_point due, Clock::time_point now);
-  void accepted(Clock::time_point due, Clock::time_point now);
   void event(std::string what);
-  std::uint64_t in_flight = 0;
-  std::uint64_t connections = 0;
-
   void relay_is(std::optional<pid_t> relay);  // after a restart
-  // Ends the running interval. `seconds`: how long the phase will take, for the line; 0: unknown.
-  void begin(std::string_view phase, double seconds);
+  // Ends the running phase. `seconds`: how long this one will take, for the line; 0: unknown.
+  void begin(Phase phase, double seconds);
+  // The running interval is over when it is due.
+  [[nodiscard]] bool due(Clock::time_point now) const { return now - sampled_ >= interval_; }
+  void sample();
 
-  // What passed since begin() of the newest phase.
+  // At the end: all figures; the histograms are those of the phases "measure" and "drain".
+  void fill(Report& report);
+
+ private:
+  // Where things stood when a phase began.
+  struct Mark {
+    Phase phase{};
+    Clock::time_point at;
+    Counts counts;
+    double relay_cpu_s = 0;
+    double client_cpu_s = 0;
+    std::optional<std::uint64_t> relay_private_bytes;
+  };
+  // What came of a phase.
   struct Passed {
     double seconds = 0;
     Counts counts;
     double relay_cpu_s = 0;
     double client_cpu_s = 0;
+    std::optional<double> relay_bytes;  // of private memory, more than before
   };
-  [[nodiscard]] Passed passed() const;
-  [[nodiscard]] std::optional<std::uint64_t> relay_private_bytes() const;
-
-  // CPU seconds per million of what was accepted in a phase, when it was enough to say so.
-  void fill_cpu(Report& report, const Passed& passed) const;
-  // The histograms of the phases "measure" and "drain"; the samples of all.
-  void fill(Report& report);
-
- private:
-  void sample();
+  [[nodiscard]] Mark mark(Phase phase) const;
+  [[nodiscard]] static Passed between(const Mark& from, const Mark& to);
+  void fill_logins(Report& report) const;
+  void fill_measured(Report& report, const Passed& passed) const;
+  void fill_drained(Report& report, const Passed& passed) const;
+  [[nodiscard]] Tally sum() const;  // without what is not for all: histograms, events
   [[nodiscard]] double relay_cpu_s() const;
+  [[nodiscard]] std::string line_of(const Sample& sample, Clock::time_point now) const;
+  void note_store();
 
-  Progress& progress_;
+  const Scenario& scenario_;
+  std::vector<Tally>& tallies_;
+  support::RelayProcess* own_;
   std::optional<pid_t> relay_;
+  Progress& progress_;
+  Clock::duration interval_;
+  Clock::time_point began_;
+  std::vector<Mark> marks_;
+  double phase_seconds_ = 0;
   double cpu_of_the_dead_ = 0;  // of relays that were killed
   double relay_cpu_seen_ = 0;
-  Clock::time_point began_;
-  std::string phase_ = "log in";
-  double phase_seconds_ = 0;
-  Clock::time_point phase_began_;
-  Counts at_phase_;
-  double relay_cpu_at_phase_ = 0;
-  double client_cpu_at_phase_ = 0;
 
   Clock::time_point sampled_;
   Counts at_sample_;
   double relay_cpu_at_sample_ = 0;
-  Histogram delivery_now_, accepted_now_;  // of this interval
-  Histogram delivery_, accepted_;          // of what is measured
+  Histogram delivery_, accepted_;  // of what is measured
   std::vector<Sample> samples_;
   std::vector<Event> events_;
   std::uint64_t connections_max_ = 0;
   std::optional<std::uint64_t> relay_rss_max_;
-  net::Timer timer_;
+  std::optional<std::uint64_t> store_bytes_max_;
 };
 
 }  // namespace godwit::load

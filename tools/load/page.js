@@ -84,6 +84,7 @@ function figure_cards() {
   cards('Speed', [
     ['accepted a second', figures.accepted_per_s, rate],
     ['delivered a second', figures.delivered_per_s, rate],
+    ['bytes delivered a second', figures.delivered_bytes_per_s, bytes],
     ['connections, at the most', figures.connections, whole],
     ['logins a second', figures.logins_per_s, rate],
   ]);

@@ -40,39 +40,33 @@ std::string key_of(const MessageId& id) {
 }  // namespace
 
 People::People(const Scenario& scenario, std::string relay, std::filesystem::path directory,
-               support::RelayProcess* own, std::optional<pid_t> relay_pid, Progress& progress)
+               Tally& tally, Stage& stage)
     : scenario_(scenario),
       relay_(std::move(relay)),
       directory_(std::move(directory)),
-      meter_(loop_, relay_pid, scenario.seconds, progress),
-      chaos_(own, scenario.kill_every, meter_) {}
+      tally_(tally),
+      stage_(stage) {}
 
-Report People::play() {
-  meter_.begin("register", 0);
-  if (make_pairs()) {
-    if (scenario_.messages == 0) load("warm up", scenario_.warm_up);
-    chaos_.begin();
-    load("measure", scenario_.seconds);
-    chaos_.end();
-    const auto passed = meter_.passed();
-    report_.seconds = passed.seconds;
-    report_.accepted_per_s = static_cast<double>(passed.counts.accepted) / passed.seconds;
-    report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
-    meter_.fill_cpu(report_, passed);
-    meter_.begin("settle", scenario_.settle);
-    report_.interrupted = interrupted();
-    const auto limit = Clock::now() + span(report_.interrupted ? 0.5 : scenario_.settle);
-    while (!quiet() && Clock::now() < limit) round();
+std::vector<std::string> People::play() {
+  const bool warm = scenario_.messages == 0 && scenario_.warm_up > 0;
+  if (begin(Phase::enroll, 0) && make_pairs() &&
+      (!warm || load(Phase::warm_up, scenario_.warm_up))) {
+    (void)load(Phase::measure, scenario_.seconds);
   }
+  (void)begin(Phase::settle, scenario_.settle);
+  const bool cut_short = interrupted();
+  const auto limit = Clock::now() + span(cut_short ? 0.5 : scenario_.settle);
+  while (!quiet() && Clock::now() < limit) round();
   for (Pair& pair : pairs_) {
-    if (!report_.interrupted) pair.judge.close();
+    if (!cut_short) pair.judge.close();
   }
-  for (std::string& why : faults_of(meter_.counts, scenario_)) {
-    report_.faults.push_back(std::move(why));
-  }
-  report_.passed = report_.faults.empty();
-  meter_.fill(report_);
-  return std::move(report_);
+  return std::move(faults_);
+}
+
+bool People::begin(Phase phase, double seconds) {
+  stage_.arrive(phase, seconds);
+  while (!stage_.begun() && !interrupted()) round();
+  return !interrupted();
 }
 
 // Accounts have names of this run, so that it can be played on a relay that has seen another one.
@@ -84,8 +78,8 @@ bool People::make_pairs() {
     if (!client) return client;
     if (auto done = client->connect(); !done) return done.error();
     if (auto done = client->wait_registered(kPatience); !done) return done.error();
-    ++meter_.counts.logins;
-    ++meter_.connections;
+    ++tally_.counts.logins;
+    ++tally_.connections;
     return client;
   };
   for (std::uint32_t i = 0; i < scenario_.pairs && !interrupted(); ++i) {
@@ -93,19 +87,18 @@ bool People::make_pairs() {
     auto writer = person("w" + suffix);
     auto reader = person("r" + suffix);
     if (!writer || !reader) {
-      report_.faults.push_back("pair " + std::to_string(i) + " could not begin: " +
-                               (writer ? reader.error() : writer.error()).message);
+      faults_.push_back("pair " + std::to_string(i) +
+                        " could not begin: " + (writer ? reader.error() : writer.error()).message);
       return false;
     }
-    pairs_.emplace_back(i, *std::move(writer), *std::move(reader), "r" + suffix, meter_.counts);
-    loop_.poll();
+    pairs_.emplace_back(i, *std::move(writer), *std::move(reader), "r" + suffix, tally_.counts);
+    stage_.tick(Clock::now());
   }
   return !interrupted();
 }
 
-void People::load(std::string_view phase, double seconds) {
-  if (seconds <= 0) return;
-  meter_.begin(phase, seconds);
+bool People::load(Phase phase, double seconds) {
+  if (!begin(phase, seconds)) return false;
   loading_ = true;
   load_began_ = Clock::now();
   paced_ = 0;
@@ -117,17 +110,17 @@ void People::load(std::string_view phase, double seconds) {
   };
   while (Clock::now() < limit && !interrupted() && !all_sent()) round();
   loading_ = false;
+  return !interrupted();
 }
 
 void People::round() {
-  chaos_.tick(Clock::now());
+  stage_.tick(Clock::now());
   if (loading_ && scenario_.rate > 0) pace();
   bool any = false;
   for (Pair& pair : pairs_) {
     any = take_events(pair) || any;
     write(pair);
   }
-  loop_.poll();
   if (!any) wait();
 }
 
@@ -150,16 +143,16 @@ bool People::take_events(Pair& pair) {
   }
   while (const auto event = pair.writer.next_event()) {
     any = true;
-    if (event->kind == EventKind::offline) ++meter_.counts.disconnects;
+    if (event->kind == EventKind::offline) ++tally_.counts.disconnects;
     if (event->kind != EventKind::status_changed || event->status == Status::queued) continue;
     const auto found = pair.numbers.find(key_of(event->message));
     if (found == pair.numbers.end()) continue;  // a later status of it
     const std::uint64_t number = found->second;
     const auto due = pair.judge.due(number);
     const bool failed = event->status == Status::failed;
-    if (!failed && due != Clock::time_point{}) meter_.accepted(due, Clock::now());
+    if (!failed && due != Clock::time_point{}) tally_.accepted.record(Clock::now() - due);
     pair.numbers.erase(found);
-    --meter_.in_flight;
+    --tally_.in_flight;
     pair.judge.answered(number, 0, !failed);
   }
   return any;
@@ -169,16 +162,17 @@ void People::on_text(Pair& pair, const std::string& text) {
   const auto number = number_of(text);
   if (!number || text != text_of(pair.index, *number, text.size()) ||
       text.size() < size_of(scenario_, pair.index, *number)) {
-    ++meter_.counts.corrupted;
+    ++tally_.counts.corrupted;
     return;
   }
   const auto due = pair.judge.due(*number);
   if (pair.judge.delivered(*number, 0) != Flow::Came::first) return;
+  tally_.counts.delivered_bytes += text.size();
   // The SDK shows each message once: on whatever connection, a second one is a duplicate.
   const auto now = Clock::now();
-  meter_.delivered(due, now);
+  tally_.delivery.record(now - due);
   if (scenario_.late_ms > 0 && now - due > std::chrono::milliseconds(scenario_.late_ms)) {
-    ++meter_.counts.late;
+    ++tally_.counts.late;
   }
 }
 
@@ -215,7 +209,7 @@ void People::write(Pair& pair) {
       pair.judge.answered(numbers[i], 0, false);
       continue;
     }
-    ++meter_.in_flight;
+    ++tally_.in_flight;
     pair.numbers.emplace(key_of((*sent)[i].id), numbers[i]);
   }
 }

@@ -1,8 +1,8 @@
-// load/people: plays a scenario with the whole SDK at both ends: homes on disk, encryption,
-// receipts. One person of each pair writes to the other. *Accepted* is the status that the sender's
-// client shows; delivered is the event at the recipient's.
+// load/people: plays a scenario, or a part of one, with the whole SDK at both ends: homes on disk,
+// encryption, receipts. One person of each pair writes to the other. *Accepted* is the status that
+// the sender's client shows; delivered is the event at the recipient's.
 //
-// Owns:    the clients, their homes in a directory of the run, figures.
+// Owns:    the clients, their homes in a directory of the run.
 // Thread:  one, beside those of the clients; it sends what is due and takes all events.
 #pragma once
 
@@ -11,19 +11,19 @@
 #include <unordered_map>
 
 #include "godwit/client.hpp"
-#include "tools/load/chaos.hpp"
-#include "tools/load/meter.hpp"
 #include "tools/load/scenario.hpp"
+#include "tools/load/stage.hpp"
 
 namespace godwit::load {
 
 class People {
  public:
   // `relay`: godwit://KEY@HOST:PORT. `directory` is empty, and the caller's to remove.
-  People(const Scenario& scenario, std::string relay, std::filesystem::path directory,
-         support::RelayProcess* own, std::optional<pid_t> relay_pid, Progress& progress);
+  People(const Scenario& scenario, std::string relay, std::filesystem::path directory, Tally& tally,
+         Stage& stage);
 
-  [[nodiscard]] Report play();
+  // Returns why it could not be played to its end; what came of it stands in the tally.
+  [[nodiscard]] std::vector<std::string> play();
 
  private:
   struct Pair {
@@ -42,8 +42,9 @@ class People {
     std::vector<Clock::time_point> due;                      // of the open loop, not yet sent
   };
 
+  bool begin(Phase phase, double seconds);
   [[nodiscard]] bool make_pairs();
-  void load(std::string_view phase, double seconds);
+  bool load(Phase phase, double seconds);
   // One round: events of all, then what is due. Waits a moment when nothing happened.
   void round();
   bool take_events(Pair& pair);
@@ -57,14 +58,13 @@ class People {
   const Scenario& scenario_;
   std::string relay_;
   std::filesystem::path directory_;
-  net::Loop loop_;  // of the meter's timer
-  Meter meter_;
-  Chaos chaos_;
+  Tally& tally_;
+  Stage& stage_;
   std::list<Pair> pairs_;
   bool loading_ = false;
   Clock::time_point load_began_{};
   std::uint64_t paced_ = 0;
-  Report report_;
+  std::vector<std::string> faults_;
 };
 
 }  // namespace godwit::load

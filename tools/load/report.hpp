@@ -8,6 +8,7 @@
 // Thread:  one owner.
 #pragma once
 
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,7 @@ namespace godwit::load {
 // One interval of the run, about a second long or shorter; consecutive, so a chart can join them.
 struct Sample {
   double at_s = 0;    // the end of the interval, since the first login began
-  std::string phase;  // "log in", "warm up", "measure", "drain", "settle"
+  std::string phase;  // "register", "log in", "warm up", "measure", "drain", "settle"
   double accepted_per_s = 0;
   double delivered_per_s = 0;
   double logins_per_s = 0;
@@ -43,8 +44,9 @@ struct Event {
 
 struct Counts {
   std::uint64_t submitted = 0;
-  std::uint64_t accepted = 0;   // envelopes: one for each recipient
-  std::uint64_t delivered = 0;  // each envelope once
+  std::uint64_t accepted = 0;         // envelopes: one for each recipient
+  std::uint64_t delivered = 0;        // each envelope once
+  std::uint64_t delivered_bytes = 0;  // of those
   std::uint64_t redelivered =
       0;                   // again, where the protocol allows it: an ack or an answer was lost
   std::uint64_t lost = 0;  // accepted, and not delivered by the end
@@ -57,6 +59,13 @@ struct Counts {
   std::uint64_t disconnects = 0;  // connections that ended unasked
   std::uint64_t logins = 0;
 };
+// All of them: what adds, subtracts or writes counts forgets none.
+inline constexpr std::uint64_t Counts::*kCounts[] = {
+    &Counts::submitted,   &Counts::accepted, &Counts::delivered,  &Counts::delivered_bytes,
+    &Counts::redelivered, &Counts::lost,     &Counts::duplicated, &Counts::reordered,
+    &Counts::corrupted,   &Counts::late,     &Counts::refused,    &Counts::unanswered,
+    &Counts::disconnects, &Counts::logins};
+static_assert(sizeof(Counts) == sizeof(std::uint64_t) * std::size(kCounts));
 
 struct Report {
   // What was asked for.
@@ -70,10 +79,11 @@ struct Report {
   std::string started;  // ISO 8601, UTC
 
   Counts counts;
-  bool interrupted = false;    // somebody ended the run before its time
-  double seconds = 0;          // of the measured time
-  double accepted_per_s = 0;   // in the measured time; of the filling in `offline`
-  double delivered_per_s = 0;  // in the measured time; of the drain in `offline`
+  bool interrupted = false;          // somebody ended the run before its time
+  double seconds = 0;                // of the measured time
+  double accepted_per_s = 0;         // in the measured time; of the filling in `offline`
+  double delivered_per_s = 0;        // in the measured time; of the drain in `offline`
+  double delivered_bytes_per_s = 0;  // likewise
   double logins_per_s = 0;
   std::uint64_t connections = 0;  // at the most
   Histogram delivery;  // open loop: from when it should have been sent, however late it was

@@ -24,6 +24,7 @@ std::string to_json(const Report& report) {
       {"seconds", report.seconds},
       {"accepted_per_s", report.accepted_per_s},
       {"delivered_per_s", report.delivered_per_s},
+      {"delivered_bytes_per_s", report.delivered_bytes_per_s},
       {"p50_us", report.delivery.quantile_us(0.5)},
       {"p99_us", report.delivery.quantile_us(0.99)},
       {"p999_us", report.delivery.quantile_us(0.999)},

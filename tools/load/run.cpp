@@ -21,32 +21,37 @@ constexpr double kLoginsPerSecond = 100;  // that patience counts on at least
 
 }  // namespace
 
-Run::Run(const Scenario& scenario, const wire::RelayAddress& relay, support::RelayProcess* own,
-         std::optional<pid_t> relay_pid, Progress& progress)
+Run::Run(const Scenario& scenario, const wire::RelayAddress& relay, const std::string& from,
+         Tally& tally, Stage& stage)
     : scenario_(scenario),
-      own_(own),
+      tally_(tally),
+      stage_(stage),
       fleet_(relay),
       acks_(fleet_.loop()),
       bodies_(scenario.seed),
-      meter_(fleet_.loop(), relay_pid, scenario.seconds, progress),
-      chaos_(own, scenario.kill_every, meter_),
       tick_(fleet_.loop(), [this] { on_tick(); }) {
+  fleet_.set_from(from);
   tick_.start(1ms, 1ms);
 }
 
 Run::~Run() = default;
 
-Report Run::play() {
+std::vector<std::string> Run::play() {
   make_devices();
   if (register_all() && log_in_crowd() && warm_up() && measure()) (void)drain();
   settle();
   judge();
-  meter_.fill(report_);
-  return std::move(report_);
+  return std::move(faults_);
 }
 
 void Run::fault(std::string why) {
-  report_.faults.push_back(std::move(why));
+  faults_.push_back(std::move(why));
+}
+
+// The loop runs on while the others are waited for: what is under way arrives.
+bool Run::begin(Phase phase, double seconds) {
+  stage_.arrive(phase, seconds);
+  return await(kSecondsMax, [&] { return stage_.begun(); });
 }
 
 bool Run::await(double seconds, const std::function<bool()>& done) {
@@ -77,9 +82,9 @@ void Run::make_devices() {
   };
   const std::uint32_t senders = scenario_.senders != 0 ? scenario_.senders : scenario_.pairs;
   for (std::uint32_t i = 0; i < senders; ++i) senders_.push_back(make());
-  const auto away = static_cast<std::uint32_t>(scenario_.away * scenario_.pairs + 0.5);
+  const std::uint32_t away = flows_away(scenario_);
   for (std::uint32_t i = 0; i < scenario_.pairs; ++i) {
-    Route& route = routes_.emplace_back(*this, i, scenario_.group, meter_.counts);
+    Route& route = routes_.emplace_back(*this, i, scenario_.group, tally_.counts);
     by_index_.push_back(&route);
     route.away = i < away;
     route.sender = senders_[i % senders];
@@ -115,7 +120,7 @@ bool Run::connect_all(const std::vector<Device*>& devices) {
   const double patience = kLoginPatience + static_cast<double>(devices.size()) / kLoginsPerSecond;
   const auto first = Clock::now() + span(kFirstLoginPatience);
   (void)await(patience,
-              [&] { return awaited_ == 0 || (meter_.counts.logins == 0 && Clock::now() > first); });
+              [&] { return awaited_ == 0 || (tally_.counts.logins == 0 && Clock::now() > first); });
   const bool all = awaited_ == 0;
   to_connect_.clear();
   if (!all && !interrupted()) {
@@ -135,7 +140,7 @@ void Run::connect_next() {
 // Those who are away and the crowd leave when they are known, so that there are never more
 // connections than the scenario says.
 bool Run::register_all() {
-  meter_.begin("register", 0);
+  if (!begin(Phase::enroll, 0)) return false;
   for (Device* const device : those_away()) device->passing = true;
   for (Device* const device : crowd_) device->passing = true;
   std::vector<Device*> all;
@@ -143,22 +148,12 @@ bool Run::register_all() {
   return connect_all(all);
 }
 
-// The second half of the crowd tells what a session costs; the first one pays for what the relay
-// takes once.
+// In two halves, so that the meter sees what the sessions of the second one cost.
 bool Run::log_in_crowd() {
-  if (crowd_.empty()) return true;
-  meter_.begin("log in", 0);
+  if (scenario_.sessions == 0) return true;
   const auto middle = crowd_.begin() + static_cast<std::ptrdiff_t>(crowd_.size() / 2);
-  if (!connect_all({crowd_.begin(), middle})) return false;
-  const auto half = meter_.relay_private_bytes();
-  if (!connect_all({middle, crowd_.end()})) return false;
-  const auto full = meter_.relay_private_bytes();
-  report_.logins_per_s = static_cast<double>(crowd_.size()) / meter_.passed().seconds;
-  if (half && full) {
-    report_.relay_bytes_per_session = (static_cast<double>(*full) - static_cast<double>(*half)) /
-                                      static_cast<double>(crowd_.end() - middle);
-  }
-  return true;
+  return begin(Phase::log_in, 0) && connect_all({crowd_.begin(), middle}) &&
+         begin(Phase::log_in, 0) && connect_all({middle, crowd_.end()});
 }
 
 // ---- The load ---------------------------------------------------------------------------------
@@ -166,34 +161,15 @@ bool Run::log_in_crowd() {
 // A run of so many messages measures them all.
 bool Run::warm_up() {
   const bool wanted = scenario_.warm_up > 0 && scenario_.messages == 0;
-  return !wanted || load("warm up", scenario_.warm_up);
+  return !wanted || load(Phase::warm_up, scenario_.warm_up);
 }
 
 bool Run::measure() {
-  const auto before = meter_.relay_private_bytes();
-  const std::uint64_t queued_before = meter_.counts.accepted - meter_.counts.delivered;
-  chaos_.begin();
-  const bool done = load("measure", scenario_.seconds);
-  chaos_.end();
-  const auto passed = meter_.passed();
-  const auto full = meter_.relay_private_bytes();
-  report_.seconds = passed.seconds;
-  report_.accepted_per_s = static_cast<double>(passed.counts.accepted) / passed.seconds;
-  report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
-  if (scenario_.churn > 0) {
-    report_.logins_per_s = static_cast<double>(passed.counts.logins) / passed.seconds;
-  }
-  meter_.fill_cpu(report_, passed);
-  const std::uint64_t queued = meter_.counts.accepted - meter_.counts.delivered - queued_before;
-  if (scenario_.away == 1 && queued > 0 && before && full) {
-    report_.relay_bytes_per_queued_envelope =
-        (static_cast<double>(*full) - static_cast<double>(*before)) / static_cast<double>(queued);
-  }
-  return done;
+  return load(Phase::measure, scenario_.seconds);
 }
 
-bool Run::load(std::string_view phase, double seconds) {
-  meter_.begin(phase, seconds);
+bool Run::load(Phase phase, double seconds) {
+  if (!begin(phase, seconds)) return false;
   loading_ = true;
   load_began_ = Clock::now();
   paced_ = churned_ = 0;
@@ -212,34 +188,18 @@ bool Run::all_submitted() const {
 
 // Over when the relay has confirmed that it has deleted all that was queued.
 bool Run::drain() {
+  if (scenario_.away == 0) return true;
   auto away = those_away();
-  if (away.empty()) return true;
   if (scenario_.drain_at_random) {
     std::ranges::shuffle(away, std::mt19937_64(scenario_.seed));
   }
-  if (own_ != nullptr) report_.relay_store_bytes = own_->status().store_bytes;
-  meter_.event("the drain begins");
-  meter_.begin("drain", 0);
-  if (!connect_all(away)) return false;
+  if (!begin(Phase::drain, 0) || !connect_all(away)) return false;
   // As long as something comes; what is lost would be waited for in vain.
   std::uint64_t came = 0;
   do {
-    came = meter_.counts.delivered;
-  } while (!await(scenario_.settle, [&] { return quiet(); }) && meter_.counts.delivered > came &&
+    came = tally_.counts.delivered;
+  } while (!await(scenario_.settle, [&] { return quiet(); }) && tally_.counts.delivered > came &&
            !interrupted());
-  const auto passed = meter_.passed();
-  if (scenario_.away == 1) {
-    report_.delivered_per_s = static_cast<double>(passed.counts.delivered) / passed.seconds;
-    report_.drain_seconds = passed.seconds;
-    const double millions = static_cast<double>(passed.counts.delivered) / 1e6;
-    if (meter_.relay_private_bytes() && millions > 0) {
-      report_.drain_relay_cpu_s_per_million = passed.relay_cpu_s / millions;
-    }
-  }
-  if (own_ != nullptr) {
-    report_.relay_store_bytes =
-        std::max(report_.relay_store_bytes.value_or(0), own_->status().store_bytes);
-  }
   return quiet();
 }
 
@@ -252,24 +212,20 @@ bool Run::quiet() const {
 }
 
 void Run::settle() {
-  meter_.begin("settle", scenario_.settle);
-  if (interrupted()) report_.interrupted = true;
+  (void)begin(Phase::settle, scenario_.settle);
+  cut_short_ = interrupted();
   // Those who are away after a run that was cut short keep what is queued for them.
-  (void)await(interrupted() ? 0.5 : scenario_.settle, [&] { return quiet(); });
+  (void)await(cut_short_ ? 0.5 : scenario_.settle, [&] { return quiet(); });
 }
 
 void Run::judge() {
-  const Counts& counts = meter_.counts;
+  if (cut_short_) return;
   for (Route& route : routes_) {
     const bool absent = route.away && !std::ranges::all_of(route.devices, [](const Device* one) {
                           return one->live();
                         });
-    if (!absent && !report_.interrupted) route.judge.close();
+    if (!absent) route.judge.close();
   }
-  if (!report_.interrupted || counts.accepted > 0) {
-    for (std::string& why : faults_of(counts, scenario_)) fault(std::move(why));
-  }
-  report_.passed = report_.faults.empty();
 }
 
 }  // namespace godwit::load

@@ -1,39 +1,35 @@
-// load/run: plays a scenario with opaque envelopes: logs in, loads, drains, waits for what is under
-// way, and says what it saw.
+// load/run: plays a scenario, or a part of one, with opaque envelopes: logs in, loads, drains,
+// waits for what is under way, and counts what it saw.
 //
 // A flow without a rate is a closed loop: a place in its window is free again when the sender has
 // its answer and every recipient has the envelope (recipients that are away do not count). With a
 // rate it is an open loop: envelopes are due at fixed times, and a latency counts from when its
 // envelope was due, however late it could be submitted.
 //
-// Owns:    devices, flows, figures.
+// Owns:    devices and flows.
 // Thread:  one, which plays it all on one loop.
 #pragma once
-
-#include <sys/types.h>
 
 #include <functional>
 #include <list>
 #include <map>
-#include <optional>
 
-#include "tests/support/relay_process.hpp"
 #include "tools/load/body.hpp"
-#include "tools/load/chaos.hpp"
 #include "tools/load/device.hpp"
-#include "tools/load/meter.hpp"
 #include "tools/load/scenario.hpp"
+#include "tools/load/stage.hpp"
 
 namespace godwit::load {
 
 class Run final : private DeviceOwner {
  public:
-  // `own`: the relay that this run may kill and restart; none: it is somebody's.
-  Run(const Scenario& scenario, const wire::RelayAddress& relay, support::RelayProcess* own,
-      std::optional<pid_t> relay_pid, Progress& progress);
+  // `from`: the source address of its connections; empty: the system's choice.
+  Run(const Scenario& scenario, const wire::RelayAddress& relay, const std::string& from,
+      Tally& tally, Stage& stage);
   ~Run() override;
 
-  [[nodiscard]] Report play();
+  // Returns why it could not be played to its end; what came of it stands in the tally.
+  [[nodiscard]] std::vector<std::string> play();
 
  private:
   struct Route {
@@ -55,7 +51,9 @@ class Run final : private DeviceOwner {
   void on_confirmed(Device& device, std::uint32_t upto) override;
   void on_gone(Device& device, bool was_live, const std::string& reason) override;
 
-  // ---- The phases, in order. False: it did not come to its end; a fault says why.
+  // ---- The phases, in order. False: it did not come to its end; a fault says why, if nobody
+  // interrupted it.
+  bool begin(Phase phase, double seconds);
   void make_devices();
   bool register_all();
   bool log_in_crowd();
@@ -67,7 +65,7 @@ class Run final : private DeviceOwner {
 
   // ---- Sending
   // Lets the flows submit until `seconds` have passed or all is submitted.
-  bool load(std::string_view phase, double seconds);
+  bool load(Phase phase, double seconds);
   void refill(Route& route);
   void submit(Route& route, Clock::time_point due);
   void hand_over(Device& sender);  // what waits, as far as the relay takes it
@@ -91,12 +89,11 @@ class Run final : private DeviceOwner {
   void fault(std::string why);
 
   const Scenario& scenario_;
-  support::RelayProcess* own_;
+  Tally& tally_;
+  Stage& stage_;
   support::Fleet fleet_;
   Acks acks_;
   Bodies bodies_;
-  Meter meter_;
-  Chaos chaos_;
   std::list<Device> devices_;
   std::vector<Device*> senders_;
   std::vector<Device*> crowd_;
@@ -105,7 +102,8 @@ class Run final : private DeviceOwner {
   std::multimap<Clock::time_point, Device*> retries_;
   net::Timer tick_;
 
-  Report report_;
+  std::vector<std::string> faults_;
+  bool cut_short_ = false;
   std::string last_end_;  // why a connection ended unasked
 
   bool loading_ = false;  // flows may submit

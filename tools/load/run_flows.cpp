@@ -41,7 +41,7 @@ void Run::refill(Route& route) {
 void Run::submit(Route& route, Clock::time_point due) {
   const std::uint64_t number = route.judge.next(due);
   ++route.unanswered;
-  ++meter_.in_flight;
+  ++tally_.in_flight;
   route.sender->waiting.emplace_back(route.index, number);
   hand_over(*route.sender);
 }
@@ -70,7 +70,7 @@ void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& r
   Device& sender = *route.sender;
   --sender.in_flight;
   --route.unanswered;
-  --meter_.in_flight;
+  --tally_.in_flight;
   std::uint32_t pause_ms = 0;
   bool accepted = false;
   if (const auto* const submitted = std::get_if<wire::Submitted>(&reply.body)) {
@@ -82,7 +82,7 @@ void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& r
       pause_ms = std::max(pause_ms, outcome.retry_after_ms);
       route.judge.answered(number, i, ok);
     }
-    if (accepted) meter_.accepted(due, now);
+    if (accepted) tally_.accepted.record(now - due);
   } else {
     if (const auto* const refused = std::get_if<wire::Refused>(&reply.body)) {
       pause_ms = refused->retry_after_ms;
@@ -100,8 +100,8 @@ void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& r
 // ---- What the devices say ---------------------------------------------------------------------
 
 void Run::on_live(Device& device) {
-  ++meter_.counts.logins;
-  ++meter_.connections;
+  ++tally_.counts.logins;
+  ++tally_.connections;
   if (std::exchange(device.awaited, false)) {
     --awaited_;
     connect_next();
@@ -118,18 +118,19 @@ void Run::on_deliver(Device& device, const wire::Deliver& deliver) {
   const auto name = Bodies::name_of(envelope);
   if (!name || device.flow == Device::kNone || name->flow != device.flow ||
       !bodies_.intact(envelope, *name, size_of(scenario_, name->flow, name->number))) {
-    ++meter_.counts.corrupted;
+    ++tally_.counts.corrupted;
     return device.unconfirmed.came(deliver.number, std::nullopt);
   }
   device.unconfirmed.came(deliver.number, name->number);
   Route& route = *by_index_[device.flow];
   const auto due = route.judge.due(name->number);
   if (route.judge.delivered(name->number, device.place) != Flow::Came::first) return;
+  tally_.counts.delivered_bytes += envelope.size();
   if (route.away) return;  // how long it lay there says nothing about the relay
-  meter_.delivered(due, now);
+  tally_.delivery.record(now - due);
   const bool late =
       scenario_.late_ms > 0 && now - due > std::chrono::milliseconds(scenario_.late_ms);
-  if (late) ++meter_.counts.late;
+  if (late) ++tally_.counts.late;
   refill(route);
 }
 
@@ -144,10 +145,10 @@ void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
   unconfirmed_ -= device.unconfirmed.count();
   device.unconfirmed.clear();
   device.in_flight = 0;
-  if (was_live) --meter_.connections;
+  if (was_live) --tally_.connections;
   if (!device.wanted()) return;
-  if (meter_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
-    meter_.event("a connection ended: " + reason);
+  if (tally_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
+    tally_.event("a connection ended: " + reason);
   }
   last_end_ = reason;
   // What has no answer is submitted again, in its order, before what was never submitted.
@@ -168,7 +169,7 @@ void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
 
 void Run::on_tick() {
   const auto now = Clock::now();
-  chaos_.tick(now);
+  stage_.tick(now);
   try_again(now);
   if (!loading_) return;
   if (scenario_.rate > 0 && !routes_.empty()) pace(now);

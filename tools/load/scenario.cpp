@@ -22,8 +22,8 @@ bool read_number(std::string_view text, Number& number) {
 }
 
 // "256", "64-1024", or several of them with weights: "64-128:3,4096:1".
-bool read_payload(std::string_view text, std::vector<PayloadSize>& payload) {
-  payload.clear();
+bool read_sizes(std::string_view text, std::vector<PayloadSize>& sizes) {
+  sizes.clear();
   while (true) {
     const auto comma = text.find(',');
     std::string_view one = text.substr(0, comma);
@@ -36,19 +36,19 @@ bool read_payload(std::string_view text, std::vector<PayloadSize>& payload) {
     if (!read_number(one.substr(0, dash), size.from)) return false;
     size.to = size.from;
     if (dash != std::string_view::npos && !read_number(one.substr(dash + 1), size.to)) return false;
-    payload.push_back(size);
+    sizes.push_back(size);
     if (comma == std::string_view::npos) return true;
     text = text.substr(comma + 1);
   }
 }
 
-std::string payload_text(const std::vector<PayloadSize>& payload) {
+std::string sizes_text(const std::vector<PayloadSize>& sizes) {
   std::string text;
-  for (const PayloadSize& size : payload) {
+  for (const PayloadSize& size : sizes) {
     if (!text.empty()) text += ",";
     text += std::to_string(size.from);
     if (size.to != size.from) text += "-" + std::to_string(size.to);
-    if (size.weight != 1 || payload.size() > 1) text += ":" + std::to_string(size.weight);
+    if (size.weight != 1 || sizes.size() > 1) text += ":" + std::to_string(size.weight);
   }
   return text;
 }
@@ -90,6 +90,13 @@ Field whole(std::string_view key, std::uint64_t Scenario::*member, std::string_v
           [=](const Scenario& scenario) { return std::to_string(scenario.*member); }};
 }
 
+Field sizes(std::string_view key, std::vector<PayloadSize> Scenario::*member) {
+  return {
+      key, "bytes, \"FROM-TO\", or several with weights such as \"64-256:9,4096:1\"",
+      [=](Scenario& scenario, std::string_view text) { return read_sizes(text, scenario.*member); },
+      [=](const Scenario& scenario) { return sizes_text(scenario.*member); }};
+}
+
 Field truth(std::string_view key, bool Scenario::*member) {
   return {key, "true or false",
           [=](Scenario& scenario, std::string_view text) {
@@ -102,16 +109,15 @@ Field truth(std::string_view key, bool Scenario::*member) {
 const std::vector<Field>& fields() {
   constexpr auto kSeconds = "a number of seconds, at most 604800 (a week)";
   static const std::vector<Field> all{
+      number("processes", &Scenario::processes, 1, kProcessesMax, "1 to 64"),
       number("pairs", &Scenario::pairs, 0, kPairsMax, "a number, at most 1000000"),
       number("group", &Scenario::group, 1, 1'024, "1 to 1024"),
       number("senders", &Scenario::senders, 0, kPairsMax, "a number, at most 1000000"),
       number("window", &Scenario::window, 1, kWindowMax, "1 to 1024"),
       number("rate", &Scenario::rate, 0, 10e6, "submits per second, at most 10000000"),
-      {"payload", "bytes, \"FROM-TO\", or several with weights such as \"64-256:9,4096:1\"",
-       [](Scenario& scenario, std::string_view text) {
-         return read_payload(text, scenario.payload);
-       },
-       [](const Scenario& scenario) { return payload_text(scenario.payload); }},
+      sizes("payload", &Scenario::payload),
+      number("media_share", &Scenario::media_share, 0, 1, "a share, 0 to 1"),
+      sizes("media", &Scenario::media),
       number("away", &Scenario::away, 0, 1, "a share, 0 to 1"),
       truth("drain_at_random", &Scenario::drain_at_random),
       number("sessions", &Scenario::sessions, 0, kDevicesMax, "a number, at most 1000000"),
@@ -187,7 +193,8 @@ std::optional<Scenario> preset(std::string_view name) {
   if (name == "mixed") {
     made.pairs = 200;
     made.rate = 5'000;
-    made.payload = {{64, 512, 90}, {1'024, 4'096, 9}, {65'536, 65'536, 1}};
+    made.payload = {{64, 512, 10}, {1'024, 4'096, 1}};
+    made.media_share = 0.01;
     made.away = 0.2;
     made.sessions = 500;
     made.churn = 50;
@@ -251,9 +258,20 @@ Done check(const Scenario& s) {
   if (s.away > 0 && s.messages == 0 && s.rate == 0) {
     return wrong("recipients that are away take all that comes: say how many messages, or a rate");
   }
-  for (const PayloadSize& size : s.payload) {
-    const bool fits = size.from >= kPayloadMin && size.from <= size.to && size.to <= 72 * 1024;
-    if (!fits) return wrong("a payload has 32 bytes to 72 KiB, the smaller number first");
+  const auto fits = [](const PayloadSize& size) {
+    return size.from >= kPayloadMin && size.from <= size.to && size.to <= 72 * 1024;
+  };
+  if (!std::ranges::all_of(s.payload, fits)) {
+    return wrong("a payload has 32 bytes to 72 KiB, the smaller number first");
+  }
+  if (!std::ranges::all_of(s.media, fits)) {
+    return wrong("a medium has 32 bytes to 72 KiB, the smaller number first");
+  }
+  if (s.processes > std::max(s.pairs, s.sessions)) {
+    return wrong("more processes than pairs or sessions: one of them would have nothing to do");
+  }
+  if (s.senders > 0 && s.senders < std::min(s.processes, s.pairs)) {
+    return wrong("fewer senders than processes: a sender is in one of them");
   }
   const std::uint64_t devices =
       std::uint64_t{s.pairs} * s.group + s.sessions + (s.senders != 0 ? s.senders : s.pairs);
@@ -261,6 +279,9 @@ Done check(const Scenario& s) {
   if (s.e2ee && (s.group > 1 || s.away > 0 || s.sessions > 0 || s.pairs > 500)) {
     return wrong("--e2ee takes pairs that are online, at most 500");
   }
+  const auto is_text = [](const PayloadSize& size) { return size.to <= kTextMax; };
+  if (s.e2ee && !(std::ranges::all_of(s.payload, is_text) && std::ranges::all_of(s.media, is_text)))
+    return wrong("--e2ee sends texts, of at most 64 KiB");
   return {};
 }
 
@@ -271,18 +292,46 @@ std::vector<std::pair<std::string, std::string>> settings_of(const Scenario& sce
   return all;
 }
 
+Scenario part_of(const Scenario& whole, std::uint32_t index) {
+  Scenario part = whole;
+  part.processes = 1;
+  if (whole.processes == 1) return part;
+  const auto share = [&](std::uint32_t all) {
+    return all / whole.processes + (index < all % whole.processes ? 1 : 0);
+  };
+  const auto in_proportion = [](double amount, std::uint32_t some, std::uint32_t all) {
+    return all == 0 ? 0 : amount * some / all;
+  };
+  part.pairs = share(whole.pairs);
+  part.senders = share(whole.senders);
+  part.sessions = share(whole.sessions);
+  part.rate = in_proportion(whole.rate, part.pairs, whole.pairs);
+  part.churn = in_proportion(whole.churn, part.sessions, whole.sessions);
+  part.away = in_proportion(1, share(flows_away(whole)), part.pairs);
+  // Drawn anew, so that it is not the next seed of somebody who counts them.
+  if (index > 0) part.seed = mixed(whole.seed + index);
+  return part;
+}
+
+std::uint32_t flows_away(const Scenario& scenario) {
+  return static_cast<std::uint32_t>(scenario.away * scenario.pairs + 0.5);
+}
+
 std::uint32_t size_of(const Scenario& scenario, std::uint32_t flow, std::uint64_t number) {
-  std::uint64_t weights = 0;
-  for (const PayloadSize& size : scenario.payload) weights += size.weight;
   const std::uint64_t drawn = mixed(mixed(scenario.seed ^ flow) ^ number);
+  // A number of its own says whether it is media; the upper 53 bits are a double from 0 to 1.
+  const bool is_media = static_cast<double>(mixed(drawn) >> 11) * 0x1p-53 < scenario.media_share;
+  const auto& sizes = is_media ? scenario.media : scenario.payload;
+  std::uint64_t weights = 0;
+  for (const PayloadSize& size : sizes) weights += size.weight;
   std::uint64_t at = drawn % weights;
-  for (const PayloadSize& size : scenario.payload) {
+  for (const PayloadSize& size : sizes) {
     if (at < size.weight) {
       return size.from + static_cast<std::uint32_t>((drawn >> 32) % (size.to - size.from + 1ULL));
     }
     at -= size.weight;
   }
-  return scenario.payload.front().from;
+  return sizes.front().from;
 }
 
 }  // namespace godwit::load

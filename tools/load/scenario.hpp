@@ -27,12 +27,16 @@ struct PayloadSize {
 
 struct Scenario {
   std::string name = "online";
-  std::uint32_t pairs = 100;  // flows
-  std::uint32_t group = 1;    // recipients of each flow
-  std::uint32_t senders = 0;  // devices that share the flows; 0: one for each
-  std::uint32_t window = 32;  // envelopes under way in each flow, when there is no rate
-  double rate = 0;            // submits per second of all flows together; 0: as the window allows
+  std::uint32_t processes = 1;  // that share all of it
+  std::uint32_t pairs = 100;    // flows
+  std::uint32_t group = 1;      // recipients of each flow
+  std::uint32_t senders = 0;    // devices that share the flows; 0: one for each
+  std::uint32_t window = 32;    // envelopes under way in each flow, when there is no rate
+  double rate = 0;              // submits per second of all flows together; 0: as the window allows
   std::vector<PayloadSize> payload{PayloadSize{}};
+  double media_share = 0;  // the share of envelopes that have a size of `media` instead
+  // Chunks of a file, of 64 KiB each; what is left of it stands in the last one.
+  std::vector<PayloadSize> media{{65'536, 65'536, 4}, {1'024, 65'536, 1}};
   double away = 0;                // the share of flows whose recipients are away until the drain
   bool drain_at_random = false;   // recipients come back in any order, not in that of their mail
   std::uint32_t sessions = 0;     // of the crowd
@@ -53,8 +57,10 @@ struct Scenario {
 inline constexpr std::uint32_t kPairsMax = 1'000'000;
 inline constexpr std::uint32_t kDevicesMax = 1'000'000;
 inline constexpr std::uint32_t kWindowMax = 1'024;
+inline constexpr std::uint32_t kProcessesMax = 64;
 inline constexpr double kSecondsMax = 7 * 24 * 3600.0;
 inline constexpr std::uint32_t kPayloadMin = 32;  // bytes: what the judge has to know stands in it
+inline constexpr std::uint32_t kTextMax = 64 * 1024;  // bytes, of the SDK
 
 // The presets: online, offline, idle, fanout, churn, mixed.
 [[nodiscard]] std::vector<std::string_view> preset_names();
@@ -73,6 +79,13 @@ inline constexpr std::uint32_t kPayloadMin = 32;  // bytes: what the judge has t
 // Every field with its value, as set() takes it.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> settings_of(
     const Scenario& scenario);
+
+// How many of its flows have recipients that are away.
+[[nodiscard]] std::uint32_t flows_away(const Scenario& scenario);
+
+// What one of its processes plays: its share of the flows, senders, sessions, rate and churn, and
+// accounts of its own. Those of all of them make up the whole.
+[[nodiscard]] Scenario part_of(const Scenario& whole, std::uint32_t index);
 
 // The size of a flow's envelope; the same for the same seed.
 [[nodiscard]] std::uint32_t size_of(const Scenario& scenario, std::uint32_t flow,

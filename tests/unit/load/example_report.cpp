@@ -62,6 +62,7 @@ Report example_report(std::size_t samples) {
   report.seconds = 45;
   report.accepted_per_s = 10'003;
   report.delivered_per_s = 9'998;
+  report.delivered_bytes_per_s = 2'559'488;
   report.logins_per_s = 645;
   report.connections = 2'000;
   for (int i = 0; i < 9'000; ++i) {

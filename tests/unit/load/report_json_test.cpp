@@ -16,8 +16,9 @@ TEST_SUITE("load/report_json") {
     std::string names;
     for (const auto& [name, value] : json.items()) names += name + ' ';
     CHECK(names ==
-          "scenario relay_version seconds accepted_per_s delivered_per_s p50_us p99_us p999_us "
-          "max_us accepted_p50_us accepted_p99_us accepted_p999_us accepted_max_us lost duplicated "
+          "scenario relay_version seconds accepted_per_s delivered_per_s delivered_bytes_per_s "
+          "p50_us p99_us p999_us max_us accepted_p50_us accepted_p99_us accepted_p999_us "
+          "accepted_max_us lost duplicated "
           "reordered corrupted late redelivered refused unanswered disconnects connections "
           "logins_per_s relay_cpu_s_per_million relay_rss_bytes relay_bytes_per_session "
           "relay_bytes_per_queued_envelope relay_store_bytes drain_seconds "
@@ -48,6 +49,7 @@ TEST_SUITE("load/report_json") {
     CHECK(json["seconds"] == 45);
     CHECK(json["accepted_per_s"] == 10'003);
     CHECK(json["delivered_per_s"] == 9'998);
+    CHECK(json["delivered_bytes_per_s"] == 2'559'488);
     CHECK(json["p50_us"] == report.delivery.quantile_us(0.5));
     CHECK(json["p99_us"] == report.delivery.quantile_us(0.99));
     CHECK(json["p999_us"] == report.delivery.quantile_us(0.999));

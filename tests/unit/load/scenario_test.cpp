@@ -81,6 +81,12 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(refusal("payload", "64:0") != "");
     CHECK(refusal("seconds", "nan") != "");
     CHECK(refusal("payload", "64-128:3,4096") == "");
+    CHECK(refusal("media_share", "1.1") ==
+          "\"1.1\" does not fit media_share: it must be a share, 0 to 1");
+    CHECK(refusal("media", "64K").starts_with("\"64K\" does not fit media: it must be bytes"));
+    CHECK(refusal("media", "1024-65536:1,65536:4") == "");
+    CHECK(refusal("processes", "0") != "");
+    CHECK(refusal("processes", "65") != "");
   }
 
   TEST_CASE("what does not fit together is refused") {
@@ -95,8 +101,15 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(wrong([](Scenario& s) { s.away = 1; }));  // for ever
     CHECK(wrong([](Scenario& s) { s.payload = {{16, 16, 1}}; }));
     CHECK(wrong([](Scenario& s) { s.payload = {{300, 200, 1}}; }));
+    CHECK(wrong([](Scenario& s) { s.media = {{16, 16, 1}}; }));
     CHECK(wrong([](Scenario& s) { s.sessions = kDevicesMax; }));
+    CHECK(wrong([](Scenario& s) { s.pairs = 3, s.processes = 4; }));  // one has nothing to do
+    CHECK(!wrong([](Scenario& s) { s.pairs = 3, s.processes = 4, s.sessions = 4; }));
+    CHECK(wrong([](Scenario& s) { s.senders = 3, s.processes = 4; }));
+    CHECK(!wrong([](Scenario& s) { s.senders = 4, s.processes = 4; }));
     CHECK(!wrong([](Scenario& s) { s.away = 1, s.messages = 1; }));
+    CHECK(wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'537, 65'537, 1}}; }));
+    CHECK(!wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'536, 65'536, 1}}; }));
   }
 
   TEST_CASE("what settings_of() writes, set() reads") {
@@ -123,6 +136,78 @@ TEST_SUITE("tools/load/scenario") {
     }
     CHECK(small > kDraws * 7 / 10);
     CHECK(small < kDraws * 8 / 10);
+  }
+
+  TEST_CASE("the share of media has the sizes of media, the rest those of the payload") {
+    Scenario scenario;
+    scenario.payload = {{64, 128, 1}};
+    scenario.media = {{65'536, 65'536, 4}, {1'024, 65'535, 1}};
+    const auto media_of = [&](double share) {
+      scenario.media_share = share;
+      int media = 0;
+      int full = 0;
+      for (std::uint64_t i = 0; i < 4'000; ++i) {
+        const auto size = size_of(scenario, 3, i);
+        REQUIRE(((size >= 64 && size <= 128) || size >= 1'024));
+        media += size >= 1'024 ? 1 : 0;
+        full += size == 65'536 ? 1 : 0;
+      }
+      return std::pair(media, full);
+    };
+    CHECK(media_of(0).first == 0);
+    CHECK(media_of(1).first == 4'000);
+    const auto [media, full] = media_of(0.25);
+    CHECK(media > 900);
+    CHECK(media < 1'100);
+    CHECK(full > media * 7 / 10);  // their weights hold among themselves
+    CHECK(full < media * 9 / 10);
+  }
+}
+
+TEST_SUITE("tools/load/scenario, in parts") {
+  TEST_CASE("the parts make up the whole, and each can be played") {
+    Scenario whole = *preset("mixed");
+    whole.seed = 9;
+    for (const std::uint32_t pairs : {3U, 10U, 201U}) {
+      for (const std::uint32_t processes : {2U, 3U, 7U}) {
+        CAPTURE(pairs);
+        CAPTURE(processes);
+        whole.pairs = pairs;
+        whole.senders = std::min(pairs, 7U);
+        whole.sessions = 16;
+        whole.processes = processes;
+        REQUIRE(check(whole).has_value() == (whole.senders >= std::min(processes, pairs)));
+        Scenario sum = part_of(whole, 0);
+        std::uint32_t away = flows_away(sum);
+        std::map<std::uint64_t, int> seeds{{sum.seed, 1}};
+        for (std::uint32_t i = 1; i < processes; ++i) {
+          const Scenario part = part_of(whole, i);
+          CHECK(part.processes == 1);
+          CHECK(check(part).has_value());
+          sum.pairs += part.pairs;
+          sum.senders += part.senders;
+          sum.sessions += part.sessions;
+          sum.rate += part.rate;
+          sum.churn += part.churn;
+          away += flows_away(part);
+          ++seeds[part.seed];
+        }
+        CHECK(sum.pairs == pairs);
+        CHECK(sum.senders == whole.senders);
+        CHECK(sum.sessions == 16);
+        CHECK(sum.rate == doctest::Approx(whole.rate));
+        CHECK(sum.churn == doctest::Approx(whole.churn));
+        CHECK(away == flows_away(whole));
+        CHECK(seeds.size() == processes);
+      }
+    }
+  }
+
+  TEST_CASE("recipients that are all away are so in each part, and one part is the whole") {
+    Scenario whole = *preset("offline");
+    CHECK(settings_of(part_of(whole, 0)) == settings_of(whole));
+    whole.processes = 3;
+    for (std::uint32_t i = 0; i < 3; ++i) CHECK(part_of(whole, i).away == 1);
   }
 }
 
