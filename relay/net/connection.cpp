@@ -24,7 +24,8 @@ Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
 void Connection::on_read(wire::ByteView bytes) {
   if (state_ != State::open) return;
   const Now now = owner_.now();
-  const auto received = channel_.receive(bytes, [this, now](wire::ByteView body) {
+  // By reference, so that it fits into a std::function without memory of its own.
+  const auto received = channel_.receive(bytes, [this, &now](wire::ByteView body) {
     establish(now);
     owner_.on_frame(*this, body, now);
     return state_ == State::open;

@@ -209,14 +209,16 @@ template <class Root>
   std::vector<Recipient> recipients;
   recipients.reserve(from.size());
   std::bitset<kBodiesMax> used;
+  std::size_t used_count = 0;
   for (const auto* entry : from) {
     const Recipient recipient = read_recipient(*entry);
     const bool ascending = recipients.empty() || recipients.back().device < recipient.device;
     if (!ascending || recipient.body >= bodies) return out_of_bounds();
+    if (!used[recipient.body]) ++used_count;
     used.set(recipient.body);
     recipients.push_back(recipient);
   }
-  if (used.count() != bodies) return out_of_bounds();
+  if (used_count != bodies) return out_of_bounds();
   return recipients;
 }
 
