@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <cassert>
 #include <deque>
 #include <map>
@@ -22,6 +23,8 @@ constexpr std::size_t kPrefixSize = 1 + sizeof(std::uint32_t);
 // e, s with its tag, and the tag of the payload.
 constexpr std::size_t kNoiseOverhead =
     wire::Key::kSize + wire::Key::kSize + 2 * wire::kNoiseTagSize;
+// Of the first Noise message; a transport message has the rest.
+constexpr std::size_t kFirstPayloadMax = wire::kNoiseMessageSizeMax - kNoiseOverhead;
 constexpr std::size_t kEnvelopeSizeMin = kPrefixSize + kNoiseOverhead + wire::UserId::kSize;
 
 wire::Bytes prologue_of(const wire::DeviceId& recipient, std::uint32_t seal_id) {
@@ -94,12 +97,22 @@ tl::expected<wire::Bytes, SealedError> seal(const SealTo& to, const DhKey& own,
   envelope.reserve(kPrefixSize + kNoiseOverhead + payload.size());
   envelope.push_back(kSealedKind);
   wire::append_le(envelope, to.seal_id);
-  if (!handshake.write(payload, envelope)) return unexpected(SealedError::bad_key);
+  const ByteView all(payload);
+  const ByteView first = all.first(std::min(all.size(), kFirstPayloadMax));
+  if (!handshake.write(first, envelope)) return unexpected(SealedError::bad_key);
+  if (const ByteView rest = all.subspan(first.size()); !rest.empty()) {
+    const std::size_t size = envelope.size();
+    envelope.resize(size + rest.size() + wire::kNoiseTagSize);
+    [[maybe_unused]] const auto sealed =
+        handshake.split().send.seal(std::span(envelope).subspan(size), {}, rest);
+    assert(sealed);  // the first nonce of its key
+  }
   return envelope;
 }
 
 std::optional<std::uint32_t> seal_id_of(ByteView envelope) {
-  if (envelope.size() < kEnvelopeSizeMin || envelope[0] != kSealedKind) return {};
+  if (envelope.size() < kEnvelopeSizeMin || envelope.size() > wire::kEnvelopeSizeMax) return {};
+  if (envelope[0] != kSealedKind) return {};
   return wire::load_le<std::uint32_t>(envelope.subspan(1));
 }
 
@@ -117,7 +130,9 @@ tl::expected<Unsealed, SealedError> unseal(ByteView envelope, const wire::Device
   config.static_secret = [&](const wire::Key& peer) { return cache.of(seal_key, peer); };
   wire::HandshakeState handshake(config);
 
-  const auto payload = handshake.read(envelope.subspan(kPrefixSize));
+  const ByteView messages = envelope.subspan(kPrefixSize);
+  const ByteView first = messages.first(std::min(messages.size(), wire::kNoiseMessageSizeMax));
+  auto payload = handshake.read(first);
   if (!payload) {
     switch (payload.error()) {
       case wire::HandshakeError::bad_length:
@@ -129,6 +144,14 @@ tl::expected<Unsealed, SealedError> unseal(ByteView envelope, const wire::Device
         break;
     }
     return unexpected(SealedError::not_authentic);
+  }
+  if (const ByteView rest = messages.subspan(first.size()); !rest.empty()) {
+    if (rest.size() <= wire::kNoiseTagSize) return unexpected(SealedError::malformed);
+    const std::size_t size = payload->size();
+    payload->resize(size + rest.size() - wire::kNoiseTagSize);
+    if (!handshake.split().receive.open(std::span(*payload).subspan(size), {}, rest)) {
+      return unexpected(SealedError::not_authentic);
+    }
   }
   // Long enough: the size of the envelope was checked.
   const ByteView inner = ByteView(*payload).subspan(wire::UserId::kSize);

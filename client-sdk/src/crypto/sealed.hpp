@@ -25,9 +25,10 @@ enum class SealedError : std::uint8_t {
   not_authentic,     // other keys, another recipient, or altered bytes
 };
 
-// What fits into one Noise message beside both keys, both tags and the user id.
+// What fits into an envelope of two Noise messages: beside kind and seal id, both keys, the tags
+// and the user id.
 inline constexpr std::size_t kSealedInnerMax =
-    wire::kNoiseMessageSizeMax - 96 - wire::UserId::kSize;
+    wire::kEnvelopeSizeMax - 5 - 96 - wire::kNoiseTagSize - wire::UserId::kSize;
 
 // BLAKE2b-128: its seen key.
 [[nodiscard]] wire::EnvelopeHash envelope_hash(wire::ByteView envelope);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "schema/wire/codec.hpp"
+#include "schema/wire/payload.hpp"
 #include "tests/support/world.hpp"
 
 namespace godwit::test {
@@ -54,6 +55,24 @@ TEST_SUITE("client-sdk/src/core") {
     world.settle();
     for (const Sent& one : sent) CHECK(alice.status(one.id) == Status::delivered);
     CHECK(world.queued() == 0);
+  }
+
+  TEST_CASE("a text as long as a text may be arrives, and one byte more is refused") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    std::vector<std::string> texts;
+    // Also around the sizes where an envelope begins to need a second Noise message.
+    for (std::size_t size = 60'000; size < wire::kTextSizeMax; size += 512) {
+      texts.emplace_back(size, 'x');
+    }
+    texts.emplace_back(wire::kTextSizeMax, 'y');
+    for (const std::string& text : texts) (void)alice.send("bob", text);
+    world.settle();
+    CHECK(bob.texts("alice") == texts);
+    CHECK(alice.core->settled());
+    const Outgoing too_long{.to = "bob", .text = std::string(wire::kTextSizeMax + 1, 'z')};
+    CHECK_FALSE(alice.core->send(std::span(&too_long, 1), world.now()));
   }
 
   TEST_CASE("both write at once, and both see both") {

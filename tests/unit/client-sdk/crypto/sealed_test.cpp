@@ -8,6 +8,9 @@
 namespace godwit::crypto {
 namespace {
 
+// The longest inner message that one Noise message holds.
+constexpr std::size_t kOneMessageMax = wire::kNoiseMessageSizeMax - 96 - wire::UserId::kSize;
+
 struct Post {
   test::FixedRandom random{"post"};
   DhKey sender{dh_key_of(SigningKey::draw(std::ref(random)))};
@@ -29,7 +32,8 @@ struct Post {
 TEST_SUITE("client-sdk/src/crypto/sealed") {
   TEST_CASE("what was sealed opens at its recipient and says who wrote it") {
     Post post;
-    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kSealedInnerMax}) {
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kOneMessageMax - 1,
+                                   kOneMessageMax, kOneMessageMax + 1, kSealedInnerMax}) {
       const wire::Bytes inner(size, 0x5a);
       const auto envelope = post.send(inner);
       REQUIRE(envelope.has_value());
@@ -76,8 +80,29 @@ TEST_SUITE("client-sdk/src/crypto/sealed") {
     other_kind[0] = 2;
     CHECK(post.receive(other_kind).error() == SealedError::malformed);
     wire::Bytes too_long = envelope;
-    too_long.resize(70'000);
+    too_long.resize(wire::kEnvelopeSizeMax + 1);
     CHECK(post.receive(too_long).error() == SealedError::malformed);
+  }
+
+  TEST_CASE("an envelope of two Noise messages is as long as it may be, and holds together") {
+    Post post;
+    const wire::Bytes inner(kSealedInnerMax, 0x5a);
+    wire::Bytes envelope = *post.send(inner);
+    CHECK(envelope.size() == wire::kEnvelopeSizeMax);
+    constexpr std::size_t kSecondAt = 5 + wire::kNoiseMessageSizeMax;
+    for (const std::size_t at : {kSecondAt - 1, kSecondAt, envelope.size() - 1}) {
+      envelope[at] ^= 1;
+      CHECK(post.receive(envelope).error() == SealedError::not_authentic);
+      envelope[at] ^= 1;
+    }
+    for (const std::size_t size : {kSecondAt + 1, kSecondAt + 16, kSecondAt + 17}) {
+      CHECK_FALSE(post.receive(wire::ByteView(envelope).first(size)));
+    }
+    // Cut between the two it opens; what is inside is cut too, and has a tag of its own.
+    const auto cut = post.receive(wire::ByteView(envelope).first(kSecondAt));
+    REQUIRE(cut.has_value());
+    CHECK(cut->inner.size() == kOneMessageMax);
+    CHECK(post.receive(envelope).has_value());
   }
 
   TEST_CASE("keys of small order are refused at both ends") {
