@@ -20,7 +20,20 @@ constexpr const char* kName = "quiet-sender";
 
 // ---- Looking for somebody ----------------------------------------------------------------------
 
-// What would name a sender, in every way it might be written.
+std::vector<std::string> ways_to_write(wire::ByteView bytes) {
+  const std::string hex = wire::to_hex(bytes);
+  std::string upper = hex;
+  std::ranges::transform(upper, upper.begin(), [](char digit) {
+    return digit >= 'a' ? static_cast<char>(digit - 'a' + 'A') : digit;
+  });
+  const std::string url = wire::base64url(bytes);
+  std::string plain = url;
+  std::ranges::replace(plain, '-', '+');
+  std::ranges::replace(plain, '_', '/');
+  return {{bytes.begin(), bytes.end()}, hex, upper, url, plain};
+}
+
+// What would name a sender.
 std::vector<std::string> traces_of(const Account& account, const std::string& name) {
   const auto list = wire::parse_device_list(account.list.body);
   REQUIRE(list);
@@ -35,16 +48,8 @@ std::vector<std::string> traces_of(const Account& account, const std::string& na
                                       wire::as_bytes(name)};
   std::vector<std::string> traces;
   for (const wire::ByteView bytes : secrets) {
-    const std::string hex = wire::to_hex(bytes);
-    std::string upper = hex;
-    std::ranges::transform(upper, upper.begin(), [](char digit) {
-      return digit >= 'a' ? static_cast<char>(digit - 'a' + 'A') : digit;
-    });
-    const std::string url = wire::base64url(bytes);
-    std::string plain = url;
-    std::ranges::replace(plain, '-', '+');
-    std::ranges::replace(plain, '_', '/');
-    traces.insert(traces.end(), {{bytes.begin(), bytes.end()}, hex, upper, url, plain});
+    const auto ways = ways_to_write(bytes);
+    traces.insert(traces.end(), ways.begin(), ways.end());
   }
   return traces;
 }
@@ -192,6 +197,30 @@ TEST_SUITE("tests/integration/at_rest") {
     }
     store.plant("log", "nothing");
     CHECK_FALSE(store.look_for(traces).in.contains("log"));
+  }
+}
+
+TEST_SUITE("tests/integration/at_rest") {
+  TEST_CASE("no file of a relay holds a device's secret key") {
+    Story story;
+    auto& anna = story.member(1);
+    auto& berta = story.member(2);
+    REQUIRE(anna.submit(berta.account(), 1, "to write something").accepted());
+    REQUIRE(story.relay.stop() == 0);
+    std::size_t files = 0;
+    const auto relay = story.directory.path() / "relay";
+    for (const auto& entry : std::filesystem::directory_iterator(relay)) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream file(entry.path(), std::ios::binary);
+      const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+      for (const Account* account : {&anna.account(), &berta.account()}) {
+        CHECK_FALSE(holds(bytes, ways_to_write(account->transport.secret.view())));
+        if (entry.path().filename() != "data.mdb") continue;
+        CHECK(holds(bytes, ways_to_write(account->transport.public_key.view())));
+      }
+      ++files;
+    }
+    CHECK(files >= 3);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <regex>
 #include <set>
 #include <sstream>
+#include <vector>
 
 #include "relay/limits.hpp"
 #include "schema/wire/bytes.hpp"
@@ -30,7 +31,32 @@ namespace relay = godwit::relay;
   return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
-[[nodiscard]] std::string document() { return read_source("schema/README.md"); }
+[[nodiscard]] std::string document() {
+  return read_source("schema/README.md");
+}
+
+// The names of all test cases. A long one stands in the source as several literals.
+[[nodiscard]] std::set<std::string> names_of_tests() {
+  const std::filesystem::path root(GODWIT_SOURCE_ROOT);
+  constexpr std::string_view kSpace = " \n";
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root / "tests")) {
+    if (entry.path().extension() != ".cpp") continue;
+    const std::string source = read_source(std::filesystem::relative(entry.path(), root).string());
+    constexpr std::string_view kBegin = "TEST_CASE(";
+    for (auto at = source.find(kBegin); at != std::string::npos; at = source.find(kBegin, at)) {
+      std::string name;
+      at = source.find_first_not_of(kSpace, at + kBegin.size());
+      while (at != std::string::npos && source[at] == '"') {
+        const auto end = source.find('"', at + 1);
+        name += source.substr(at + 1, end - at - 1);
+        at = source.find_first_not_of(kSpace, end + 1);
+      }
+      names.insert(name);
+    }
+  }
+  return names;
+}
 
 using Rows = std::map<std::string, std::uint64_t>;
 
@@ -172,8 +198,8 @@ TEST_CASE("every table and struct of the schema is named in the document") {
   // Ids, keys and signatures are said in words.
   const std::set<std::string> said_in_words{"Id", "Key", "Signature"};
   std::size_t seen = 0;
-  for (const char* file : {"common.fbs", "request.fbs", "reply.fbs", "event.fbs",
-                           "relay_frame.fbs"}) {
+  for (const char* file :
+       {"common.fbs", "request.fbs", "reply.fbs", "event.fbs", "relay_frame.fbs"}) {
     const std::string schema = read_source(std::string("schema/") + file);
     const std::regex definition(R"((?:table|struct) (\w+) \{)");
     for (std::sregex_iterator at(schema.begin(), schema.end(), definition), end; at != end; ++at) {
@@ -231,6 +257,38 @@ TEST_CASE("the worked examples are the golden frames, byte for byte") {
   const std::string text = document();
   CHECK(to_hex(example_below(text, "**A Login**")) == to_hex(read_golden("login.bin")));
   CHECK(to_hex(example_below(text, "**A Submit**")) == to_hex(read_golden("submit.bin")));
+}
+
+TEST_CASE("each thing that nobody can do names tests, and they are there") {
+  const std::string text = document();
+  std::istringstream lines(text.substr(text.find("## Who can do what")));
+  std::vector<std::string> claims;  // with what follows each, as one line
+  bool cannot = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line == "Cannot:") {
+      cannot = true;
+    } else if (cannot && line.starts_with("- ")) {
+      claims.push_back(line);
+    } else if (cannot && line.starts_with("  ")) {
+      claims.back() += line.substr(1);
+    } else {
+      cannot = cannot && line.empty();
+    }
+  }
+  CHECK(claims.size() == 18);  // a new one is counted here on purpose
+  const std::set<std::string> tests = names_of_tests();
+  CHECK(tests.size() > 700);
+  const std::regex quoted("\"([^\"]+)\"");
+  for (const std::string& claim : claims) {
+    const auto begin = claim.find(" Tests: ");
+    CHECK_MESSAGE(begin != std::string::npos, claim);
+    if (begin == std::string::npos) continue;
+    const std::string named = claim.substr(begin);
+    CHECK_MESSAGE(std::regex_search(named, quoted), claim);
+    for (std::sregex_iterator at(named.begin(), named.end(), quoted), end; at != end; ++at) {
+      CHECK_MESSAGE(tests.contains((*at)[1]), (*at)[1].str());
+    }
+  }
 }
 
 TEST_CASE("the protocol version of the code has its dated line in the list of changes") {
