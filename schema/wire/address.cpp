@@ -82,6 +82,10 @@ std::string base64url(ByteView bytes) {
 }
 
 std::optional<Bytes> parse_base64url(std::string_view text) {
+  // libsodium 1.0.18 takes some bytes beyond ASCII for letters.
+  unsigned beyond_ascii = 0;
+  for (const char letter : text) beyond_ascii |= static_cast<unsigned char>(letter) & 0x80U;
+  if (beyond_ascii != 0) return {};
   Bytes bytes(text.size() / 4 * 3 + 3);
   std::size_t size = 0;
   const int failed = sodium_base642bin(bytes.data(), bytes.size(), text.data(), text.size(),

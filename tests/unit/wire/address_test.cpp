@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cctype>
+
 #include "schema/wire/hash.hpp"
 #include "schema/wire/x25519.hpp"
 
@@ -75,6 +77,20 @@ TEST_SUITE("schema/wire/address") {
     for (const std::string_view bad : {"Zg==", "Zh", "Z", "Zm9", "+/8", "Zm8 ", " Zm8", "Zm8\n"}) {
       CAPTURE(bad);
       CHECK_FALSE(parse_base64url(bad).has_value());
+    }
+  }
+
+  TEST_CASE("base64url has 64 letters and no other byte") {
+    for (int byte = 0; byte < 256; ++byte) {
+      const char letter = static_cast<char>(byte);
+      const bool alphanumeric = byte < 0x80 && std::isalnum(byte) != 0;
+      const bool is_letter = alphanumeric || letter == '-' || letter == '_';
+      CAPTURE(byte);
+      for (std::size_t at = 0; at < 4; ++at) {
+        std::string text = "Zm9v";
+        text[at] = letter;
+        CHECK(parse_base64url(text).has_value() == is_letter);
+      }
     }
   }
 }
