@@ -108,6 +108,7 @@ std::optional<LogRecord> parse_log(std::uint64_t position, ByteView raw) {
   }
   if (kind == kShared && rest.size() == sizeof(std::uint64_t)) {
     record.shared_id = load_le<std::uint64_t>(rest);
+    if (record.shared_id == 0) return std::nullopt;  // would say that the bytes are here
     return record;
   }
   return std::nullopt;
