@@ -1,0 +1,20 @@
+// A reply or an event as a device reads it. What parses is within every bound that the encoder
+// asserts, and is encoded to what parses alike; every field is looked at.
+#include "schema/wire/codec.hpp"
+#include "tests/fuzz/fuzz.hpp"
+#include "tests/golden/dump.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace godwit;
+  fuzz::Input in(data, size);
+  const auto parsed = wire::parse_relay_frame({data, size});
+  if (!parsed) return 0;
+  const std::string text = test::text_of(*parsed);
+  wire::Encoder encoder;
+  const wire::Bytes encoded = fuzz::copy_of(encoder.encode(*parsed));
+  const auto again = wire::parse_relay_frame(encoded);
+  fuzz::require(again.has_value(), "what was parsed is encoded to what parses");
+  fuzz::require(test::text_of(*again) == text, "it means the same");
+  fuzz::require(fuzz::same(encoder.encode(*again), encoded), "one value has one encoding");
+  return 0;
+}
