@@ -8,18 +8,24 @@
 #pragma once
 
 #include <functional>
+#include <span>
 
-#include "tests/power/recorder.hpp"
+#include "tests/power/recording.hpp"
 
 namespace godwit::power {
 
 inline constexpr std::size_t kSectorSize = 512;
 
-// The promises that stood when the power went.
+// Every note that was made before the power went, in order.
+using Notes = std::span<const Note>;
+
+// Of a store that is given one numbered commit after the other.
+enum CommitNote : std::uint32_t { kBegun, kAcked };
 struct Promised {
   std::uint64_t acked = 0;  // the last commit that was said to be durable; 0: none
   std::uint64_t begun = 0;  // the last one that the store was given
 };
+[[nodiscard]] Promised promised_by(Notes notes);
 
 // Every write was heard: all operations, one after the other, make the files that are there.
 [[nodiscard]] bool whole(const Recording& recording);
@@ -28,7 +34,7 @@ struct Promised {
 // at every operation of the recording, or at every n-th where that would be too many. About
 // GODWIT_POWER_IMAGES of them, else `images`. GODWIT_POWER_REPLAY=CUT/SEED makes that one alone.
 // Returns how many there were.
-using Check = std::function<void(const std::filesystem::path& image, const Promised& promised)>;
+using Check = std::function<void(const std::filesystem::path& image, Notes notes)>;
 [[nodiscard]] std::uint64_t cut_everywhere(const Recording& recording,
                                            const std::filesystem::path& image, std::uint64_t images,
                                            const Check& check);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tests/power/disk.hpp"
+#include "tests/power/recorder.hpp"
 #include "tests/unit/client-sdk/store/store_support.hpp"
 #include "tests/unit/relay/store/store_fixture.hpp"
 
@@ -112,11 +113,11 @@ Batch commit_noted(Store& store, std::uint64_t number, Batch batch) {
     const auto writer = required(Writer::start(
         store,
         [&](std::uint32_t, std::unique_ptr<Batch> committed) {
-          power::note_acked(number);
+          power::note({power::kAcked, number});
           done = std::move(committed);
         },
         [](const Failure&) {}));
-    power::note_begun(number);
+    power::note({power::kBegun, number});
     writer->submit(0, std::make_unique<Batch>(std::move(batch)));
   }  // the writer joins
   REQUIRE(done != nullptr);
@@ -180,7 +181,10 @@ Content content_of(Store& store) {
   return content;
 }
 
-void check_image(const Play& play, const std::filesystem::path& image, const Promised& promised) {
+void check_image(const Play& play, const std::filesystem::path& image, power::Notes notes) {
+  const Promised promised = power::promised_by(notes);
+  CAPTURE(promised.acked);
+  CAPTURE(promised.begun);
   const Options options = options_of(image);
   if (promised.begun == 0) {
     // The very first start: LMDB does not sync a new file's meta pages by themselves. Nothing was
@@ -225,8 +229,8 @@ TEST_SUITE("relay/store/power") {
     const TemporaryDirectory temporary;
     const auto made =
         power::cut_everywhere(played.recording, temporary.path() / "image", kImages,
-                              [&](const std::filesystem::path& image, const Promised& promised) {
-                                check_image(played, image, promised);
+                              [&](const std::filesystem::path& image, power::Notes notes) {
+                                check_image(played, image, notes);
                               });
     CHECK(made > 0);
   }

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "tests/power/disk.hpp"
+#include "tests/power/recorder.hpp"
 #include "tests/support/fixed_random.hpp"
 #include "tests/unit/client-sdk/store/store_support.hpp"
 
@@ -72,9 +73,9 @@ Play play() {
     }
     if (number % kCommitsPerRotation == 0) REQUIRE(database->rotate_session_key());
     Content content = out.after.back();
-    power::note_begun(number);
+    power::note({power::kBegun, number});
     REQUIRE(commit(*database, number, content));
-    power::note_acked(number);
+    power::note({power::kAcked, number});
     out.after.push_back(std::move(content));
   }
   database.reset();
@@ -107,7 +108,10 @@ Database opened(const std::filesystem::path& image) {
   return std::move(*database);
 }
 
-void check_image(const Play& play, const std::filesystem::path& image, const Promised& promised) {
+void check_image(const Play& play, const std::filesystem::path& image, power::Notes notes) {
+  const Promised promised = power::promised_by(notes);
+  CAPTURE(promised.acked);
+  CAPTURE(promised.begun);
   Content content = content_of(opened(image));
   const bool as_acked = content == play.after[promised.acked];
   REQUIRE((as_acked || content == play.after[promised.begun]));
@@ -128,8 +132,8 @@ TEST_SUITE("client-sdk/store/power") {
     const TemporaryDirectory temporary;
     const auto made =
         power::cut_everywhere(played.recording, temporary.path() / "image", kImages,
-                              [&](const std::filesystem::path& image, const Promised& promised) {
-                                check_image(played, image, promised);
+                              [&](const std::filesystem::path& image, power::Notes notes) {
+                                check_image(played, image, notes);
                               });
     CHECK(made > 0);
   }
