@@ -10,6 +10,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <system_error>
 #include <thread>
 
 #include "relay/advertise.hpp"
@@ -41,6 +42,7 @@ class Server {
   [[nodiscard]] Outcome recover();
   [[nodiscard]] Outcome start_writer();
   [[nodiscard]] Outcome listen();
+  [[nodiscard]] Outcome begin_threads(std::vector<std::jthread>& threads);
   void on_accept(int descriptor);
   void stop();
   [[nodiscard]] ops::Figures figures() const;
@@ -103,7 +105,7 @@ Server::Outcome Server::make_workers() {
   const std::uint32_t loops = options_.config.loops;
   for (std::uint32_t index = 0; index < loops; ++index) {
     auto worker = Worker::create(index, loops, *shared_);
-    if (!worker) return tl::unexpected(in_words(worker.error()));
+    if (!worker) return tl::unexpected(worker.error());
     workers_.push_back(std::move(*worker));
   }
   return {};
@@ -167,6 +169,19 @@ Server::Outcome Server::listen() {
   return admin_->listen(options_.directory);
 }
 
+// The first worker runs in this thread.
+Server::Outcome Server::begin_threads(std::vector<std::jthread>& threads) {
+  try {
+    for (std::size_t i = 1; i < workers_.size(); ++i) {
+      threads.emplace_back([worker = workers_[i].get()] { worker->run(); });
+    }
+  } catch (const std::system_error& error) {  // the only way in which std::jthread says it
+    return tl::unexpected(std::string("no thread for connections: ") + error.what() +
+                          "; raise the limit of processes (ulimit -u) or lower network.loops");
+  }
+  return {};
+}
+
 // One address is told by the kernel before anything is read: the cheapest place to refuse.
 void Server::on_accept(int descriptor) {
   const std::string peer = godwit::net::peer_address_of(descriptor);
@@ -190,19 +205,21 @@ int Server::run() {
     options_.config.loops = std::max(2U, std::thread::hardware_concurrency()) - 1;
   }
   godwit::net::raise_descriptor_limit();
+  const auto fail = [](const Outcome& outcome) {
+    std::fprintf(stderr, "godwit-relay: %s\n", outcome.error().c_str());
+    return 1;
+  };
   for (const auto step : {&Server::open_store, &Server::make_workers, &Server::recover,
                           &Server::start_writer, &Server::listen}) {
-    if (const Outcome outcome = (this->*step)(); !outcome) {
-      std::fprintf(stderr, "godwit-relay: %s\n", outcome.error().c_str());
-      return 1;
-    }
+    if (const Outcome outcome = (this->*step)(); !outcome) return fail(outcome);
   }
 
   {
     ops::Signals signals(workers_[0]->loop(), [this] { stop(); });
     std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < workers_.size(); ++i) {
-      threads.emplace_back([worker = workers_[i].get()] { worker->run(); });
+    if (const Outcome begun = begin_threads(threads); !begun) {
+      stop();  // those that were begun
+      return fail(begun);
     }
     log_.info("started", {{"version", version()},
                           {"loops", static_cast<std::uint64_t>(workers_.size())}});

@@ -46,18 +46,25 @@ class Worker::StoreRecords final : public slot::Records {
   std::unique_ptr<store::Reader> reader_;
 };
 
-tl::expected<std::unique_ptr<Worker>, store::Failure> Worker::create(std::uint32_t index,
-                                                                     std::uint32_t loops,
-                                                                     Shared& shared) {
+tl::expected<std::unique_ptr<Worker>, std::string> Worker::create(std::uint32_t index,
+                                                                  std::uint32_t loops,
+                                                                  Shared& shared) {
+  auto loop = godwit::net::Loop::open();
+  if (!loop) {
+    return tl::unexpected("no loop for connections: " + godwit::net::describe(loop.error()) +
+                          "; raise the limit of open files (ulimit -n) or lower network.loops");
+  }
   auto reader = store::Reader::open(shared.store);
-  if (!reader) return tl::unexpected(reader.error());
-  return std::unique_ptr<Worker>(new Worker(index, loops, shared, std::move(*reader)));
+  if (!reader) return tl::unexpected(reader.error().detail);
+  return std::unique_ptr<Worker>(
+      new Worker(index, loops, shared, *std::move(loop), std::move(*reader)));
 }
 
-Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared,
+Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared, godwit::net::Loop loop,
                std::unique_ptr<store::Reader> reader)
     : index_(index),
       shared_(shared),
+      loop_(std::move(loop)),
       records_(std::make_unique<StoreRecords>(shared.store, std::move(reader))),
       shard_(std::make_unique<Shard>(ShardOptions{index, loops, &shared.config, shared.hash_key},
                                      *this, *records_, shared.admission, counters_)),

@@ -30,7 +30,8 @@ struct Shared {
 
 class Worker final : public Host, public net::ConnectionOwner {
  public:
-  [[nodiscard]] static tl::expected<std::unique_ptr<Worker>, store::Failure> create(
+  // What fails is said in words.
+  [[nodiscard]] static tl::expected<std::unique_ptr<Worker>, std::string> create(
       std::uint32_t index, std::uint32_t loops, Shared& shared);
   ~Worker() override;
   Worker(const Worker&) = delete;
@@ -52,7 +53,7 @@ class Worker final : public Host, public net::ConnectionOwner {
  private:
   class StoreRecords;
 
-  Worker(std::uint32_t index, std::uint32_t loops, Shared& shared,
+  Worker(std::uint32_t index, std::uint32_t loops, Shared& shared, godwit::net::Loop loop,
          std::unique_ptr<store::Reader> reader);
 
   // ---- Host

@@ -17,8 +17,9 @@ using std::chrono::system_clock;
 // Owns: the connection, its loop and its thread.
 class NativeLink final : public RelayLink {
  public:
-  NativeLink(const wire::RelayAddress& relay, Speaker& speaker)
-      : connection_(loop_, relay, wire::random_bytes, speaker, Connection::Times{}) {}
+  NativeLink(net::Loop loop, const wire::RelayAddress& relay, Speaker& speaker)
+      : loop_(std::move(loop)),
+        connection_(loop_, relay, wire::random_bytes, speaker, Connection::Times{}) {}
   ~NativeLink() override {
     if (!thread_.joinable()) return;
     connection_.stop();
@@ -68,7 +69,11 @@ class NativePlatform final : public Platform {
   [[nodiscard]] Result<std::unique_ptr<RelayLink>> link(const Options& /*options*/,
                                                         const wire::RelayAddress& relay,
                                                         Speaker& speaker) override {
-    auto link = std::make_unique<NativeLink>(relay, speaker);
+    auto loop = net::Loop::open();
+    if (!loop) {
+      return Error{ErrorCode::offline, "out of file descriptors; close some and try again"};
+    }
+    auto link = std::make_unique<NativeLink>(*std::move(loop), relay, speaker);
     if (auto started = link->start(); !started) return started.error();
     return std::unique_ptr<RelayLink>(std::move(link));
   }

@@ -7,8 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <limits>
+#include <string_view>
 
 namespace godwit::relay::store {
 namespace {
@@ -57,6 +60,24 @@ int sync_directory(const std::filesystem::path& directory) {
   return rc;
 }
 
+// LMDB makes a file by one write of both meta pages. A shorter one was cut off in that: by a full
+// disk, or a loss of power at the very first start. Nothing is in it, and it would never open. It
+// begins as LMDB's do, or the bytes never came; what begins otherwise is somebody's, and stays.
+void discard_torn_beginning(const std::filesystem::path& file) {
+  std::error_code code;
+  const std::uintmax_t size = std::filesystem::file_size(file, code);
+  if (code || size == 0) return;
+  if (size >= kMetaPages * static_cast<std::uintmax_t>(::sysconf(_SC_PAGESIZE))) return;
+  // The header of page 0, marked as a meta page, and LMDB's magic number.
+  constexpr std::string_view kBegin("\0\0\0\0\0\0\0\0\0\0\x08\0\0\0\0\0\xDE\xC0\xEF\xBE", 20);
+  std::string begin(std::min<std::uintmax_t>(size, kBegin.size()), '\0');
+  std::ifstream(file, std::ios::binary).read(begin.data(), std::ssize(begin));
+  const bool is_ours = kBegin.starts_with(begin);
+  const bool is_empty = begin.find_first_not_of('\0') == std::string::npos;
+  // What fails here, opening will say.
+  if (is_ours || is_empty) std::filesystem::resize_file(file, 0, code);
+}
+
 std::uint64_t pages_of(const MDB_stat& stat) {
   return stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
 }
@@ -74,6 +95,7 @@ tl::expected<std::unique_ptr<Env>, Failure> Env::open(const Options& options) {
   if (code) return tl::unexpected(failure(code.value(), "create " + where));
 
   std::unique_ptr<Env> env(new Env());
+  discard_torn_beginning(options.directory / "data.mdb");
   MDB_env* raw = nullptr;
   if (int rc = mdb_env_create(&raw); rc != 0) return tl::unexpected(failure(rc, "create"));
   env->env_.reset(raw);

@@ -258,7 +258,8 @@ tl::expected<std::unique_ptr<Writer>, Failure> Writer::start(Store& store, OnCom
   } catch (const std::system_error& error) {
     // The one way in which std::thread says that the system has no thread to give.
     return tl::unexpected(
-        Failure{StoreError::io, std::string("start the writer: ") + error.what()});
+        Failure{StoreError::io, std::string("no thread for the writer: ") + error.what() +
+                                    "; raise the limit of processes (ulimit -u)"});
   }
   return std::unique_ptr<Writer>(new Writer(std::move(state)));
 }

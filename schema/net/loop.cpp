@@ -1,11 +1,16 @@
 #include "schema/net/loop.hpp"
 
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cassert>
 #include <csignal>
 #include <utility>
 
+#include "schema/net/descriptor.hpp"
 #include "schema/net/handle.hpp"
 
 namespace godwit::net {
@@ -15,6 +20,18 @@ namespace {
 // A close callback may destroy an owner of further handles, which then close one round later.
 // Deeper nesting than this is a handle that nobody destroyed.
 constexpr int kCloseRoundsMax = 64;
+
+// libuv ends the process when its first loop finds no descriptors for a pipe in its middle. So they
+// are asked for before: epoll, two pipes and an eventfd, and some that another thread may take.
+constexpr std::size_t kDescriptorsWanted = 12;
+
+bool descriptors_are_there() {
+  std::array<Descriptor, kDescriptorsWanted> taken;
+  return std::ranges::all_of(taken, [](Descriptor& one) {
+    one = Descriptor(::eventfd(0, EFD_CLOEXEC));
+    return one.is_open();
+  });
+}
 
 // libuv writes with writev(), which raises SIGPIPE when the peer is gone. A peer must not be able
 // to end the process; the program's own handler, if it has one, stays.
@@ -40,19 +57,46 @@ struct Loop::State {
   }
 };
 
-Loop::Loop() : state_(new State), loop_(&state_->loop) {
+tl::expected<std::unique_ptr<Loop::State>, NetError> Loop::make_state() {
   ignore_broken_pipes();
-  [[maybe_unused]] const int result = uv_loop_init(loop_);
-  assert(result == 0 && "a process without descriptors for its loop can do nothing");
-  loop_->data = &state_->read_buffer;
-  uv_prepare_init(loop_, &state_->round_end);
-  state_->round_end.data = state_.get();
-  uv_prepare_start(&state_->round_end, [](uv_prepare_t* handle) {
+  if (!descriptors_are_there()) return tl::unexpected(last_error());
+  auto state = std::make_unique<State>();
+  uv_loop_t* const loop = &state->loop;
+  if (const int result = uv_loop_init(loop); result != 0) {
+#if UV_VERSION_HEX < 0x012d00
+    // libuv before 1.45 leaves its epoll set open when what comes after it fails.
+    if (const int left = uv_backend_fd(loop); left >= 0) ::close(left);
+#endif
+    return tl::unexpected(to_net_error(result));
+  }
+  loop->data = &state->read_buffer;
+  uv_prepare_init(loop, &state->round_end);
+  state->round_end.data = state.get();
+  uv_prepare_start(&state->round_end, [](uv_prepare_t* handle) {
     static_cast<const State*>(handle->data)->end_round();
   });
+  return state;
 }
 
+tl::expected<Loop, NetError> Loop::open() {
+  auto state = make_state();
+  if (!state) return tl::unexpected(state.error());
+  return Loop(std::move(*state));
+}
+
+Loop::Loop(std::unique_ptr<State> state) : state_(std::move(state)), loop_(&state_->loop) {}
+
+Loop::Loop()
+    : Loop([] {
+        auto state = make_state();
+        assert(state && "a program without descriptors for its loop can do nothing");
+        return std::move(*state);
+      }()) {}
+
+Loop::Loop(Loop&&) noexcept = default;
+
 Loop::~Loop() {
+  if (!state_) return;
   uv_close(reinterpret_cast<uv_handle_t*>(&state_->round_end), nullptr);
   int result = uv_loop_close(loop_);
   for (int round = 0; result == UV_EBUSY && round < kCloseRoundsMax; ++round) {

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <tl/expected.hpp>
 
 struct uv_loop_s;
 
@@ -32,11 +33,13 @@ enum class NetError : std::uint8_t {
 
 class Loop {
  public:
-  Loop();
+  // no_descriptors when the system has none left for it.
+  [[nodiscard]] static tl::expected<Loop, NetError> open();
+  Loop();  // for a program that can do nothing without one: it ends when there is none
   // Precondition: every handle on it has been destroyed. Runs the close callbacks that are due.
   ~Loop();
-  Loop(const Loop&) = delete;
-  Loop& operator=(const Loop&) = delete;
+  Loop(Loop&&) noexcept;  // precondition: nothing is on it yet
+  Loop& operator=(Loop&&) = delete;
 
   void run();       // until stop()
   void run_once();  // waits for one round of events
@@ -57,7 +60,10 @@ class Loop {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  explicit Loop(std::unique_ptr<State> state);
+  [[nodiscard]] static tl::expected<std::unique_ptr<State>, NetError> make_state();
+
+  std::unique_ptr<State> state_;  // none in one that was moved from
   uv_loop_s* loop_;
 };
 

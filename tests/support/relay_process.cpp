@@ -36,6 +36,8 @@ using namespace std::chrono_literals;
 constexpr auto kReadyLimit = 30s;
 constexpr auto kRestartPatience = 5s;
 constexpr auto kRestartPause = 100ms;
+constexpr auto kEndPatience = 1s;
+constexpr auto kEndPause = 1ms;
 constexpr std::string_view kReady = "ready ";
 
 std::string content_of(const std::filesystem::path& file) {
@@ -151,7 +153,7 @@ RelayProcess::RelayProcess(Options options) : options_(std::move(options)) {
   if (options_.binary.empty()) options_.binary = default_binary();
   if (!std::filesystem::exists(config())) make_directory();
   for (const auto& [name, value] : options_.settings) set(name, value);
-  start();
+  if (options_.started) start();
 }
 
 RelayProcess::~RelayProcess() {
@@ -218,7 +220,7 @@ bool RelayProcess::try_start() {
   const std::string ready = read_ready(read_end.get());
   const auto address = wire::parse_address(ready);
   if (!address) {
-    kill();
+    await_end(kEndPatience);
     return false;
   }
   address_ = *address;
@@ -243,7 +245,15 @@ int RelayProcess::wait() {
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   pid_ = -1;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  last_status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return last_status_;
+}
+
+// One that has closed its output is about to end, and how it ends is worth to know.
+void RelayProcess::await_end(std::chrono::milliseconds patience) {
+  const auto limit = steady_clock::now() + patience;
+  while (running() && steady_clock::now() < limit) std::this_thread::sleep_for(kEndPause);
+  kill();
 }
 
 void RelayProcess::kill() {

@@ -47,7 +47,8 @@ class RelayProcess {
     std::map<std::string, std::string> settings;  // "section.key" -> TOML value, set after init
     std::string binary;                           // empty: GODWIT_RELAY, else the one of this build
     std::map<std::string, std::string> environment;
-    bool quiet = true;  // stderr goes to DIR/log, else through
+    bool quiet = true;     // stderr goes to DIR/log, else through
+    bool started = true;  // false: its directory is made, and no more
   };
   // Starts it and waits for `ready`, at most 30 s.
   explicit RelayProcess(Options options);
@@ -64,6 +65,16 @@ class RelayProcess {
   void kill();   // SIGKILL, and waits
   int stop();    // SIGTERM, waits, the exit status; 128 + N of a signal N
   void start();  // again, on the same port. Precondition: not running
+  // One attempt to start it. False: it ended, and last_status() says how, or did not get ready.
+  // Precondition: not running.
+  [[nodiscard]] bool try_start();
+  void set_environment(std::map<std::string, std::string> environment) {  // of the next start
+    options_.environment = std::move(environment);
+  }
+  // As stop() gives it, of the newest that ended by itself or by kill().
+  [[nodiscard]] int last_status() const { return last_status_; }
+  void await_end(std::chrono::milliseconds patience);  // by itself; killed when that has passed
+  [[nodiscard]] std::string log() const;               // all of DIR/log
   [[nodiscard]] relay::ops::Figures status() const;
 
   // Of the process, from /proc.
@@ -77,14 +88,13 @@ class RelayProcess {
   void make_directory();
   void set(const std::string& name, const std::string& value) const;
   [[nodiscard]] pid_t spawn(std::vector<std::string> arguments, int standard_output) const;
-  [[nodiscard]] bool try_start();
-  [[nodiscard]] std::string log() const;
   int wait();
 
   Options options_;
   bool keeps_port_ = false;  // the port that the system chose is written down for the next start
   wire::RelayAddress address_;
   pid_t pid_ = -1;
+  int last_status_ = 0;
 };
 
 }  // namespace godwit::support

@@ -1,10 +1,14 @@
 #include "schema/net/loop.hpp"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <csignal>
 #include <string>
 #include <vector>
 
+#include "schema/net/descriptor.hpp"
 #include "schema/net/inbox.hpp"
 #include "tests/unit/net/test_loop.hpp"
 
@@ -112,6 +116,30 @@ TEST_SUITE("schema/net/loop") {
     const std::uint64_t limit = raise_descriptor_limit();
     CHECK(limit > 0);
     CHECK(raise_descriptor_limit() == limit);
+  }
+
+  TEST_CASE("a loop is made whole, or the lack of descriptors is told") {
+    const Descriptor next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    REQUIRE(next.is_open());
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    int refused = 0;
+    int made = 0;
+    for (rlim_t free = 0; free < 20; ++free) {
+      rlimit few = before;
+      few.rlim_cur = static_cast<rlim_t>(next.get()) + 1 + free;
+      REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+      const auto loop = Loop::open();
+      REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+      if (loop) {
+        ++made;
+      } else {
+        ++refused;
+        CHECK(loop.error() == NetError::no_descriptors);
+      }
+    }
+    CHECK(refused > 4);
+    CHECK(made > 0);
   }
 
   TEST_CASE("each error has a sentence of its own") {

@@ -111,6 +111,9 @@ TEST_SUITE("relay/store/recover") {
     SUBCASE("some other file") {
       relay::put_file(file, std::string(20'000, 'x'));
     }
+    SUBCASE("some other file, and a short one") {
+      relay::put_file(file, "my notes");
+    }
     SUBCASE("a store that was cut short") {
       fill(options);
       std::filesystem::resize_file(file, 16'384);
@@ -119,6 +122,21 @@ TEST_SUITE("relay/store/recover") {
     REQUIRE_FALSE(store.has_value());
     CHECK(store.error().error == StoreError::not_a_store);
     CHECK_FALSE(store.error().detail.empty());
+  }
+
+  TEST_CASE("a start that was cut off in its first write to the disk begins anew") {
+    const TemporaryDirectory directory;
+    const Options options = small_options(directory.path());
+    const auto file = directory.path() / "data.mdb";
+    open_store(options).reset();
+    for (const std::uintmax_t size : {1, 17, 20, 512, 4'096, 8'191}) {
+      INFO(size);
+      std::filesystem::resize_file(file, size);
+      auto store = open_store(options);
+      CHECK(recover(*store).empty());
+    }
+    relay::put_file(file, std::string(4'096, '\0'));  // grown, and then the power went
+    CHECK(recover(*open_store(options)).empty());
   }
 
   TEST_CASE("a damaged meta record makes a new store id and keeps the mail") {
