@@ -36,8 +36,8 @@ enum class Call : std::uint8_t {
   thread,      // pthread_create
 };
 inline constexpr std::array<std::string_view, 18> kCallNames{
-    "open",    "read",   "write",   "sync", "allocate", "truncate", "map", "lock",
-    "receive", "send",   "socket", "connect", "bind", "listen", "accept", "wait", "descriptor", "thread"};
+    "open", "read",   "write",   "sync", "allocate", "truncate", "map",  "lock",       "receive",
+    "send", "socket", "connect", "bind", "listen",   "accept",   "wait", "descriptor", "thread"};
 
 struct ErrorName {
   std::string_view name;
@@ -65,7 +65,7 @@ inline constexpr std::array kErrorNames{
 
 struct Fault {
   Call call{};
-  int error = 0;  // a number of errno, or kShort
+  int error = 0;            // a number of errno, or kShort
   std::uint64_t index = 0;  // the call that fails, counted from 1 since the process began
   bool lasting = false;     // and each one after it
 };

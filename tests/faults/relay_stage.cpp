@@ -177,8 +177,8 @@ void Trial::judge_end(Ending ending) {
   } else if (status >= 128) {
     played_.crashed = true;
   } else {
-    expect(status == 1 && !played_.said.empty(), "it ended with " + std::to_string(status) +
-                                                     " and these words: " + relay_.log());
+    expect(status == 1 && !played_.said.empty(),
+           "it ended with " + std::to_string(status) + " and these words: " + relay_.log());
   }
 }
 
@@ -299,9 +299,9 @@ class InitStage final : public Stage {
     const auto output = place.path() / "output";
     const Counter counter(place.path() / "counts");
     const auto init = [&](const std::map<std::string, std::string>& environment) {
-      return run_program({support::RelayProcess::default_binary(), "init", directory},
-                         environment, output, [] { std::this_thread::sleep_for(1ms); },
-                         kEndPatience);
+      return run_program(
+          {support::RelayProcess::default_binary(), "init", directory}, environment, output,
+          [] { std::this_thread::sleep_for(1ms); }, kEndPatience);
     };
     const auto words = [&] {
       std::ifstream in(output);
@@ -320,13 +320,12 @@ class InitStage final : public Stage {
       }
       fs::remove(output);
       const bool made = init({}) == 0;
-      if (!made && words().find("already holds a relay") == std::string::npos) played.faults.push_back("the second init fails: " + words());
+      if (!made && words().find("already holds a relay") == std::string::npos)
+        played.faults.push_back("the second init fails: " + words());
     }
     try {
-      support::RelayProcess relay({.directory = directory,
-                                   .settings = settings(),
-                                   .binary = {},
-                                   .environment = {}});
+      support::RelayProcess relay(
+          {.directory = directory, .settings = settings(), .binary = {}, .environment = {}});
       if (relay.stop() != 0) played.faults.push_back("the relay does not stop in order");
     } catch (const support::RelayFailure& failure) {
       played.faults.push_back(failure.what());
@@ -337,8 +336,14 @@ class InitStage final : public Stage {
 
 }  // namespace
 
-std::unique_ptr<Stage> relay_init() { return std::make_unique<InitStage>(); }
-std::unique_ptr<Stage> relay_at_its_first_start() { return std::make_unique<RelayStage>(false); }
-std::unique_ptr<Stage> relay_with_mail() { return std::make_unique<RelayStage>(true); }
+std::unique_ptr<Stage> relay_init() {
+  return std::make_unique<InitStage>();
+}
+std::unique_ptr<Stage> relay_at_its_first_start() {
+  return std::make_unique<RelayStage>(false);
+}
+std::unique_ptr<Stage> relay_with_mail() {
+  return std::make_unique<RelayStage>(true);
+}
 
 }  // namespace godwit::faults
