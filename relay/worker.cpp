@@ -83,6 +83,7 @@ Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared, godwit:
                 }),
       stop_requested_(loop_, [this] { begin_stop(); }),
       tick_(loop_, [this] { on_tick(); }),
+      next_hello_(loop_, [] {}),  // on_round_end does the rest here too
       wake_(loop_, [this] { waking_at_.reset(); }) {  // on_round_end does the rest
   loop_.on_round_end([this] { on_round_end(); });
   tick_.start(1s, 1s);
@@ -128,6 +129,8 @@ void Worker::on_accepted(int descriptor) {
   net::Connection& added = *connection;
   added.id = connections_.add(std::move(connection));
 }
+
+void Worker::on_hello(net::Connection& connection) { hellos_.push_back(connection.id); }
 
 void Worker::on_established(net::Connection& connection, const wire::Key& peer, Now now) {
   std::string address = connection.peer_address();
@@ -244,11 +247,31 @@ void Worker::on_round_end() {
     connection.flush();
   }
   output_due_.clear();
+  answer_hellos();
   for (const Handle id : ended_) {
     if (connections_.erase(id)) --shared_.connections;
   }
   ended_.clear();
   if (stopping_since_ && idle()) loop_.stop();
+}
+
+// After all that is live in this round, and for no longer than that took, though one at least: a
+// thousand logins at once make each other wait, and the messages of those who are here hardly.
+void Worker::answer_hellos() {
+  if (hellos_.empty()) return;
+  Steady current = std::chrono::steady_clock::now();
+  const Steady until = hellos_left_at_ ? current + (current - *hellos_left_at_) : current;
+  do {
+    net::Connection* const connection = connections_.find(hellos_.front());
+    hellos_.pop_front();
+    if (connection == nullptr) continue;  // it ended meanwhile
+    connection->answer_hello();
+    current = std::chrono::steady_clock::now();
+  } while (!hellos_.empty() && current < until);
+  hellos_left_at_.reset();
+  if (hellos_.empty()) return;
+  hellos_left_at_ = current;
+  next_hello_.start(0ms);
 }
 
 // What waited long enough for a frame to leave with joins those to flush now.
@@ -264,13 +287,8 @@ void Worker::flush_waiting(Steady now) {
 
 void Worker::on_tick() {
   const Now current = now();
-  connections_.for_each([&](net::Connection& connection) {
-    const auto age = current.steady - connection.opened();
-    const bool late = !connection.established() && age > kHandshakeDeadline;
-    const bool stuck = connection.finishing() && current.steady > connection.finished() + 5s;
-    if (late) on_ended(connection, "handshake_timeout");
-    if (stuck) on_ended(connection, "close_timeout");
-  });
+  connections_.for_each(
+      [&](net::Connection& connection) { connection.check_deadlines(current.steady); });
   shard_->on_tick(current);
 }
 

@@ -69,6 +69,7 @@ class Worker final : public Host, public net::ConnectionOwner {
 
   // ---- ConnectionOwner
   [[nodiscard]] Now now() const override;
+  void on_hello(net::Connection& connection) override;
   void on_established(net::Connection& connection, const wire::Key& peer, Now now) override;
   void on_frame(net::Connection& connection, wire::ByteView body, Now now) override;
   void on_ended(net::Connection& connection, std::string_view reason) override;
@@ -79,6 +80,7 @@ class Worker final : public Host, public net::ConnectionOwner {
 
   void on_accepted(int descriptor);
   void on_round_end();
+  void answer_hellos();
   void flush_waiting(Steady now);
   void on_tick();
   void begin_stop();
@@ -94,6 +96,8 @@ class Worker final : public Host, public net::ConnectionOwner {
 
   HandleMap<net::Connection> connections_;
   std::vector<net::Connection*> by_session_;  // by the index of the session
+  std::deque<Handle> hellos_;                // to be answered, the first to come first
+  std::optional<Steady> hellos_left_at_;     // when the last round ended, if it left some
   std::vector<net::Connection*> output_due_;  // to flush at the end of the round, before any goes
   struct Waiting {
     Steady leaves_by;
@@ -108,6 +112,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   godwit::net::Inbox<int> accepted_;
   godwit::net::Waker stop_requested_;
   godwit::net::Timer tick_;
+  godwit::net::Timer next_hello_;
   godwit::net::Timer wake_;
   std::optional<Steady> waking_at_;
   std::optional<Steady> stopping_since_;

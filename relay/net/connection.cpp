@@ -23,7 +23,28 @@ Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
 
 void Connection::on_read(wire::ByteView bytes) {
   if (state_ != State::open) return;
-  const Now now = owner_.now();
+  if (channel_.established()) return receive(bytes, owner_.now());
+  gather_hello(bytes);
+}
+
+// The channel works as soon as it has the whole hello. So it gets all but the last byte, which
+// comes when the owner wants the work to be done. Nobody has anything to say before the answer.
+void Connection::gather_hello(wire::ByteView bytes) {
+  if (hello_size_ + bytes.size() > wire::kHelloSize) return end("bad_handshake");
+  hello_size_ = static_cast<std::uint8_t>(hello_size_ + bytes.size());
+  const bool whole = hello_size_ == wire::kHelloSize;
+  hello_end_ = bytes.back();
+  receive(whole ? bytes.first(bytes.size() - 1) : bytes, {});
+  if (whole && state_ == State::open) owner_.on_hello(*this);
+}
+
+void Connection::answer_hello() {
+  if (state_ != State::open) return;
+  receive({&hello_end_, 1}, {});
+  flush();
+}
+
+void Connection::receive(wire::ByteView bytes, Now now) {
   // By reference, so that it fits into a std::function without memory of its own.
   const auto received = channel_.receive(bytes, [this, &now](wire::ByteView body) {
     establish(now);
@@ -31,8 +52,6 @@ void Connection::on_read(wire::ByteView bytes) {
     return state_ == State::open;
   });
   if (state_ == State::ended) return;
-  // Our half of the handshake; frames were announced when they were sent.
-  if (!channel_.established() && channel_.has_output()) owner_.on_output(*this);
   if (received) return establish(now);
   switch (received.error()) {
     case wire::ChannelError::bad_handshake:
@@ -47,6 +66,7 @@ void Connection::on_read(wire::ByteView bytes) {
   }
 }
 
+// Not with our answer: a hello can be a replayed one, and only who can read the answer says more.
 void Connection::establish(Now now) {
   if (established_ || !channel_.established()) return;
   established_ = true;
@@ -98,6 +118,14 @@ void Connection::finish(Steady now) {
   finished_ = now;
   apply_pause();  // the end of the peer must be seen
   owner_.on_output(*this);  // not from here: this may be a call from within on_read()
+}
+
+void Connection::check_deadlines(Steady now) {
+  if (state_ == State::open && !established_ && now > opened_ + kHandshakeDeadline) {
+    end("handshake_timeout");
+  } else if (state_ == State::finishing && now > finished_ + kCloseDeadline) {
+    end("close_timeout");
+  }
 }
 
 void Connection::end(std::string_view reason) {

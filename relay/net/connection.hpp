@@ -1,8 +1,8 @@
 // net/connection: one TCP connection: socket bytes -> Noise records -> frames, and back.
 //
-// Happy path: the first bytes are the handshake; when it is complete the owner is told the peer's
-// key; each frame goes to the owner. Frames to send gather in the channel and leave as one write
-// at the end of the loop's round.
+// Happy path: the first bytes are the peer's hello; the owner says when there is time to answer it,
+// and is told the peer's key with the first frame; each frame goes to the owner. Frames to send
+// gather in the channel and leave as one write at the end of the loop's round.
 // Failure: a record that does not authenticate, a frame over the limit, an end of stream or an
 // overfull write queue: the owner is told once, and nothing more comes from this connection.
 //
@@ -27,6 +27,8 @@ class ConnectionOwner {
   virtual ~ConnectionOwner() = default;
   // Asked once for all that one read brings.
   [[nodiscard]] virtual Now now() const = 0;
+  // The peer's hello is here: answer_hello() is due.
+  virtual void on_hello(Connection& connection) = 0;
   virtual void on_established(Connection& connection, const wire::Key& peer, Now now) = 0;
   virtual void on_frame(Connection& connection, wire::ByteView body, Now now) = 0;
   // `reason` is a literal for the log. The owner destroys the connection later, not in here.
@@ -48,6 +50,9 @@ class Connection {
   Connection(const Connection&) = delete;  // callbacks point here
   Connection& operator=(const Connection&) = delete;
 
+  // Half a millisecond of arithmetic, by far the most that a peer can ask for at once. Once, after
+  // on_hello.
+  void answer_hello();
   // `may_wait`: for the next frame that may not, within reason.
   void send(wire::ByteView frame_body, bool may_wait);
   void flush();
@@ -57,9 +62,10 @@ class Connection {
   // too. No more frames.
   void finish(Steady now);
 
+  // Ends a connection whose handshake, or whose end, takes too long.
+  void check_deadlines(Steady now);
+
   [[nodiscard]] bool established() const { return established_; }
-  [[nodiscard]] bool finishing() const { return state_ != State::open; }
-  [[nodiscard]] Steady opened() const { return opened_; }
   [[nodiscard]] Steady finished() const { return finished_; }  // when finish() was called
   [[nodiscard]] std::string peer_address() const { return stream_.peer_address(); }
 
@@ -72,12 +78,16 @@ class Connection {
   enum class State : std::uint8_t { open, finishing, ended };
 
   void on_read(wire::ByteView bytes);
+  void gather_hello(wire::ByteView bytes);
+  void receive(wire::ByteView bytes, Now now);
   void end(std::string_view reason);
   void apply_pause();
   void establish(Now now);
 
   State state_ = State::open;  // small things first: they share a word with output_due
   bool established_ = false;
+  std::uint8_t hello_size_ = 0;  // bytes of it that came
+  std::uint8_t hello_end_ = 0;   // the last of them
   bool paused_by_owner_ = false;  // an operation of this session is parked
   bool paused_by_queue_ = false;  // the peer does not read what we write
   bool reading_ = true;
