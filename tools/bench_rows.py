@@ -15,7 +15,7 @@ TIMED = {"seconds": 5, "warm-up": 1}
 TIMED_QUICK = {"seconds": 1, "warm-up": 0.5}
 AWAY = {"pairs": 10_000, "messages": 100}
 AWAY_QUICK = {"pairs": 1_000}
-STORM = {"pairs": 100, "rate": 5_000, "sessions": 2_000, "seconds": 10, "warm-up": 2}
+STORM = {"processes": 2, "pairs": 100, "rate": 5_000, "sessions": 2_000, "seconds": 10, "warm-up": 2}
 STORM_QUICK = {"seconds": 3, "warm-up": 1}
 UNDER_WAY = 10_000  # envelopes of all mailboxes together, however many these are
 # Exponents of ten. Those behind *_QUICK_MAX are left out of --quick, the last ones played once.

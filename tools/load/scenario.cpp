@@ -267,10 +267,11 @@ Done check(const Scenario& s) {
   if (!std::ranges::all_of(s.media, fits)) {
     return wrong("a medium has 32 bytes to 72 KiB, the smaller number first");
   }
-  if (s.processes > std::max(s.pairs, s.sessions)) {
+  const std::uint32_t with_flows = processes_with_flows(s);
+  if (with_flows > (with_flows < s.processes ? s.pairs : std::max(s.pairs, s.sessions))) {
     return wrong("more processes than pairs or sessions: one of them would have nothing to do");
   }
-  if (s.senders > 0 && s.senders < std::min(s.processes, s.pairs)) {
+  if (s.senders > 0 && s.senders < std::min(with_flows, s.pairs)) {
     return wrong("fewer senders than processes: a sender is in one of them");
   }
   const std::uint64_t devices =
@@ -296,21 +297,30 @@ Scenario part_of(const Scenario& whole, std::uint32_t index) {
   Scenario part = whole;
   part.processes = 1;
   if (whole.processes == 1) return part;
-  const auto share = [&](std::uint32_t all) {
-    return all / whole.processes + (index < all % whole.processes ? 1 : 0);
+  const std::uint32_t with_flows = processes_with_flows(whole);
+  const auto share = [](std::uint32_t all, std::uint32_t processes, std::uint32_t number) {
+    return number >= processes ? 0 : all / processes + (number < all % processes ? 1 : 0);
   };
+  const auto of_flows = [&](std::uint32_t all) { return share(all, with_flows, index); };
   const auto in_proportion = [](double amount, std::uint32_t some, std::uint32_t all) {
     return all == 0 ? 0 : amount * some / all;
   };
-  part.pairs = share(whole.pairs);
-  part.senders = share(whole.senders);
-  part.sessions = share(whole.sessions);
+  part.pairs = of_flows(whole.pairs);
+  part.senders = of_flows(whole.senders);
+  part.sessions = with_flows == whole.processes ? share(whole.sessions, whole.processes, index)
+                  : index == with_flows         ? whole.sessions
+                                                : 0;
   part.rate = in_proportion(whole.rate, part.pairs, whole.pairs);
   part.churn = in_proportion(whole.churn, part.sessions, whole.sessions);
-  part.away = in_proportion(1, share(flows_away(whole)), part.pairs);
+  part.away = in_proportion(1, of_flows(flows_away(whole)), part.pairs);
   // Drawn anew, so that it is not the next seed of somebody who counts them.
   if (index > 0) part.seed = mixed(whole.seed + index);
   return part;
+}
+
+std::uint32_t processes_with_flows(const Scenario& scenario) {
+  const bool crowd_apart = scenario.processes > 1 && scenario.churn > 0 && scenario.pairs > 0;
+  return crowd_apart ? scenario.processes - 1 : scenario.processes;
 }
 
 std::uint32_t flows_away(const Scenario& scenario) {

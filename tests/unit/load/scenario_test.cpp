@@ -168,6 +168,7 @@ TEST_SUITE("tools/load/scenario, in parts") {
   TEST_CASE("the parts make up the whole, and each can be played") {
     Scenario whole = *preset("mixed");
     whole.seed = 9;
+    whole.churn = 0;
     for (const std::uint32_t pairs : {3U, 10U, 201U}) {
       for (const std::uint32_t processes : {2U, 3U, 7U}) {
         CAPTURE(pairs);
@@ -188,7 +189,6 @@ TEST_SUITE("tools/load/scenario, in parts") {
           sum.senders += part.senders;
           sum.sessions += part.sessions;
           sum.rate += part.rate;
-          sum.churn += part.churn;
           away += flows_away(part);
           ++seeds[part.seed];
         }
@@ -196,11 +196,39 @@ TEST_SUITE("tools/load/scenario, in parts") {
         CHECK(sum.senders == whole.senders);
         CHECK(sum.sessions == 16);
         CHECK(sum.rate == doctest::Approx(whole.rate));
-        CHECK(sum.churn == doctest::Approx(whole.churn));
         CHECK(away == flows_away(whole));
         CHECK(seeds.size() == processes);
       }
     }
+  }
+
+  TEST_CASE("sessions that come and go beside flows have the last process to themselves") {
+    Scenario whole = *preset("churn");
+    whole.pairs = 5;
+    whole.sessions = 100;
+    whole.processes = 3;
+    REQUIRE(check(whole));
+    std::uint32_t pairs = 0;
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      const Scenario part = part_of(whole, i);
+      CHECK(check(part));
+      CHECK(part.sessions == 0);
+      CHECK(part.churn == 0);
+      pairs += part.pairs;
+    }
+    CHECK(pairs == 5);
+    const Scenario crowd = part_of(whole, 2);
+    CHECK(check(crowd));
+    CHECK(crowd.pairs == 0);
+    CHECK(crowd.rate == 0);
+    CHECK(crowd.sessions == 100);
+    CHECK(crowd.churn == whole.churn);
+
+    whole.processes = 7;
+    CHECK_FALSE(check(whole));  // six with flows, and five flows
+    whole.pairs = 0;
+    REQUIRE(check(whole));
+    for (std::uint32_t i = 0; i < 7; ++i) CHECK(part_of(whole, i).churn > 0);
   }
 
   TEST_CASE("recipients that are all away are so in each part, and one part is the whole") {
