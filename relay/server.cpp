@@ -253,6 +253,7 @@ ops::Figures Server::figures() const {
   for (const auto& worker : workers_) {
     const ops::Counters& one = worker->counters();
     sum.sessions += one.sessions.get();
+    sum.hellos_waiting += one.hellos_waiting.get();
     sum.users += one.users.get();
     sum.devices += one.devices.get();
     sum.queued_envelopes += one.queued_envelopes.get();

@@ -130,7 +130,10 @@ void Worker::on_accepted(int descriptor) {
   added.id = connections_.add(std::move(connection));
 }
 
-void Worker::on_hello(net::Connection& connection) { hellos_.push_back(connection.id); }
+void Worker::on_hello(net::Connection& connection) {
+  hellos_.push_back(connection.id);
+  counters_.hellos_waiting.add();
+}
 
 void Worker::on_established(net::Connection& connection, const wire::Key& peer, Now now) {
   std::string address = connection.peer_address();
@@ -264,6 +267,7 @@ void Worker::answer_hellos() {
   do {
     net::Connection* const connection = connections_.find(hellos_.front());
     hellos_.pop_front();
+    counters_.hellos_waiting.subtract();
     if (connection == nullptr) continue;  // it ended meanwhile
     connection->answer_hello();
     current = std::chrono::steady_clock::now();

@@ -33,6 +33,7 @@ constexpr std::array kFigureFields{
     FigureField{"version", &Figures::version},
     FigureField{"uptime_s", &Figures::uptime_s},
     FigureField{"connections", &Figures::connections},
+    FigureField{"hellos_waiting", &Figures::hellos_waiting},
     FigureField{"sessions", &Figures::sessions},
     FigureField{"users", &Figures::users},
     FigureField{"devices", &Figures::devices},

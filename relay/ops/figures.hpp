@@ -21,6 +21,7 @@ class Counter {
 
 struct Counters {
   Counter sessions;          // now: logged in
+  Counter hellos_waiting;    // now: connections whose handshake has not had its turn
   Counter users;             // now: records in the directory
   Counter devices;           // now: devices in their lists
   Counter queued_envelopes;  // now: not yet acknowledged, staged ones included
@@ -40,7 +41,7 @@ struct Counters {
 // The sum over loops, the store's figures, and the process: the fields of `status --json`.
 struct Figures {
   std::string version;
-  std::uint64_t connections = 0;
+  std::uint64_t connections = 0, hellos_waiting = 0;
   std::uint64_t sessions = 0, users = 0, devices = 0;
   std::uint64_t queued_envelopes = 0, queued_bytes = 0;
   std::uint64_t accepted_total = 0, delivered_total = 0, acked_total = 0, elided_total = 0;

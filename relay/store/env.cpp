@@ -82,6 +82,13 @@ std::uint64_t pages_of(const MDB_stat& stat) {
   return stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
 }
 
+// A large one takes long enough for a signal to come.
+int allocate(int descriptor, off_t from, off_t size) {
+  int rc = EINTR;
+  while (rc == EINTR) rc = ::posix_fallocate(descriptor, from, size);
+  return rc;
+}
+
 }  // namespace
 
 Failure to_failure(const LmdbError& error) {
@@ -125,7 +132,7 @@ tl::expected<std::unique_ptr<Env>, Failure> Env::open(const Options& options) {
     return tl::unexpected(Failure{StoreError::not_a_store, where + "/data.mdb is cut short"});
   }
   // A copied file may have holes; writing into one takes room as growing does.
-  rc = ::posix_fallocate(env->descriptor_, 0, file.st_size);
+  rc = allocate(env->descriptor_, 0, file.st_size);
   if (rc != 0) return tl::unexpected(failure(rc, "allocate the holes of " + where + "/data.mdb"));
   env->check_readers();
   return env;
@@ -161,11 +168,8 @@ std::uint64_t Env::end_page() const {
 int Env::reserve_file(std::uint64_t pages) {
   pages = std::min(pages, map_pages_);
   if (pages <= file_pages_) return 0;
-  int rc = 0;
-  do {
-    rc = ::posix_fallocate(descriptor_, static_cast<off_t>(file_pages_ * page_size_),
-                           static_cast<off_t>((pages - file_pages_) * page_size_));
-  } while (rc == EINTR);
+  const int rc = allocate(descriptor_, static_cast<off_t>(file_pages_ * page_size_),
+                          static_cast<off_t>((pages - file_pages_) * page_size_));
   if (rc == 0) file_pages_ = pages;
   return rc;
 }

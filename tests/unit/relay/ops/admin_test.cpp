@@ -21,6 +21,7 @@ Figures sample_figures() {
   f.version = "1.2.3";
   std::uint64_t next = 1;
   for (auto* field : {&f.connections,
+                      &f.hellos_waiting,
                       &f.sessions,
                       &f.users,
                       &f.devices,
