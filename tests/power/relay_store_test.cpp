@@ -10,7 +10,7 @@
 namespace godwit::relay::store::testing {
 namespace {
 
-using godwit::store::TemporaryDirectory;  // one on a memory disk
+using support::TemporaryDirectory;
 using power::Promised;
 using wire::Bytes;
 

@@ -10,26 +10,13 @@
 #include <string>
 
 #include "schema/net/descriptor.hpp"
+#include "tests/support/temporary_directory.hpp"
 #include "tests/unit/net/test_loop.hpp"
 
 namespace godwit::net {
 namespace {
 
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "godwit-local-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
+using support::TemporaryDirectory;
 
 // Asks and answers once over `path`.
 void check_conversation(const std::string& path) {

@@ -12,10 +12,15 @@
 #include "schema/wire/address.hpp"
 #include "schema/wire/hash.hpp"
 #include "tests/unit/relay/ops/asking.hpp"
-#include "tests/unit/relay/temporary_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::relay {
 namespace {
+
+using support::content_of;
+using support::mode_of;
+using support::put_file;
+using support::TemporaryDirectory;
 
 // A directory that does not exist yet, and what a command says about it.
 struct Commands {

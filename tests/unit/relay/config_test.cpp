@@ -8,10 +8,13 @@
 
 #include "relay/limits.hpp"
 #include "schema/wire/limits.hpp"
-#include "tests/unit/relay/temporary_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::relay {
 namespace {
+
+using support::put_file;
+using support::TemporaryDirectory;
 
 std::string to_text(const ConfigFault& fault) {
   return std::to_string(fault.line) + ": " + fault.key + ": " + fault.what;

@@ -1,23 +1,19 @@
 // The directory of a database: who may open it, with which key, what lies in its files, and what
 // happens when the disk is full.
 
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 
+#include "tests/support/small_disk.hpp"
 #include "tests/unit/client-sdk/store/store_support.hpp"
 
 namespace godwit::store {
 namespace {
 
+using support::mode_of;
+using support::SmallDisk;
+
 constexpr std::size_t kSlotDistance = 4096;
 const std::string kPassphrase = "correct horse battery staple";
-
-unsigned mode_of(const std::filesystem::path& file) {
-  return static_cast<unsigned>(std::filesystem::status(file).permissions());
-}
 
 void overwrite(const std::filesystem::path& file, std::size_t at, std::string_view with) {
   std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out);
@@ -39,27 +35,6 @@ bool finds(const std::filesystem::path& directory, std::string_view what) {
   }
   return false;
 }
-
-// A mount namespace of this process's own: nothing mounted in it outlives the process.
-class SmallDisk {
- public:
-  SmallDisk(const std::filesystem::path& path, const char* size) : path_(path) {
-    static const bool private_mounts =
-        ::geteuid() == 0 && ::unshare(CLONE_NEWNS) == 0 &&
-        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-    mounted_ = private_mounts && ::mount("tmpfs", path.c_str(), "tmpfs", 0, size) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  [[nodiscard]] bool mounted() const { return mounted_; }
-
- private:
-  std::filesystem::path path_;
-  bool mounted_ = false;
-};
 
 }  // namespace
 

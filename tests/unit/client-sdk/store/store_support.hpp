@@ -3,7 +3,6 @@
 #pragma once
 
 #include <doctest/doctest.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,35 +12,15 @@
 
 #include "client-sdk/src/store/database.hpp"
 #include "schema/wire/hash.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::store {
 
+using support::content_of;
+using support::TemporaryDirectory;
 using wire::Bytes;
 using wire::ByteView;
 using Order = ReadTxn::Order;
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    // A memory disk where there is one: these tests sync by the thousand.
-    const std::filesystem::path memory = "/dev/shm";
-    const auto parent =
-        ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
-    auto name = (parent / "godwit-store-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 [[nodiscard]] inline OpenOptions options_of(const std::filesystem::path& directory,
                                             std::optional<std::string> passphrase = {}) {
@@ -100,11 +79,6 @@ inline void fill(Database& database, std::uint64_t count, std::size_t size = 60)
     }
   }
   return true;
-}
-
-[[nodiscard]] inline std::string content_of(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 // Runs the function in a child: its answer, or 128 + the signal that ended it.

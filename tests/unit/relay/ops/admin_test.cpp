@@ -8,10 +8,14 @@
 #include <vector>
 
 #include "tests/unit/relay/ops/asking.hpp"
-#include "tests/unit/relay/temporary_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::relay::ops {
 namespace {
+
+using support::mode_of;
+using support::put_file;
+using support::TemporaryDirectory;
 
 using namespace std::chrono_literals;
 
@@ -54,12 +58,12 @@ Figures sample_figures() {
 }
 
 // Fails to compile when a field is added, so that the checks below cannot forget it.
-constexpr std::size_t kFiguresFields = 28;
+constexpr std::size_t kFiguresFields = 29;
 auto fields_of(const Figures& figures) {
   const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa,
-               ab] = figures;
+               ab, ac] = figures;
   return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa,
-                  ab);
+                  ab, ac);
 }
 
 struct Served {

@@ -8,10 +8,15 @@
 
 #include "schema/wire/hash.hpp"
 #include "schema/wire/x25519.hpp"
-#include "tests/unit/relay/temporary_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::relay::ops {
 namespace {
+
+using support::content_of;
+using support::mode_of;
+using support::put_file;
+using support::TemporaryDirectory;
 
 std::string read_key_error(const path& directory) {
   const auto key = read_key(directory);

@@ -1,16 +1,16 @@
-#include <sched.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 
+#include "tests/support/small_disk.hpp"
 #include "tests/unit/relay/store/store_fixture.hpp"
 
 using namespace godwit;
 using namespace godwit::relay::store;
 using namespace godwit::relay::store::testing;
-using relay::TemporaryDirectory;
+using support::SmallDisk;
+using support::TemporaryDirectory;
 
 namespace {
 
@@ -52,27 +52,6 @@ bool becomes_open(WriterUnderTest& writer, const Store& store) {
   while (store.full() && std::chrono::steady_clock::now() < deadline) writer.commit({});
   return !store.full();
 }
-
-// A mount namespace of this process's own: nothing mounted in it outlives the process.
-class SmallDisk {
- public:
-  SmallDisk(const std::filesystem::path& path, const char* size) : path_(path) {
-    static const bool private_mounts =
-        ::geteuid() == 0 && ::unshare(CLONE_NEWNS) == 0 &&
-        ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-    mounted_ = private_mounts && ::mount("tmpfs", path.c_str(), "tmpfs", 0, size) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  [[nodiscard]] bool mounted() const { return mounted_; }
-
- private:
-  std::filesystem::path path_;
-  bool mounted_ = false;
-};
 
 Options tiny_options(const std::filesystem::path& directory) {
   Options options = small_options(directory);

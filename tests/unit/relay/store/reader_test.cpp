@@ -3,7 +3,7 @@
 using namespace godwit;
 using namespace godwit::relay::store;
 using namespace godwit::relay::store::testing;
-using relay::TemporaryDirectory;
+using support::TemporaryDirectory;
 
 namespace {
 

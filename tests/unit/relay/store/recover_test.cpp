@@ -5,7 +5,7 @@
 using namespace godwit;
 using namespace godwit::relay::store;
 using namespace godwit::relay::store::testing;
-using relay::TemporaryDirectory;
+using support::TemporaryDirectory;
 
 namespace {
 
@@ -109,10 +109,10 @@ TEST_SUITE("relay/store/recover") {
     const Options options = small_options(directory.path());
     const auto file = directory.path() / "data.mdb";
     SUBCASE("some other file") {
-      relay::put_file(file, std::string(20'000, 'x'));
+      support::put_file(file, std::string(20'000, 'x'));
     }
     SUBCASE("some other file, and a short one") {
-      relay::put_file(file, "my notes");
+      support::put_file(file, "my notes");
     }
     SUBCASE("a store that was cut short") {
       fill(options);
@@ -135,7 +135,7 @@ TEST_SUITE("relay/store/recover") {
       auto store = open_store(options);
       CHECK(recover(*store).empty());
     }
-    relay::put_file(file, std::string(4'096, '\0'));  // grown, and then the power went
+    support::put_file(file, std::string(4'096, '\0'));  // grown, and then the power went
     CHECK(recover(*open_store(options)).empty());
   }
 

@@ -12,7 +12,7 @@
 #include "relay/store/env.hpp"
 #include "relay/store/records.hpp"
 #include "relay/store/store.hpp"
-#include "tests/unit/relay/temporary_directory.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::relay::store::testing {
 

@@ -10,7 +10,7 @@
 #include "tests/unit/relay/store/store_fixture.hpp"
 
 using namespace godwit;
-using relay::TemporaryDirectory;
+using support::TemporaryDirectory;
 using namespace godwit::relay::store;
 using namespace godwit::relay::store::testing;
 
