@@ -22,6 +22,7 @@
 
 #include "tests/faults/stage.hpp"
 #include "tests/support/relay_process.hpp"
+#include "tests/support/requirements.hpp"
 
 namespace godwit::faults {
 namespace {
@@ -329,14 +330,7 @@ bool replay(const Options& options) {
 }  // namespace godwit::faults
 
 int main(int argc, char** argv) {
-  // What is REQUIREd here ends the program with its message.
-  doctest::Context context;
-  context.setAsDefaultForAssertsOutOfTestCases();
-  context.setAssertHandler([](const doctest::AssertData& failed) {
-    std::fprintf(stderr, "%s:%d: %s\n", failed.m_file, failed.m_line, failed.m_expr);
-    std::exit(1);
-  });
-
+  const godwit::support::Requirements requirements;
   godwit::faults::Options options;
   CLI::App app("Lets each system call of a run fail, and judges what becomes of it");
   app.add_option("--sample", options.sample, "So many indices of each call, not all of them");

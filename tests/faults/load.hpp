@@ -1,70 +1,24 @@
 // faults/load: the small run that is played again for each fault: a few pairs of devices. Each
 // sender has so many envelopes for its receiver; some receivers are away until all are sent.
-// Whoever loses the connection comes back, sends again what has no outcome, and acknowledges what
-// comes again.
+// Whoever loses the connection comes back at once, and acknowledges what comes again.
 //
-// Owns:   the devices; the judge (support/history) is told of everything they see.
+// Owns:   the devices.
 // Thread: the fleet's loop.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <set>
 
-#include "tests/support/history.hpp"
-#include "tests/support/raw_device.hpp"
+#include "tests/support/load_device.hpp"
 
 namespace godwit::faults {
 
-struct LoadState {
-  support::Fleet& fleet;
-  support::History& history;
-  bool paused = false;                // nobody connects: no relay is there
-  std::uint64_t refusals = 0;         // for lack of room: sent again later
-  std::vector<std::string> breaches;  // answers that should not be
+using support::LoadState;
 
-  void breach(std::string what) { breaches.push_back(std::move(what)); }
-};
+// Soon, and always as soon: the calls of a run are counted.
+inline constexpr std::chrono::milliseconds kComeBack{5};
 
-class Peer {
- public:
-  Peer(LoadState& load, support::Account account, bool registered);
-  virtual ~Peer() = default;
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
-
-  void come();
-  void go();
-  void resume() { connect(); }  // after the load was paused
-  [[nodiscard]] bool registered() const { return registered_; }
-  [[nodiscard]] bool up() const { return up_; }  // a connection is there or being made
-  [[nodiscard]] const support::Account& account() const { return device_.account(); }
-
- protected:
-  virtual void on_connecting() {}
-  virtual void on_live() = 0;
-  virtual void on_deliver(const wire::Deliver&) { load_.breach("a sender was given an envelope"); }
-  virtual void on_caught_up() {}
-  virtual void on_gone() {}
-  void try_later();  // the relay has no room: over a new connection
-
-  LoadState& load_;
-  support::RawDevice device_;
-  bool live_ = false;
-
- private:
-  void connect();
-  void on_welcome(const wire::RelayFrame& frame);
-  void on_event(const wire::RelayFrame& frame);
-  void on_closed();
-
-  net::Timer again_;
-  bool registered_;
-  bool wanted_ = false;
-  bool up_ = false;
-};
-
-class Receiver final : public Peer {
+class Receiver final : public support::LoadDevice {
  public:
   Receiver(LoadState& load, std::uint32_t pair, bool registered);
   // All of these many have come, and every ack is confirmed.
@@ -78,6 +32,9 @@ class Receiver final : public Peer {
   void on_deliver(const wire::Deliver& deliver) override;
   void on_caught_up() override { caught_up_ = true; }
   void on_gone() override;
+  [[nodiscard]] std::chrono::milliseconds pause_before(std::uint32_t) override {
+    return kComeBack;
+  }
 
   const std::uint32_t pair_;
   std::set<std::uint32_t> arrived_;
@@ -87,25 +44,14 @@ class Receiver final : public Peer {
   bool caught_up_ = false;
 };
 
-class Sender final : public Peer {
+class Sender final : public support::LoadSender {
  public:
-  Sender(LoadState& load, std::uint32_t pair, const support::Account& to, std::uint32_t envelopes,
-         bool registered);
-  void begin();  // its receiver is registered
-  [[nodiscard]] bool done() const { return waiting_.empty() && next_ == envelopes_; }
+  using LoadSender::LoadSender;
 
  private:
-  void on_live() override;
-  void fill();
-  void submit(std::uint32_t number);
-  void on_outcome(std::uint32_t number, const wire::RelayFrame& frame);
-
-  const std::uint32_t pair_;
-  const support::Account& to_;
-  const std::uint32_t envelopes_;
-  bool begun_ = false;
-  std::uint32_t next_ = 0;
-  std::deque<std::uint32_t> waiting_;  // submitted without an outcome, the oldest first
+  [[nodiscard]] std::chrono::milliseconds pause_before(std::uint32_t) override {
+    return kComeBack;
+  }
 };
 
 class Load {

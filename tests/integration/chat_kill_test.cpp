@@ -24,6 +24,7 @@
 #include <thread>
 
 #include "tests/support/relay_process.hpp"
+#include "tests/support/requirements.hpp"
 
 namespace godwit::integration {
 namespace {
@@ -390,13 +391,7 @@ int main(int argc, char** argv) {
     mine.seed = options.seed;
     return talk(mine);
   }
-  // What the support code REQUIREs ends the program with its message.
-  doctest::Context context;
-  context.setAsDefaultForAssertsOutOfTestCases();
-  context.setAssertHandler([](const doctest::AssertData& failed) {
-    std::fprintf(stderr, "%s:%d: %s\n", failed.m_file, failed.m_line, failed.m_expr);
-    std::exit(1);
-  });
+  const godwit::support::Requirements requirements;
   const auto self = std::filesystem::read_symlink("/proc/self/exe").string();
   const bool kept = ChatKillTest(options, self).run();
   std::puts(kept ? "every promise was kept" : "A PROMISE WAS BROKEN");

@@ -14,13 +14,13 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
 #include <thread>
 
 #include "schema/wire/limits.hpp"
 #include "tests/integration/hostile_kinds.hpp"
 #include "tests/support/honest_pair.hpp"
 #include "tests/support/relay_process.hpp"
+#include "tests/support/requirements.hpp"
 
 namespace godwit::integration {
 namespace {
@@ -339,16 +339,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: hostile_test [--connections N] [--only KIND]\n");
     return 2;
   }
-  // What the support library requires fails here as it does in a test: with its message, and for
-  // good.
-  doctest::Context context;
-  context.setCout(&std::cerr);
-  context.setAsDefaultForAssertsOutOfTestCases();
-  context.setAssertHandler([](const doctest::AssertData& data) {
-    if (!data.m_failed) return;
-    std::fprintf(stderr, "%s:%d: %s\n", data.m_file, data.m_line, data.m_expr);
-    std::exit(1);
-  });
+  const godwit::support::Requirements requirements;
   godwit::net::raise_descriptor_limit();
   return godwit::integration::run(*arguments);
 }

@@ -1,21 +1,20 @@
-// The load of the crash test: pairs of devices that keep coming back. Senders retry what has no
-// outcome, in its order and with the identical bytes and request id; receivers are away half of
-// the time and acknowledge late, in pieces or, on some connections, not at all.
+// The load of the crash test: pairs of devices that keep coming back. Senders break their connection
+// now and then; receivers are away half of the time and acknowledge late, in pieces or, on some
+// connections, not at all.
 //
-// Owns:   the devices and what they still have to do; the judge is told of everything they see.
+// Owns:   the devices.
 // Thread: the fleet's loop.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <random>
 
-#include "tests/support/history.hpp"
-#include "tests/support/raw_device.hpp"
+#include "tests/support/load_device.hpp"
 
 namespace godwit::integration {
 
 using support::LoadEnvelope;
+
 using Random = std::mt19937_64;
 
 // Uniform in [low, high].
@@ -23,88 +22,42 @@ using Random = std::mt19937_64;
   return std::uniform_int_distribution<std::uint32_t>(low, high)(random);
 }
 
-// What all devices of a load share.
-struct LoadState {
-  support::Fleet& fleet;
-  support::History& history;
-  bool paused = false;                // nobody connects: no relay is there
-  std::vector<std::string> breaches;  // of the protocol: answers that should not be
-
-  void breach(std::string what) { breaches.push_back(std::move(what)); }
-};
-
-// A device that comes, logs in, and comes again whenever its connection ends, until it is told to
-// go.
-class Peer {
+// What is random in the coming and going of a device.
+class Habits {
  public:
-  Peer(LoadState& load, support::Account account, std::uint64_t seed);
-  virtual ~Peer() = default;
-  Peer(const Peer&) = delete;
-  Peer& operator=(const Peer&) = delete;
-
-  void come();
-  void go();  // by FIN or RST
-  void resume() {  // after the load was paused
-    if (wanted_ && !up_) come_later();
+  explicit Habits(std::uint64_t seed) : random_(seed) {}
+  [[nodiscard]] std::uint32_t pick(std::uint32_t low, std::uint32_t high) {
+    return integration::pick(random_, low, high);
   }
-  [[nodiscard]] bool live() const { return live_; }
-  // A connection is there or being made.
-  [[nodiscard]] bool up() const { return up_; }
-  [[nodiscard]] const support::Account& account() const { return device_.account(); }
-
- protected:
-  virtual void on_connecting() {}
-  virtual void on_live() = 0;
-  virtual void on_deliver(const wire::Deliver&);
-  virtual void on_caught_up() {}
-  virtual void on_gone() {}
-
-  LoadState& load_;
-  Random random_;
-  support::RawDevice device_;
+  void leave(support::RawDevice& device);  // by FIN or RST
+  // With jitter: they would all come in one moment.
+  [[nodiscard]] std::chrono::milliseconds pause_before(std::uint32_t attempt);
 
  private:
-  void connect();
-  void come_later();
-  void on_welcome(const wire::RelayFrame& frame);
-  void on_event(const wire::RelayFrame& frame);
-  void on_closed();
-
-  net::Timer again_;
-  bool wanted_ = false;
-  bool registered_ = false;
-  bool up_ = false;
-  bool live_ = false;
-  std::uint32_t backoff_ms_ = 0;
+  Random random_;
 };
 
-class Sender final : public Peer {
+class Sender final : public support::LoadSender {
  public:
-  Sender(LoadState& load, std::uint32_t pair, const support::Account& to, std::uint32_t envelopes,
-         std::uint64_t seed);
+  Sender(support::LoadState& load, std::uint32_t pair, const support::Account& to,
+         std::uint32_t envelopes, std::uint64_t seed);
 
-  void begin();  // with the envelopes, and with breaking the connection now and then
-  [[nodiscard]] bool done() const { return waiting_.empty() && next_ == envelopes_; }
+  void begin();  // with the envelopes, and with breaking the connection
 
  private:
-  void on_live() override;
-  void fill();
-  void submit(std::uint32_t number);
-  void on_outcome(std::uint32_t number, const wire::RelayFrame& frame);
+  void leave() override { habits_.leave(device_); }
+  [[nodiscard]] std::chrono::milliseconds pause_before(std::uint32_t attempt) override {
+    return habits_.pause_before(attempt);
+  }
   void break_later();
 
-  const std::uint32_t pair_;
-  const support::Account& to_;
-  const std::uint32_t envelopes_;
+  Habits habits_;
   net::Timer break_;
-  bool begun_ = false;
-  std::uint32_t next_ = 0;
-  std::deque<std::uint32_t> waiting_;  // submitted without an outcome, the oldest first
 };
 
-class Receiver final : public Peer {
+class Receiver final : public support::LoadDevice {
  public:
-  Receiver(LoadState& load, std::uint32_t pair, support::Account account, std::uint64_t seed);
+  Receiver(support::LoadState& load, std::uint32_t pair, std::uint64_t seed);
 
   void begin();   // with being away now and then
   void finish();  // comes for good and acknowledges everything
@@ -123,11 +76,16 @@ class Receiver final : public Peer {
   void on_deliver(const wire::Deliver& deliver) override;
   void on_caught_up() override { caught_up_ = true; }
   void on_gone() override;
+  void leave() override { habits_.leave(device_); }
+  [[nodiscard]] std::chrono::milliseconds pause_before(std::uint32_t attempt) override {
+    return habits_.pause_before(attempt);
+  }
   void change_later();
   void acknowledge();
   [[nodiscard]] std::vector<Pending> take_some(wire::Ack& ack);
 
   const std::uint32_t pair_;
+  Habits habits_;
   net::Timer change_;
   bool finishing_ = false;
   // Of this connection:
@@ -155,10 +113,10 @@ class Load {
   [[nodiscard]] bool all_down() const;
   [[nodiscard]] bool all_sent() const;
   [[nodiscard]] bool all_settled() const;
-  [[nodiscard]] const std::vector<std::string>& breaches() const { return state_.breaches; }
+  [[nodiscard]] const support::LoadState& state() const { return state_; }
 
  private:
-  LoadState state_;
+  support::LoadState state_;
   std::vector<std::unique_ptr<Receiver>> receivers_;
   std::vector<std::unique_ptr<Sender>> senders_;
 };

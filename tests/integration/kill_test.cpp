@@ -23,6 +23,7 @@
 #include "relay/store/store.hpp"
 #include "tests/integration/kill_load.hpp"
 #include "tests/support/relay_process.hpp"
+#include "tests/support/requirements.hpp"
 
 namespace godwit::integration {
 namespace {
@@ -130,7 +131,8 @@ bool KillTest::run_until(const std::function<bool()>& done) {
   const auto left = std::chrono::ceil<std::chrono::seconds>(deadline_ - steady_clock::now());
   if (left <= 0s) return false;
   const auto stuck = [this] {
-    return history_.refused_total() > 0 || !load_.breaches().empty() || !faults_.empty();
+    return history_.refused_total() > 0 || load_.state().refusals > 0 ||
+           !load_.state().breaches.empty() || !faults_.empty();
   };
   return fleet_.run_until([&] { return stuck() || done(); }, left) && !stuck();
 }
@@ -260,12 +262,15 @@ bool KillTest::judge() const {
   line("OUT OF ORDER", verdict.out_of_order);
   line("NEVER SENT", verdict.never_sent);
   line("DAMAGED", verdict.damaged);
-  line("REFUSED", verdict.refused);
+  line("REFUSED", verdict.refused + load_.state().refusals);
   line("UNFINISHED", verdict.unfinished);
   for (const std::string& story : verdict.stories) std::printf("%s\n", story.c_str());
-  for (const std::string& breach : load_.breaches()) std::printf("breach: %s\n", breach.c_str());
+  for (const std::string& breach : load_.state().breaches) {
+    std::printf("breach: %s\n", breach.c_str());
+  }
   for (const std::string& fault : faults_) std::printf("fault: %s\n", fault.c_str());
-  const bool kept = verdict.kept() && load_.breaches().empty() && faults_.empty() &&
+  const bool kept = verdict.kept() && load_.state().refusals == 0 &&
+                    load_.state().breaches.empty() && faults_.empty() &&
                     verdict.submitted == options_.envelopes && killed_ >= options_.kills;
   std::printf("%s\n", kept ? "KEPT" : "BROKEN");
   return kept;
@@ -275,14 +280,7 @@ bool KillTest::judge() const {
 }  // namespace godwit::integration
 
 int main(int argc, char** argv) {
-  // What the support code REQUIREs ends the program with its message.
-  doctest::Context context;
-  context.setAsDefaultForAssertsOutOfTestCases();
-  context.setAssertHandler([](const doctest::AssertData& failed) {
-    std::fprintf(stderr, "%s:%d: %s\n", failed.m_file, failed.m_line, failed.m_expr);
-    std::exit(1);
-  });
-
+  const godwit::support::Requirements requirements;
   godwit::integration::Options options;
   CLI::App app("Kills a relay under load and judges what it promised");
   app.add_option("--kills", options.kills, "How often the relay is killed");
