@@ -16,7 +16,7 @@ inline constexpr std::size_t kNoiseMessageSizeMax = 65'535;
 inline constexpr std::size_t kNoiseTagSize = 16;
 inline constexpr std::size_t kRecordHeaderSize = 2;
 // The initiator's first message as a record: an ephemeral key, a sealed static key, no payload.
-inline constexpr std::size_t kHelloSize = kRecordHeaderSize + 32 + 32 + kNoiseTagSize + kNoiseTagSize;
+inline constexpr std::size_t kHelloSize = kRecordHeaderSize + 32 + 32 + 2 * kNoiseTagSize;
 inline constexpr std::size_t kRecordPlaintextSizeMax = kNoiseMessageSizeMax - kNoiseTagSize;
 inline constexpr std::uint64_t kRekeyInterval = std::uint64_t{1} << 20;  // records per direction
 inline constexpr std::chrono::hours kConnectionAgeMax{24};

@@ -1,6 +1,6 @@
-// The load of the crash test: pairs of devices that keep coming back. Senders break their connection
-// now and then; receivers are away half of the time and acknowledge late, in pieces or, on some
-// connections, not at all.
+// The load of the crash test: pairs of devices that keep coming back. Senders break their
+// connection now and then; receivers are away half of the time and acknowledge late, in pieces or,
+// on some connections, not at all.
 //
 // Owns:   the devices.
 // Thread: the fleet's loop.

@@ -1,5 +1,5 @@
-// support/requirements: for a program that is no runner of test cases. While one of these lives, what
-// the support code REQUIREs and does not get ends the program, with its message.
+// support/requirements: for a program that is no runner of test cases. While one of these lives,
+// what the support code REQUIREs and does not get ends the program, with its message.
 #pragma once
 
 #include <doctest/doctest.h>

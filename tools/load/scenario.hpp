@@ -83,9 +83,9 @@ inline constexpr std::uint32_t kTextMax = 64 * 1024;  // bytes, of the SDK
 // How many of its flows have recipients that are away.
 [[nodiscard]] std::uint32_t flows_away(const Scenario& scenario);
 
-// How many of its processes share the flows: all, but for the last where sessions come and go beside
-// flows. A login is half a millisecond of the load generator's time too, and would be in the way of
-// the envelopes that it measures.
+// How many of its processes share the flows: all, but for the last where sessions come and go
+// beside flows. A login is half a millisecond of the load generator's time too, and would be in the
+// way of the envelopes that it measures.
 [[nodiscard]] std::uint32_t processes_with_flows(const Scenario& scenario);
 
 // What one of its processes plays: its share of the flows, senders, sessions, rate and churn, and
