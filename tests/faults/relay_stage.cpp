@@ -137,6 +137,10 @@ Played Trial::run(const std::optional<Fault>& fault) {
     if (!settled_) finish_without();
     judge();
     judge_store();
+    // Nobody can know what is on the disk then, even where nothing shows.
+    const bool sync_failed =
+        fault && fault->call == Call::sync && played_.of(Call::sync) >= fault->index;
+    expect(!sync_failed || played_.ending != Ending::kept_on, "it went on after a failed sync");
   } catch (const support::RelayFailure& failure) {
     played_.faults.push_back("it does not start again: " + std::string(failure.what()));
   }
