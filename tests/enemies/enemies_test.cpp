@@ -57,6 +57,7 @@ struct Options {
 struct While {
   HonestPair::Report pair;
   Newcomer::Report newcomers;
+  double processor = 0;  // how much of one the relay had meanwhile
 };
 
 struct Row {
@@ -77,9 +78,9 @@ double quantile_ms(Times times, double share) {
 void print_head() {
   std::printf(
       "| enemy | tried | honest p50/p99 ms before | during | after | p99 | slowest ms | "
-      "newcomers p50/p99 ms before | during | memory MiB before/peak/after | "
-      "descriptors before/peak/after | refused | verdict |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+      "newcomers p50/p99 ms before | during | relay's processor %% before/during | "
+      "memory MiB before/peak/after | descriptors before/peak/after | refused | verdict |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
   std::fflush(stdout);
 }
 
@@ -105,15 +106,16 @@ void print(const Enemy& enemy, const Row& row) {
     return static_cast<double>(bytes) / static_cast<double>(kMebibyte);
   };
   std::printf(
-      "| %s | %llu | %s | %s | %s | %s | %lld | %s | %s | %.1f/%.1f/%.1f | %zu/%zu/%zu | %llu | "
-      "%s |\n",
+      "| %s | %llu | %s | %s | %s | %s | %lld | %s | %s | %.0f/%.0f | %.1f/%.1f/%.1f | "
+      "%zu/%zu/%zu | %llu | %s |\n",
       enemy.name.c_str(), static_cast<unsigned long long>(seen.done.tried),
       p50_p99(row.before.pair.times).c_str(), p50_p99(row.during.pair.times).c_str(),
       p50_p99(row.after.pair.times).c_str(), slower_in_words(row).c_str(),
       static_cast<long long>(row.during.pair.slowest.count()),
       p50_p99(row.before.newcomers.times).c_str(), p50_p99(row.during.newcomers.times).c_str(),
-      mebibytes(seen.before.memory), mebibytes(seen.memory_peak), mebibytes(seen.after.memory),
-      seen.before.descriptors, seen.descriptors_peak, seen.after.descriptors,
+      100 * row.before.processor, 100 * row.during.processor, mebibytes(seen.before.memory),
+      mebibytes(seen.memory_peak), mebibytes(seen.after.memory), seen.before.descriptors,
+      seen.descriptors_peak, seen.after.descriptors,
       static_cast<unsigned long long>(seen.after.figures.refused_total -
                                       seen.before.figures.refused_total),
       row.problems.empty() ? "ok" : "FAILED");
@@ -124,18 +126,22 @@ void print(const Enemy& enemy, const Row& row) {
 // ---- One enemy ---------------------------------------------------------------------------------
 
 // `look` is called again and again meanwhile, with its own pace.
-While pass_time(HonestPair& pair, const Ground& ground, double seconds,
+While pass_time(const RelayProcess& relay, HonestPair& pair, double seconds,
                 const std::function<void()>& look) {
   While seen;
   (void)pair.report();  // of what came before
-  Newcomer newcomer(ground.relay, support::Account::from_seed(kNewcomerSeed), kHonestAddress);
-  const auto until = steady_clock::now() + std::chrono::duration<double>(seconds);
+  const auto began = steady_clock::now();
+  const double cpu_before = relay.cpu_seconds();
+  Newcomer newcomer(relay.address(), support::Account::from_seed(kNewcomerSeed), kHonestAddress);
+  const auto until = began + std::chrono::duration<double>(seconds);
   while (steady_clock::now() < until) {
     std::this_thread::sleep_for(kLook);
     look();
   }
   seen.newcomers = newcomer.finish();
   seen.pair = pair.report();
+  const std::chrono::duration<double> took = steady_clock::now() - began;
+  seen.processor = (relay.cpu_seconds() - cpu_before) / took.count();
   return seen;
 }
 
@@ -223,7 +229,7 @@ While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, co
     Work& work;
     ~Ending() { work.end(); }
   } const ending{work};
-  const While seen = pass_time(pair, ground, seconds, [&] { look_at(relay, watched); });
+  const While seen = pass_time(relay, pair, seconds, [&] { look_at(relay, watched); });
   work.end();
   thread.join();
   watched.seconds = std::chrono::duration<double>(steady_clock::now() - began).count();
@@ -252,11 +258,11 @@ Row face(const Enemy& enemy, double seconds) {
   Row row;
   HonestPair pair(relay.address(), kHonestSeed, kHonestAddress);
   if (!pair.await(kWarmUp, kPatience)) throw support::RelayFailure("the honest are not served");
-  row.before = pass_time(pair, ground, seconds / 2, [] {});
+  row.before = pass_time(relay, pair, seconds / 2, [] {});
   row.watched.before = support::settle(relay, kPairSessions, {});
   row.during = attack(enemy, relay, pair, ground, seconds, row.watched);
   row.watched.after = support::settle(relay, kPairSessions, row.watched.before.descriptors);
-  row.after = pass_time(pair, ground, seconds / 2, [] {});
+  row.after = pass_time(relay, pair, seconds / 2, [] {});
   if (!pair.settle(kPatience)) row.problems.push_back("something honest was lost");
   if (!relay.running()) row.problems.push_back("the relay has ended");
   judge(enemy, row);

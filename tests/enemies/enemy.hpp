@@ -60,7 +60,6 @@ struct Watched {
   support::Measured last;    // at the end of the attack, the enemy still there
   support::Measured after;   // it has left
   std::uint64_t memory_peak = 0;
-  std::uint64_t resident_peak = 0;
   std::size_t descriptors_peak = 0;
   std::uint64_t connections_peak = 0;
   std::uint64_t queued_bytes_peak = 0;

@@ -21,7 +21,6 @@ Measured measure(const RelayProcess& relay) {
   std::this_thread::sleep_for(kPause);
   measured.descriptors = relay.descriptors();
   measured.memory = relay.private_bytes();
-  measured.resident = relay.resident_bytes();
   measured.cpu_s = relay.cpu_seconds();
   return measured;
 }

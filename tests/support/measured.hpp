@@ -10,8 +10,7 @@ namespace godwit::support {
 
 struct Measured {
   relay::ops::Figures figures;
-  std::uint64_t memory = 0;    // bytes, without the store's map
-  std::uint64_t resident = 0;  // bytes, with what of it is in memory
+  std::uint64_t memory = 0;  // bytes, without the store's map
   std::size_t descriptors = 0;
   double cpu_s = 0;
 };
