@@ -1,7 +1,5 @@
 #include "tests/enemies/company.hpp"
 
-#include <algorithm>
-
 namespace godwit::enemies {
 
 using std::chrono::steady_clock;
@@ -14,8 +12,6 @@ void Company::look() {
   for (std::size_t i = 0; i < places_.size(); ++i) {
     Place& place = places_[i];
     if (place.client) {
-      const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - place.since);
-      work_.done.oldest = std::max(work_.done.oldest, age);
       if (!place.client->ended()) continue;
       work_.done.ended += place.client->seen().end == support::Seen::End::by_relay;
       place.client.reset();

@@ -21,7 +21,6 @@ using namespace std::chrono_literals;
 constexpr std::size_t kFirstMessageSize = 96;  // IK: ephemeral, static and its tag, payload's tag
 constexpr std::size_t kHalfOpen = 10'000;
 constexpr std::size_t kPerSecond = 5'000;
-constexpr auto kLateMax = 5s;  // of a deadline: the relay looks once a second, this machine is busy
 constexpr auto kForEver = std::chrono::hours(1);
 
 struct Flood {
@@ -102,29 +101,14 @@ std::uint64_t allowed_to_one(const Watched& watched) {
 
 // Half of them, since one that was reset before the relay came to accept it may be of nobody.
 void refuses_all_but_the_rate(const Watched& watched, Problems& problems) {
-  const auto ended =
-      watched.after.figures.closed_by_relay_total - watched.before.figures.closed_by_relay_total;
-  const auto let_in = std::max({watched.connections_peak, watched.done.answered, ended});
+  const auto let_in =
+      std::max({watched.connections_peak, watched.done.answered, ended_by_relay(watched)});
   if (let_in > allowed_to_one(watched)) {
     problems.push_back(std::to_string(let_in) + " connections of one address were let in");
   }
   if (2 * refused(watched) + allowed_to_one(watched) < watched.done.tried) {
     problems.push_back("no more than " + std::to_string(refused(watched)) + " of " +
                        std::to_string(watched.done.tried) + " refusals were counted");
-  }
-}
-
-void ends_the_half_open(const Watched& watched, Problems& problems) {
-  if (watched.connections_peak < kHalfOpen / 2) {
-    problems.push_back("no more than " + std::to_string(watched.connections_peak) +
-                       " connections stood");
-  }
-  const std::chrono::duration<double> limit =
-      relay::kHandshakeDeadline + kLateMax + 1s * (kHalfOpen / kPerSecond);
-  if (watched.seconds < limit.count()) return;
-  if (watched.last.figures.connections > kHalfOpen / 100) {
-    problems.push_back(std::to_string(watched.last.figures.connections) +
-                       " connections stood beyond the deadline of a handshake");
   }
 }
 
@@ -156,7 +140,8 @@ std::vector<Enemy> enemies_that_connect() {
   all.push_back(flooding("half-open", "10,000 connections from 20 addresses that say nothing",
                          kHalfOpen * kEach,
                          {.addresses = 20, .most = kHalfOpen, .stays = kForEver, .says = {}}));
-  all.back().judge = ends_the_half_open;
+  all.back().acts_within = relay::kHandshakeDeadline + 1s * (kHalfOpen / kPerSecond);
+  all.back().acted = [](const Watched& watched) { return ended_by_relay(watched) >= kHalfOpen; };
   all.push_back(flooding("half-open-one-address",
                          "5,000 connections a second of one address that say nothing, and stay",
                          of_one_address * kEach,

@@ -32,13 +32,12 @@ inline constexpr std::size_t kAttackers = 16;
 
 // What an enemy says of its work.
 struct Done {
-  std::uint64_t tried = 0;             // connections or submits
-  std::uint64_t ended = 0;             // connections that the relay ended
-  std::uint64_t answered = 0;          // connections whose handshake the relay answered
-  std::uint64_t taken = 0;             // submits that were accepted
-  std::uint64_t turned_away = 0;       // submits that were refused as they must be
-  std::chrono::milliseconds oldest{};  // the longest that one connection stood
-  std::vector<std::string> wrong;      // what the relay must not do
+  std::uint64_t tried = 0;         // connections or submits
+  std::uint64_t ended = 0;         // connections that the relay ended
+  std::uint64_t answered = 0;      // connections whose handshake the relay answered
+  std::uint64_t taken = 0;         // submits that were accepted
+  std::uint64_t turned_away = 0;   // submits that were refused as they must be
+  std::vector<std::string> wrong;  // what the relay must not do
 };
 
 class Work {
@@ -67,6 +66,11 @@ struct Watched {
   Done done;
 };
 
+// Connections that the relay ended while it was attacked.
+[[nodiscard]] inline std::uint64_t ended_by_relay(const Watched& watched) {
+  return watched.last.figures.closed_by_relay_total - watched.before.figures.closed_by_relay_total;
+}
+
 using Problems = std::vector<std::string>;
 
 struct Enemy {
@@ -78,6 +82,10 @@ struct Enemy {
   std::map<std::string, std::string> settings{};  // of the relay, besides `unlimited_from`
   // While the relay still lets everybody do everything.
   std::function<void(Ground&, support::Fleet&)> prepare{};
+  // What the relay must have done against it, and when. An attack that lasts this long goes on
+  // until that is so, or a minute more: how soon a relay gets to run is not what is judged.
+  std::chrono::seconds acts_within{};
+  std::function<bool(const Watched&)> acted{};
   bool strange_mail = false;     // what it sends arrives at one of the honest pair
   bool honest_refusals = false;  // honest submits may be refused as `busy`, and are sent again
 };
