@@ -7,20 +7,17 @@
 // user was made and nobody was logged in but who must be.
 //
 //   hostile_test [--connections N] [--only KIND]
-#define DOCTEST_CONFIG_IMPLEMENT
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <cstdlib>
-#include <thread>
+#include <optional>
 
 #include "schema/wire/limits.hpp"
 #include "tests/integration/hostile_kinds.hpp"
+#include "tests/support/enrol.hpp"
 #include "tests/support/honest_pair.hpp"
+#include "tests/support/measured.hpp"
 #include "tests/support/relay_process.hpp"
-#include "tests/support/requirements.hpp"
 
 namespace godwit::integration {
 namespace {
@@ -39,7 +36,6 @@ constexpr std::size_t kPairSessions = 2;
 constexpr std::size_t kWarmUpMax = 1'000;
 constexpr std::size_t kSlowMax = 400;
 constexpr auto kLateMax = 10s;
-constexpr auto kSettleLimit = 20s;  // the relay gives a peer five seconds to read its farewell
 constexpr std::uint64_t kHonestAfterwards = 20;  // messages that must still get through
 // What RssAnon may rise by. Blocks that were freed stay with the allocator, one arena a thread, and
 // how many of them depends on how the connections overlapped; the pair's retry window grows by 100
@@ -58,19 +54,11 @@ struct Arguments {
   std::string only;
 };
 
-// What can be measured of the relay when nothing but the pair is connected.
-struct Measured {
-  relay::ops::Figures figures;
-  std::uint64_t memory = 0;
-  std::size_t descriptors = 0;
-  double cpu_s = 0;
-};
-
 struct Row {
   std::string kind;
   std::size_t connections = 0;
   double seconds = 0;
-  Measured before, after;
+  support::Measured before, after;
   HonestPair::Report honest;
   std::vector<std::string> problems;
 };
@@ -98,27 +86,6 @@ void print(const Row& row) {
   std::fflush(stdout);
 }
 
-// Waits until only the pair is connected and `descriptors` are open (nothing: few enough that no
-// question for the status is among them), then measures.
-Measured settle(const RelayProcess& relay, std::optional<std::size_t> descriptors) {
-  const auto limit = steady_clock::now() + kSettleLimit;
-  Measured measured;
-  std::size_t least = ~std::size_t{0};
-  for (int quiet = 0; steady_clock::now() < limit;) {
-    measured.figures = relay.status();
-    std::this_thread::sleep_for(20ms);  // that question's own descriptor closes meanwhile
-    measured.descriptors = relay.descriptors();
-    least = std::min(least, measured.descriptors);
-    const bool alone = measured.figures.connections == kPairSessions &&
-                       measured.figures.sessions == kPairSessions;
-    quiet = alone && measured.descriptors <= descriptors.value_or(least) ? quiet + 1 : 0;
-    if (quiet >= (descriptors ? 1 : 5)) break;
-  }
-  measured.memory = relay.private_bytes();
-  measured.cpu_s = relay.cpu_seconds();
-  return measured;
-}
-
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
 void judge(Row& row, std::size_t welcomed, const Kind& kind) {
@@ -143,6 +110,8 @@ void judge(Row& row, std::size_t welcomed, const Kind& kind) {
     problem("one connection cost the relay " + std::to_string(cpu_ms) + " ms");
   }
   if (!row.honest.broken.empty()) problem(row.honest.broken);
+  if (row.honest.refused > 0) problem("an honest submit was refused");
+  if (row.honest.strange > 0) problem("an honest device was sent something else");
   if (row.honest.slowest > kLateMax) problem("an honest message was late");
   if (row.honest.delivered == 0) problem("no honest message was delivered");
 }
@@ -154,7 +123,7 @@ Row run_kind(const Kind& kind, const RelayProcess& relay, HonestPair& pair, std:
   HostileCrowd::Size size{std::min(wanted, kWarmUpMax), kAtOnce};
   if (kind.slow) size.connections = size.at_once = std::min(wanted, kSlowMax);
   const auto warm_up = crowd.run(size, kind.make_plan, kind.judge);
-  row.before = settle(relay, {});
+  row.before = support::settle(relay, kPairSessions, {});
   [[maybe_unused]] const auto of_the_warm_up = pair.report();
 
   if (!kind.slow) size.connections = wanted;
@@ -166,7 +135,7 @@ Row run_kind(const Kind& kind, const RelayProcess& relay, HonestPair& pair, std:
     return kind.judge(seen);
   });
   row.seconds = std::chrono::duration<double>(steady_clock::now() - began).count();
-  row.after = settle(relay, row.before.descriptors);
+  row.after = support::settle(relay, kPairSessions, row.before.descriptors);
   if (!pair.await(kHonestAfterwards, kLateMax)) row.problems.push_back("the pair is not served");
   row.honest = pair.report();
   for (const auto* one : {&warm_up, &verdict}) {
@@ -180,47 +149,15 @@ Row run_kind(const Kind& kind, const RelayProcess& relay, HonestPair& pair, std:
 
 // ---- The ground --------------------------------------------------------------------------------
 
-support::Account registered(support::Fleet& fleet, std::uint64_t seed) {
-  support::RawDevice device(fleet, support::Account::from_seed(seed));
-  bool welcome = false;
-  device.connect();
-  device.register_user({}, [&](const wire::RelayFrame& frame) {
-    welcome = std::holds_alternative<wire::Welcome>(frame.body);
-  });
-  REQUIRE(fleet.run_until([&] { return welcome; }, 30s));
-  const support::Account account = device.account();
-  device.reset();
-  return account;
-}
-
-// A real device's handshake and login. Nothing else is sent, so that is all there is to record.
-wire::Bytes record_login(const wire::RelayAddress& relay, const support::Account& account) {
-  wire::Bytes written;
-  support::Plan plan;
-  plan.stage = support::Plan::Stage::welcome;
-  plan.transport = account.transport;
-  plan.user = account.user;
-  plan.device = account.device;
-  plan.after = support::Plan::After::reset;
-  const auto verdict = HostileCrowd(relay).run(
-      {}, [&](std::size_t, std::size_t) { return plan; },
-      [&](const support::Seen& seen) {
-        written = seen.written;
-        return seen.welcomed ? "" : seen.describe();
-      });
-  REQUIRE_MESSAGE(verdict.wrong == 0, verdict.first_wrong);
-  return written;
-}
-
 Ground prepare(const RelayProcess& relay) {
   support::Fleet fleet(relay.address());
   Ground ground;
   ground.relay = relay.address();
   for (std::size_t i = 0; i < kAtOnce; ++i) {
-    ground.attackers.push_back(registered(fleet, kAttackerSeed + i));
+    ground.attackers.push_back(support::enrolled(fleet, kAttackerSeed + i));
   }
-  ground.victim = registered(fleet, kVictimSeed);
-  ground.recorded = record_login(relay.address(), registered(fleet, kRecordedSeed));
+  ground.victim = support::enrolled(fleet, kVictimSeed);
+  ground.recorded = support::record_login(relay.address(), support::enrolled(fleet, kRecordedSeed));
   return ground;
 }
 
@@ -243,7 +180,7 @@ Row run_flood(std::size_t connections) {
   row.kind = "handshake flood";
   row.connections = connections;
   if (!pair.await(kHonestAfterwards, kLateMax)) row.problems.push_back("the pair is not served");
-  row.before = settle(relay, {});
+  row.before = support::settle(relay, kPairSessions, {});
   [[maybe_unused]] const auto of_the_start = pair.report();
 
   std::size_t let_in = 0;
@@ -260,7 +197,7 @@ Row run_flood(std::size_t connections) {
         return seen.handshaken || refused ? "" : seen.describe();
       });
   row.seconds = std::chrono::duration<double>(steady_clock::now() - began).count();
-  row.after = settle(relay, row.before.descriptors);
+  row.after = support::settle(relay, kPairSessions, row.before.descriptors);
   if (!pair.await(kHonestAfterwards, kLateMax)) row.problems.push_back("the pair is not served");
   row.honest = pair.report();
   judge(row, 0, Kind{});
@@ -339,7 +276,11 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: hostile_test [--connections N] [--only KIND]\n");
     return 2;
   }
-  const godwit::support::Requirements requirements;
   godwit::net::raise_descriptor_limit();
-  return godwit::integration::run(*arguments);
+  try {
+    return godwit::integration::run(*arguments);
+  } catch (const godwit::support::RelayFailure& failure) {
+    std::fprintf(stderr, "%s\n", failure.what());
+    return 1;
+  }
 }

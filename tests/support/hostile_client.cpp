@@ -8,6 +8,7 @@
 #include "schema/wire/bytes.hpp"
 #include "schema/wire/channel.hpp"
 #include "schema/wire/limits.hpp"
+#include "tests/support/tcp.hpp"
 
 namespace godwit::support {
 namespace {
@@ -69,9 +70,15 @@ wire::Bytes first_message(const wire::KeyPair& own, const wire::Key& relay_key) 
 HostileClient::HostileClient(net::Loop& loop, const wire::RelayAddress& relay,
                              const std::string& from, Plan plan)
     : loop_(loop), plan_(std::move(plan)), relay_key_(plan_.relay_key.value_or(relay.key)) {
-  auto stream = net::Stream::connect(
-      loop, relay.host_port,
-      [this](tl::expected<void, net::NetError> connected) { on_connected(connected); }, from);
+  const bool own_socket = plan_.receive_buffer > 0;
+  auto stream =
+      own_socket
+          ? net::Stream::adopt(
+                loop, begin_tcp(relay.host_port, from, plan_.receive_buffer).release())
+          : net::Stream::connect(
+                loop, relay.host_port,
+                [this](tl::expected<void, net::NetError> connected) { on_connected(connected); },
+                from);
   if (!stream) {
     end(Seen::End::not_connected);
     return;
@@ -82,6 +89,7 @@ HostileClient::HostileClient(net::Loop& loop, const wire::RelayAddress& relay,
       .on_closed = [this](net::NetError) { end(Seen::End::by_relay); },
       .on_drained = {},
   });
+  if (own_socket) on_connected({});
 }
 
 void HostileClient::on_connected(tl::expected<void, net::NetError> connected) {
@@ -112,6 +120,13 @@ void HostileClient::on_read(wire::ByteView bytes) {
     take_message(rest.subspan(wire::kRecordHeaderSize, length));
   }
   input_.erase(input_.begin(), input_.begin() + static_cast<std::ptrdiff_t>(used));
+  if (!ended_ && played_ && plan_.reads_every > 0ms) rest();
+}
+
+void HostileClient::rest() {
+  stream_->pause();
+  rest_.emplace(loop_, [this] { stream_->resume(); });
+  rest_->start(plan_.reads_every);
 }
 
 void HostileClient::take_message(wire::ByteView message) {
@@ -154,6 +169,10 @@ void HostileClient::take_frame(wire::ByteView body) {
       seen_.refused = code;
     }
     answered();
+  } else if (const auto* deliver = std::get_if<wire::Deliver>(&frame->body)) {
+    if (!plan_.acks) return;
+    wire::Encoder encoder;
+    seal(framed(encoder.encode(wire::Request{++acks_sent_, wire::Ack{deliver->number, {}}})));
   } else if (std::holds_alternative<wire::Done>(frame->body)) {
     seen_.done = true;
     answered();
@@ -184,6 +203,7 @@ void HostileClient::play() {
 void HostileClient::leave() {
   switch (plan_.after) {
     case Plan::After::wait:
+    case Plan::After::stay:
       return;
     case Plan::After::fin:
       return stream_->shutdown();
@@ -223,6 +243,7 @@ void HostileClient::end(Seen::End how) {
   ended_ = true;
   seen_.end = how;
   drip_.reset();
+  rest_.reset();
   if (stream_) stream_->reset();
 }
 

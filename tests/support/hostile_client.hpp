@@ -28,8 +28,9 @@ namespace godwit::support {
 struct Plan {
   // When `raw` and `plaintext` go out: at once; after a handshake; after a login too.
   enum class Stage : std::uint8_t { connected, handshaken, welcome };
-  // What follows them. `wait`: until the relay ends the connection or answers.
-  enum class After : std::uint8_t { wait, fin, reset };
+  // What follows them. `wait`: until the relay ends the connection or answers; `stay`: until it
+  // ends it.
+  enum class After : std::uint8_t { wait, stay, fin, reset };
 
   Stage stage = Stage::connected;
   wire::KeyPair transport;             // of the handshake
@@ -40,6 +41,10 @@ struct Plan {
   wire::Bytes raw;                     // past the cipher, after `plaintext`
   std::chrono::milliseconds drip{};    // not zero: a pause after each byte of `raw`
   After after = After::wait;
+  bool acks = false;  // what is delivered
+  // Not zero: a pause after each read that follows what was sent. The end is not seen meanwhile.
+  std::chrono::milliseconds reads_every{};
+  int receive_buffer = 0;  // of the socket, in bytes; 0: as the system has it
 };
 
 // What became of a connection.
@@ -78,6 +83,7 @@ class HostileClient {
   void play();
   void leave();
   void drip();
+  void rest();
   void write(wire::Bytes bytes);
   void seal(wire::ByteView plaintext);
   void end(Seen::End how);
@@ -92,7 +98,9 @@ class HostileClient {
   wire::Bytes input_;  // the beginning of a record
   wire::FrameAssembler frames_;
   std::optional<net::Timer> drip_;
+  std::optional<net::Timer> rest_;
   std::size_t dripped_ = 0;
+  std::uint32_t acks_sent_ = 1;  // the login has request 1
   Seen seen_;
   bool played_ = false;
   bool ended_ = false;

@@ -1,0 +1,73 @@
+// The relay's wall clock jumps ten years, and back when the attack is over. What was said to expire
+// has then expired by the relay's clock, and only that: nothing else counts in seconds of the day.
+#include <thread>
+
+#include "tests/enemies/enemy.hpp"
+
+namespace godwit::enemies {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::chrono::seconds kTenYears = std::chrono::hours(24) * 3'652;
+constexpr std::size_t kMail = 100;
+constexpr std::size_t kUnderWayMax = 50;  // between the honest pair, which goes on talking
+
+// Mail for who is not there.
+void put_mail(Ground& ground, support::Fleet& fleet) {
+  support::RawDevice sender(fleet, ground.attackers.front());
+  std::size_t accepted = 0;
+  sender.connect();
+  sender.login();
+  for (std::size_t i = 0; i < kMail; ++i) {
+    const wire::Bytes text(8, static_cast<std::uint8_t>(i));
+    sender.submit(ground.absent, wire::RequestId::copy_of(wire::Bytes(16, text.front())), text,
+                  [&](const wire::RelayFrame& frame) {
+                    const auto* reply = std::get_if<wire::Submitted>(&frame.body);
+                    accepted +=
+                        reply != nullptr && reply->outcomes.front().code == wire::ErrorCode::ok;
+                  });
+  }
+  if (!fleet.run_until([&] { return accepted == kMail; }, 30s)) {
+    throw support::RelayFailure("no mail for who is not there");
+  }
+}
+
+Enemy jumping(std::string name, std::string does, std::chrono::seconds by, std::uint64_t kept) {
+  Enemy enemy;
+  enemy.name = std::move(name);
+  enemy.does = std::move(does);
+  enemy.memory_max = 0;
+  enemy.honest_refusals = true;
+  enemy.prepare = put_mail;
+  enemy.attack = [by](Work& work) {
+    work.ground().clock->set_ahead(by);
+    while (!work.over()) std::this_thread::sleep_for(10ms);
+    work.ground().clock->set_ahead(0s);
+  };
+  enemy.judge = [kept](const Watched& watched, Problems& problems) {
+    const auto& figures = watched.after.figures;
+    if (figures.queued_envelopes < kept || figures.queued_envelopes > kept + kUnderWayMax) {
+      problems.push_back(std::to_string(figures.queued_envelopes) + " envelopes wait, not " +
+                         std::to_string(kept));
+    }
+  };
+  enemy.acted = [kept](const Watched& watched) {
+    const auto before = watched.before.figures.expired_total;
+    return watched.last.figures.expired_total - before >= kMail - kept;
+  };
+  return enemy;
+}
+
+}  // namespace
+
+std::vector<Enemy> enemies_of_the_clock() {
+  std::vector<Enemy> all;
+  all.push_back(
+      jumping("clock-forwards", "the clock jumps ten years ahead, and back", kTenYears, 0));
+  all.push_back(jumping("clock-backwards", "the clock jumps ten years back, and ahead again",
+                        -kTenYears, kMail));
+  return all;
+}
+
+}  // namespace godwit::enemies

@@ -1,0 +1,292 @@
+// Enemies that get as far as a handshake, or have accounts: they go slowly in each state, take what
+// is theirs slowly, or not at all, or again and again, or write more than anybody wants to read.
+#include <chrono>
+
+#include "relay/config.hpp"
+#include "relay/limits.hpp"
+#include "schema/wire/hash.hpp"
+#include "schema/wire/limits.hpp"
+#include "tests/enemies/company.hpp"
+#include "tests/enemies/enemy.hpp"
+#include "tests/enemies/senders.hpp"
+
+namespace godwit::enemies {
+namespace {
+
+using support::Plan;
+using wire::ErrorCode;
+using Stage = Plan::Stage;
+using After = Plan::After;
+using namespace std::chrono_literals;
+
+constexpr auto kLook = 10ms;
+constexpr auto kForEver = std::chrono::hours(1);
+constexpr auto kDrip = 200ms;
+constexpr std::size_t kSlow = 400;  // connections; a hundred of an address
+constexpr std::size_t kAddresses = 4;
+constexpr std::size_t kEach = 16 * 1024;  // bytes that a slow one may cost: a session, ciphers
+constexpr int kSmallBuffer = 16 * 1024;   // so that what is not read waits at the relay
+constexpr std::size_t kMailboxBytes = 16 * kMebibyte;
+constexpr std::size_t kMailSize = 64 * 1024;
+
+// Runs `looks` until the time is over.
+void look_until_over(Work& work, support::Fleet& fleet, const std::function<void()>& looks) {
+  net::Timer tick(fleet.loop(), looks);
+  tick.start(0ms, kLook);
+  (void)fleet.run_until([&] { return work.over(); }, kForEver);
+}
+
+Plan plan_of(const support::Account& account, Stage stage) {
+  Plan plan;
+  plan.stage = stage;
+  plan.transport = account.transport;
+  plan.user = account.user;
+  plan.device = account.device;
+  plan.after = After::stay;
+  return plan;
+}
+
+// ---- Slow in each state ------------------------------------------------------------------------
+
+using Slow = std::function<Plan(const Ground&, std::size_t place)>;
+
+// `deadline`: the relay ends what takes longer.
+Enemy slow_in(std::string name, std::string does, std::size_t size, std::size_t each,
+              std::chrono::seconds deadline, Slow slow) {
+  Enemy enemy;
+  enemy.name = std::move(name);
+  enemy.does = std::move(does);
+  enemy.memory_max = size * each;
+  enemy.attack = [size, slow = std::move(slow)](Work& work) {
+    support::Fleet fleet(work.ground().relay);
+    Company company(fleet.loop(), work,
+                    {.size = size, .addresses = kAddresses, .plan = [&](std::size_t place) {
+                       return slow(work.ground(), place);
+                     }});
+    look_until_over(work, fleet, [&] { company.look(); });
+  };
+  enemy.judge = [size](const Watched& watched, Problems& problems) {
+    if (watched.done.tried < size) problems.push_back("not all of them came");
+  };
+  enemy.acts_within = deadline;
+  enemy.acted = [size](const Watched& watched) { return ended_by_relay(watched) >= size; };
+  return enemy;
+}
+
+Plan drips_its_handshake(const Ground& ground, std::size_t) {
+  Plan plan;
+  plan.raw = ground.first_message;
+  plan.drip = kDrip;  // twenty seconds for the whole of it
+  plan.after = After::stay;
+  return plan;
+}
+
+// The second record never ends.
+wire::Bytes endless_record() {
+  wire::Bytes record(1'000, 0x5a);
+  record[0] = 0x03;
+  record[1] = 0xe8;
+  return record;
+}
+
+Plan drips_its_login(const Ground& ground, std::size_t place) {
+  Plan plan = plan_of(ground.attackers[place % kAttackers], Stage::handshaken);
+  // A frame that is as long as it may be before a login, of which the first bytes come.
+  plan.plaintext = support::framed(wire::Bytes(64, 0x5a), wire::kFrameSizeMaxBeforeLogin);
+  plan.raw = endless_record();
+  plan.drip = kDrip;
+  return plan;
+}
+
+Plan drips_a_frame(const Ground& ground, std::size_t place) {
+  Plan plan = plan_of(ground.attackers[place], Stage::welcome);
+  // Nearly all of the longest frame there is: the relay has to keep it.
+  plan.plaintext =
+      support::framed(wire::Bytes(wire::kFrameSizeMax - 1'024, 0x5a), wire::kFrameSizeMax);
+  plan.raw = endless_record();
+  plan.drip = kDrip;
+  return plan;
+}
+
+// Is told why it is ended, and never closes.
+Plan ignores_its_end(const Ground& ground, std::size_t place) {
+  Plan plan = plan_of(ground.attackers[place % kAttackers], Stage::handshaken);
+  plan.plaintext = support::framed(wire::Bytes(64, 0x5a));
+  plan.reads_every = kForEver;
+  return plan;
+}
+
+std::vector<Enemy> slow_ones() {
+  std::vector<Enemy> all;
+  all.push_back(slow_in("slow-handshake", "400 that send a byte of their handshake in 200 ms",
+                        kSlow, kEach, relay::kHandshakeDeadline, drips_its_handshake));
+  all.push_back(slow_in("slow-login", "400 that send a byte of their login in 200 ms", kSlow,
+                        kEach + wire::kFrameSizeMaxBeforeLogin, relay::kLoginDeadline,
+                        drips_its_login));
+  all.push_back(slow_in("slow-frame", "16 devices with half a MiB of a frame that never ends",
+                        kAttackers, kEach + 2 * wire::kFrameSizeMax, relay::kIdleDeadline,
+                        drips_a_frame));
+  // The relay's side of it closes after five seconds, which the enemy's does not see.
+  all.push_back(slow_in("slow-farewell", "400 that are ended, and neither read that nor close",
+                        kSlow, kEach, 5s, ignores_its_end));
+  all.back().acted = [](const Watched& watched) {
+    return ended_by_relay(watched) >= kSlow && watched.last.figures.connections < kSlow;
+  };
+  return all;
+}
+
+// ---- Mail that is not taken, or too much of it -------------------------------------------------
+
+// Fills the mailbox of each attacker to the brim: the last envelope is refused.
+void fill_mailboxes(Ground& ground, support::Fleet& fleet) {
+  support::RawDevice sender(fleet, ground.absent);
+  sender.connect();
+  sender.login();
+  const wire::Bytes text(kMailSize, 0x5a);
+  for (const support::Account& attacker : ground.attackers) {
+    std::size_t answered = 0;
+    std::size_t full = 0;
+    constexpr std::size_t kMails = kMailboxBytes / kMailSize + 1;
+    for (std::size_t i = 0; i < kMails; ++i) {
+      wire::RequestId request;
+      wire::random_bytes(request.bytes);
+      sender.submit(attacker, request, text, [&](const wire::RelayFrame& frame) {
+        const auto* reply = std::get_if<wire::Submitted>(&frame.body);
+        ++answered;
+        full += reply != nullptr && reply->outcomes.front().code == ErrorCode::mailbox_full;
+      });
+    }
+    const bool all = fleet.run_until([&] { return answered == kMails; }, 60s);
+    if (!all || full != 1) throw support::RelayFailure("a mailbox does not fill as it must");
+  }
+}
+
+Enemy with_full_mailboxes(std::string name, std::string does) {
+  Enemy enemy;
+  enemy.name = std::move(name);
+  enemy.does = std::move(does);
+  enemy.settings = {{"limits.mailbox_bytes_max", std::to_string(kMailboxBytes)}};
+  enemy.prepare = fill_mailboxes;
+  const relay::Config config;
+  enemy.memory_max = kAttackers * (relay::kWriteQueueMaxBytes + config.window_bytes);
+  return enemy;
+}
+
+Enemy slow_readers() {
+  Enemy enemy =
+      with_full_mailboxes("slow-readers", "16 devices that read their full mailboxes at 64 KiB/s");
+  enemy.attack = [](Work& work) {
+    support::Fleet fleet(work.ground().relay);
+    Company company(fleet.loop(), work, {.size = kAttackers, .plan = [&](std::size_t place) {
+                                           Plan plan = plan_of(work.ground().attackers[place],
+                                                               Stage::welcome);
+                                           plan.receive_buffer = kSmallBuffer;
+                                           plan.reads_every = 250ms;
+                                           plan.acks = true;
+                                           return plan;
+                                         }});
+    look_until_over(work, fleet, [&] { company.look(); });
+  };
+  enemy.judge = [](const Watched& watched, Problems& problems) {
+    if (watched.done.ended > 0) problems.push_back("who reads slowly was ended");
+  };
+  enemy.acted = [](const Watched& watched) {
+    return watched.last.figures.queued_bytes + kMailSize < watched.before.figures.queued_bytes;
+  };
+  return enemy;
+}
+
+Enemy acks_nothing() {
+  Enemy enemy = with_full_mailboxes(
+      "acks-nothing", "16 devices that read and never acknowledge; 200 submits/s to them");
+  enemy.attack = [](Work& work) {
+    support::Fleet fleet(work.ground().relay);
+    fleet.set_from(address_of(1));
+    Company company(fleet.loop(), work, {.size = kAttackers, .plan = [&](std::size_t place) {
+                                           return plan_of(work.ground().attackers[place],
+                                                          Stage::welcome);
+                                         }});
+    Senders senders(fleet, work,
+                    {.from = {work.ground().absent},
+                     .to = work.ground().attackers,
+                     .envelope_size = kMailSize,
+                     .per_second = 200,
+                     .may_meet = {ErrorCode::mailbox_full, ErrorCode::rate_limited}});
+    look_until_over(work, fleet, [&] {
+      company.look();
+      senders.look();
+    });
+  };
+  enemy.judge = [](const Watched& watched, Problems& problems) {
+    const auto over = watched.queued_bytes_peak > kAttackers * kMailboxBytes + kMebibyte;
+    if (over || watched.done.taken > 0) problems.push_back("a full mailbox took more");
+  };
+  enemy.acted = [](const Watched& watched) {
+    return watched.last.figures.refused_total > watched.before.figures.refused_total;
+  };
+  return enemy;
+}
+
+Enemy logs_in_again() {
+  Enemy enemy = with_full_mailboxes(
+      "logs-in-again", "16 devices that log in to a full mailbox and reset, 160 times a second");
+  enemy.attack = [](Work& work) {
+    support::Fleet fleet(work.ground().relay);
+    Company company(fleet.loop(), work,
+                    {.size = kAttackers,
+                     .addresses = kAddresses,
+                     .comes_again = 100ms,
+                     .plan = [&](std::size_t place) {
+                       Plan plan = plan_of(work.ground().attackers[place], Stage::welcome);
+                       plan.after = After::reset;
+                       return plan;
+                     }});
+    look_until_over(work, fleet, [&] { company.look(); });
+  };
+  enemy.judge = [](const Watched& watched, Problems& problems) {
+    const auto logins = watched.after.figures.logins_total - watched.before.figures.logins_total;
+    if (logins + kAttackers < watched.done.tried) problems.push_back("not all of them logged in");
+  };
+  return enemy;
+}
+
+Enemy flood_of_one() {
+  Enemy enemy;
+  enemy.name = "floods-one-mailbox";
+  enemy.does = "a device that submits 1,000 envelopes/s of 72 KiB to one of the honest";
+  enemy.strange_mail = true;
+  enemy.memory_max = relay::kStagedBytesMax + relay::kWriteQueueMaxBytes;
+  enemy.attack = [](Work& work) {
+    support::Fleet fleet(work.ground().relay);
+    fleet.set_from(address_of(0));
+    Senders senders(fleet, work,
+                    {.from = {work.ground().attackers.front()},
+                     .to = {work.ground().victim},
+                     .envelope_size = wire::kEnvelopeSizeMax,
+                     .per_second = 1'000,
+                     .may_meet = {ErrorCode::rate_limited}});
+    look_until_over(work, fleet, [&] { senders.look(); });
+  };
+  enemy.judge = [](const Watched& watched, Problems& problems) {
+    const relay::Config config;
+    const auto allowed = static_cast<double>(config.submits_burst) +
+                         (watched.seconds + 2) * static_cast<double>(config.submits_per_s);
+    if (static_cast<double>(watched.done.taken) > allowed) {
+      problems.push_back(std::to_string(watched.done.taken) + " envelopes were taken in");
+    }
+  };
+  return enemy;
+}
+
+}  // namespace
+
+std::vector<Enemy> enemies_with_sessions() {
+  std::vector<Enemy> all = slow_ones();
+  all.push_back(slow_readers());
+  all.push_back(acks_nothing());
+  all.push_back(logs_in_again());
+  all.push_back(flood_of_one());
+  return all;
+}
+
+}  // namespace godwit::enemies
