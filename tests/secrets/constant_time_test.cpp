@@ -86,10 +86,10 @@ struct Device {
     wire::SignedKey bundle;
     bundle.id = kPrekey;
     bundle.key = other.signed_prekey.public_key();
-    auto session = Session::initiate(identity, user, other.party(), bundle,
-                                     wire::OneTimeKey{kOneTime, other.one_time_key.public_key()},
-                                     set.next_gen(), std::ref(random),
-                                     with_invite ? &other.invite : nullptr);
+    auto session =
+        Session::initiate(identity, user, other.party(), bundle,
+                          wire::OneTimeKey{kOneTime, other.one_time_key.public_key()},
+                          set.next_gen(), std::ref(random), with_invite ? &other.invite : nullptr);
     REQUIRE(session.has_value());
     set.add(std::move(*session), kNow);
   }
@@ -142,8 +142,7 @@ TEST_SUITE("tests/secrets/constant_time") {
     const RootKey root(SigningKey::draw(std::ref(random)));
     const ListKey list_key(SigningKey::draw(std::ref(random)));
     const DeviceKeys device = DeviceKeys::draw(std::ref(random));
-    CHECK(make_first_list(root, list_key,
-                          std::array{device.sign_device(root.user_id(), 1, {1})})
+    CHECK(make_first_list(root, list_key, std::array{device.sign_device(root.user_id(), 1, {1})})
               .has_value());
     const auto prekey = device.sign_key(wire::SignedKeyKind::prekey, root.user_id(), 1, {1, 2},
                                         device.transport().public_key());

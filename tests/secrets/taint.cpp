@@ -50,9 +50,9 @@ int __real_crypto_aead_chacha20poly1305_ietf_decrypt(Byte* out, Size* out_size, 
                                                      Size ad_size, const Byte* nonce,
                                                      const Byte* key);
 int __real_crypto_aead_xchacha20poly1305_ietf_decrypt(Byte* out, Size* out_size, Byte* none,
-                                                      const Byte* sealed, Size size,
-                                                      const Byte* ad, Size ad_size,
-                                                      const Byte* nonce, const Byte* key);
+                                                      const Byte* sealed, Size size, const Byte* ad,
+                                                      Size ad_size, const Byte* nonce,
+                                                      const Byte* key);
 int __real_sodium_memcmp(const void* left, const void* right, std::size_t size);
 int __real_sodium_unpad(std::size_t* size, const Byte* padded, std::size_t padded_size,
                         std::size_t step);
@@ -104,9 +104,9 @@ int __wrap_crypto_aead_chacha20poly1305_ietf_decrypt(Byte* out, Size* out_size, 
 // public key and two counters, and how many steps a chain takes follows from these. Nothing else
 // that is sealed with this cipher has its size here. Records, wrapped keys and texts stay secret.
 int __wrap_crypto_aead_xchacha20poly1305_ietf_decrypt(Byte* out, Size* out_size, Byte* none,
-                                                      const Byte* sealed, Size size,
-                                                      const Byte* ad, Size ad_size,
-                                                      const Byte* nonce, const Byte* key) {
+                                                      const Byte* sealed, Size size, const Byte* ad,
+                                                      Size ad_size, const Byte* nonce,
+                                                      const Byte* key) {
   const int result = as_public(__real_crypto_aead_xchacha20poly1305_ietf_decrypt(
       out, out_size, none, sealed, size, ad, ad_size, nonce, key));
   const std::size_t opened = size - crypto_aead_xchacha20poly1305_ietf_ABYTES;
