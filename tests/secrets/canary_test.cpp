@@ -153,7 +153,7 @@ TEST_SUITE("tests/secrets/canary") {
     CHECK(everywhere.contains("the session data key's key for sessions"));
     CHECK(found_in_memory(stage.alice.pid(), Pages::dumped, keys.account).contains("identity key"));
     CHECK(listed(found_in_files(stage.home("alice"), keys.database)) == "the key file");
-    CHECK(found_in_memory(stage.alice.pid(), Pages::all, texts()).size() == 2);
+    CHECK_FALSE(found_in_memory(stage.alice.pid(), Pages::all, texts()).empty());
   }
 
   TEST_CASE("a relay holds no text and no client's key: in memory, in its log, in its files") {
