@@ -213,7 +213,11 @@ std::string status_table(const ops::Figures& figures) {
   constexpr std::size_t kLabelWidth = 17;
   std::string table;
   for (const auto& [label, value] : rows) {
-    if (!label.empty()) table += label + std::string(kLabelWidth - label.size(), ' ') + value;
+    if (!label.empty()) {
+      table += label;
+      table.append(kLabelWidth - label.size(), ' ');
+      table += value;
+    }
     table += '\n';
   }
   return table;

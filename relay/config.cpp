@@ -10,11 +10,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <map>
 #include <optional>
 #include <sstream>
+#include <system_error>
 #include <variant>
 
 #include "relay/nearest.hpp"
@@ -331,8 +331,8 @@ tl::expected<std::string, ConfigFault> read_text_file(const std::filesystem::pat
   std::string text(kFileSizeMax + 1, '\0');
   stream.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (!stream.is_open() || stream.bad() || (stream.gcount() == 0 && errno != 0)) {
-    const auto* const reason = errno != 0 ? std::strerror(errno) : "input/output error";
-    return tl::unexpected(ConfigFault{0, "file", "cannot be read: " + std::string(reason)});
+    const std::string reason = std::generic_category().message(errno != 0 ? errno : EIO);
+    return tl::unexpected(ConfigFault{0, "file", "cannot be read: " + reason});
   }
   text.resize(static_cast<std::size_t>(stream.gcount()));
   if (text.size() > kFileSizeMax) {

@@ -23,6 +23,12 @@ packages=(
   pkg-config
 )
 
+# What tools/test --full needs besides. Where valgrind is, the build has one more test.
+packages_of_full=(
+  clang-tidy
+  valgrind
+)
+
 say() { printf '%s\n' "$*"; }
 fail() {
   printf '%s: %s\n' "$(basename "$0")" "$*" >&2
@@ -48,6 +54,7 @@ This is not Debian 12, so nothing is installed by itself. Needed, with the oldes
   g++ 12 or clang 14, meson 1.0, ninja 1.11, pkg-config 1.8, flatc and FlatBuffers 2.0.8,
   libuv 1.44, libsodium 1.0.18, LMDB 0.9.24, doctest 2.4, toml++ 3.3, CLI11 2.1, spdlog 1.10,
   tl::expected 1.0, nlohmann-json 3.11, Chart.js 3.9 (as Debian's libjs-chart.js puts it)
+and for tools/test --full: clang-tidy 14, valgrind 3.19
 When they are installed, say so: GODWIT_PACKAGES=ready, before this same command.
 END
 }

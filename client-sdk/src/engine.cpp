@@ -48,14 +48,17 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
 
 // ---- Home ---------------------------------------------------------------------------------------
 
-Engine::Engine(Options options, std::unique_ptr<EventQueue> events)
-    : options_(std::move(options)),
+Engine::Engine(const Options& options, std::unique_ptr<EventQueue> events)
+    : options_(options),
       platform_(options_.platform ? options_.platform : native_platform()),
       random_(platform_->random(options_)),
       events_(std::move(events)) {}
 
 Engine::~Engine() {
   disconnect();
+  if (std::optional<std::string>& passphrase = options_.passphrase) {
+    wire::wipe({reinterpret_cast<std::uint8_t*>(passphrase->data()), passphrase->size()});
+  }
 }
 
 Result<std::unique_ptr<Engine>> Engine::create(const Options& options,

@@ -79,7 +79,7 @@ class Engine final : private Speaker {
   [[nodiscard]] Result<void> wait_settled(std::chrono::milliseconds timeout);
 
  private:
-  Engine(Options options, std::unique_ptr<EventQueue> events);
+  Engine(const Options& options, std::unique_ptr<EventQueue> events);
 
   // Of a Speaker.
   [[nodiscard]] std::optional<wire::KeyPair> transport_keys() override;
@@ -99,7 +99,7 @@ class Engine final : private Speaker {
   template <class T, class Check>
   [[nodiscard]] Result<T> wait_until(std::chrono::milliseconds timeout, const Check& check);
 
-  const Options options_;
+  Options options_;  // never changes; the passphrase in it is overwritten at the end
   const std::shared_ptr<Platform> platform_;
   const crypto::Random random_;
   const std::unique_ptr<EventQueue> events_;

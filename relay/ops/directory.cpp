@@ -8,8 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "schema/wire/address.hpp"
@@ -25,7 +25,7 @@ constexpr std::size_t kKeyTextSize = 43;  // base64url of 32 bytes
 
 // "FILE cannot be read: Permission denied"
 std::string failed(const path& file, std::string_view what, int reason) {
-  return file.string() + " " + std::string(what) + ": " + std::strerror(reason);
+  return file.string() + " " + std::string(what) + ": " + std::generic_category().message(reason);
 }
 
 bool write_all(int descriptor, std::string_view content) {

@@ -164,7 +164,7 @@ void Engine::on(const Origin& origin, GetPrekeys& operation, Now now, Effects& e
                                  wire::KeysLow{left}});
       }
     }
-    found.bundles.push_back(std::move(*bundle));
+    found.bundles.push_back(*bundle);
   }
   answer(origin, std::move(found), handed_out || directory_.pending(operation.user), effects);
 }

@@ -18,7 +18,7 @@ struct Derived {
   Derived(const NoiseHash& chaining_key, ByteView input) {
     NoiseHash extracted = hmac_blake2b(chaining_key, input);
     ByteView previous;
-    for (std::uint8_t i = 0; i < Count; ++i) {
+    for (std::size_t i = 0; i < Count; ++i) {
       const std::array<std::uint8_t, 1> counter{static_cast<std::uint8_t>(i + 1)};
       outputs[i] = hmac_blake2b(extracted, previous, counter);
       previous = outputs[i];

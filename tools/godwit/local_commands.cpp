@@ -43,7 +43,11 @@ void print_message(const Message& message, const Output& out) {
   const std::string indent(18 + kNameColumns + 1, ' ');
   std::string text;
   for (const auto& line : lines_of(message.text)) {
-    text += text.empty() ? line : "\n" + indent + line;
+    if (!text.empty()) {
+      text += '\n';
+      text += indent;
+    }
+    text += line;
   }
   const auto tick = tick_of(message, out.colours());
   out.line(head + out.styled(sender, Style::bold) + " " + text + (tick.empty() ? "" : "  " + tick));

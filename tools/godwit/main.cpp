@@ -201,7 +201,7 @@ class CommandLine {
   }
 
   static std::string explained(const CLI::ParseError& error) {
-    const std::string what = error.what();
+    std::string what = error.what();
     const std::string dash = "put -- before a text that begins with a dash";
     if (what.starts_with("TEXT ")) return what + "; " + dash;
     if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return what;

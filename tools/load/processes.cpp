@@ -14,7 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
+#include <system_error>
 
 #include "schema/net/descriptor.hpp"
 #include "schema/wire/bytes.hpp"
@@ -165,7 +165,7 @@ class Parent {
       child.pid = paired ? ::fork() : -1;
       if (child.pid < 0) {
         faults_.push_back("process " + std::to_string(i + 1) +
-                          " could not be made: " + std::strerror(errno));
+                          " could not be made: " + std::generic_category().message(errno));
         return false;
       }
       if (child.pid == 0) {

@@ -23,12 +23,12 @@ wire::ListHash hash_of_list(wire::ByteView body) {
 }
 
 Result<void> LocalAccount::make(Round& round, std::string_view relay, std::string_view name,
-                                std::optional<wire::SecretKey> root) {
+                                const wire::SecretKey* root) {
   const auto address = wire::parse_address(relay);
   if (!address) return Error{ErrorCode::invalid_argument, address.error()};
   AccountRecord record;
   record.relay = wire::format_address(*address);
-  record.recovering = root.has_value();
+  record.recovering = root != nullptr;
   if (!name.empty()) {
     const auto folded = wire::fold_name(name);
     if (!folded) {
@@ -39,7 +39,7 @@ Result<void> LocalAccount::make(Round& round, std::string_view relay, std::strin
   }
   SecretsRecord secrets;
   secrets.has_root = true;
-  secrets.root = root ? *root : crypto::Secret::draw(round.random).value();
+  secrets.root = root != nullptr ? *root : crypto::Secret::draw(round.random).value();
   secrets.list = crypto::Secret::draw(round.random).value();
   secrets.identity = crypto::Secret::draw(round.random).value();
   secrets.transport = crypto::Secret::draw(round.random).value();

@@ -12,10 +12,10 @@ class LocalAccount {
  public:
   AccountRecord record;
 
-  // Fresh keys, one device, the list signed. `root`: of a recovery code, else drawn.
+  // Fresh keys, one device, the list signed. `root`: of a recovery code; null: drawn.
   [[nodiscard]] static Result<void> make(Round& round, std::string_view relay,
                                          std::string_view name,
-                                         std::optional<wire::SecretKey> root);
+                                         const wire::SecretKey* root);
   [[nodiscard]] static std::optional<LocalAccount> load(const View& view);
   void save(Round& round) const { round.save(name_bytes(kAccountName), record); }
 

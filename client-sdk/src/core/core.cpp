@@ -17,11 +17,11 @@ constexpr milliseconds kSettledHorizon = std::chrono::seconds{5};
 
 Result<void> make_account(store::Database& database, const crypto::Random& random, Now now,
                           std::string_view relay, std::string_view name,
-                          std::optional<wire::SecretKey> root) {
+                          const wire::SecretKey* root) {
   Round round(database, random);
   round.now = now;
   if (LocalAccount::load(round)) return error_of(store::StoreError::exists);
-  if (auto made = LocalAccount::make(round, relay, name, std::move(root)); !made) return made;
+  if (auto made = LocalAccount::make(round, relay, name, root); !made) return made;
   const auto account = LocalAccount::load(round);
   if (account) {
     Upkeep::make_first(round, *account);
@@ -38,14 +38,14 @@ Result<void> make_account(store::Database& database, const crypto::Random& rando
 Result<void> Core::create_account(store::Database& database, const crypto::Random& random, Now now,
                                   std::string_view relay, std::string_view name) {
   if (name.empty()) return Error{ErrorCode::invalid_argument, "an account needs a name"};
-  return make_account(database, random, now, relay, name, {});
+  return make_account(database, random, now, relay, name, nullptr);
 }
 
 Result<void> Core::recover_account(store::Database& database, const crypto::Random& random, Now now,
                                    std::string_view relay, std::string_view code) {
   auto root = crypto::parse_recovery_code(code);
   if (!root) return Error{ErrorCode::invalid_argument, root.error()};
-  auto made = make_account(database, random, now, relay, {}, *root);
+  auto made = make_account(database, random, now, relay, {}, &*root);
   wire::wipe(root->bytes);
   return made;
 }

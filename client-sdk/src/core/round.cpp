@@ -3,6 +3,11 @@
 #include "schema/wire/hash.hpp"
 
 namespace godwit::core {
+namespace {
+
+constexpr std::size_t kPackedSecretsMax = 1'024;
+
+}  // namespace
 
 std::array<std::uint8_t, 8> order_bytes(std::uint64_t number) {
   std::array<std::uint8_t, 8> bytes{};
@@ -43,6 +48,10 @@ Error error_of(store::StoreError error) {
 }
 
 // ---- View ---------------------------------------------------------------------------------------
+
+void View::wipe(wire::Bytes& bytes) {
+  wire::wipe(bytes);
+}
 
 std::optional<wire::Bytes> View::get(Table table, wire::ByteView name,
                                      wire::ByteView suffix) const {
@@ -92,7 +101,11 @@ void View::each_bytes(Table table, const std::function<void(wire::ByteView)>& vi
 // ---- Round --------------------------------------------------------------------------------------
 
 Round::Round(store::Database& database, crypto::Random random_source)
-    : random(std::move(random_source)), database_(database) {}
+    : random(std::move(random_source)), database_(database) {
+  // More than the records with keys take, but for the sessions, which are appended as a whole: what
+  // grows leaves its old bytes behind.
+  packed_.reserve(kPackedSecretsMax);
+}
 
 store::WriteTxn* Round::writing() {
   if (failed_) return nullptr;
@@ -105,10 +118,6 @@ store::WriteTxn* Round::writing() {
     write_.emplace(std::move(*begun));
   }
   return &*write_;
-}
-
-void Round::wipe_packed() {
-  wire::wipe(packed_);
 }
 
 // Every read of a round sees the round's own writes, so it reads where it writes.

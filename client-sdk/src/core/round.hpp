@@ -63,6 +63,7 @@ class View {
                                                wire::ByteView suffix) const;
   void each_bytes(Table table, const std::function<void(wire::ByteView)>& visit) const;
   [[nodiscard]] virtual const store::ReadTxn* txn() const { return txn_; }
+  static void wipe(wire::Bytes& bytes);
 
   mutable std::optional<store::StoreError> failed_;
   mutable std::vector<Table> damaged_;
@@ -71,10 +72,11 @@ class View {
   template <class Record>
   [[nodiscard]] std::optional<Record> load_from(Table table, wire::ByteView name,
                                                 wire::ByteView suffix) const {
-    const auto bytes = get(table, name, suffix);
+    auto bytes = get(table, name, suffix);
     if (!bytes) return std::nullopt;
     auto record = parse<Record>(*bytes);
     if (!record) damaged_.push_back(table);
+    wipe(*bytes);  // it may have been a secret
     return record;
   }
   const store::ReadTxn* txn_ = nullptr;
@@ -96,7 +98,7 @@ class Round final : public View {
     Packer to(packed_);
     record.pack(to);
     put(Record::kTable, name, suffix, packed_);
-    wipe_packed();  // it may have been a secret
+    wipe(packed_);  // it may have been a secret
   }
   template <class Record>
   void save(wire::ByteView name, const Record& record) {
@@ -128,7 +130,6 @@ class Round final : public View {
 
  private:
   [[nodiscard]] store::WriteTxn* writing();
-  void wipe_packed();
 
   store::Database& database_;
   std::optional<store::WriteTxn> write_;

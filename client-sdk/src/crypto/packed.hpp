@@ -14,6 +14,10 @@ struct StateKey : wire::SecretKey {
   StateKey(const StateKey&) = default;
   StateKey& operator=(const StateKey&) = default;
   ~StateKey() { wire::wipe(bytes); }
+  // In constant time: the operator of any value would end at the first byte that differs.
+  friend bool operator==(const StateKey& left, const StateKey& right) {
+    return wire::equal_in_constant_time(left.view(), right.view());
+  }
 };
 
 // Both take the value from the front of `from`; false when it is too short.

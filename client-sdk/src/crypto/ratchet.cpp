@@ -56,7 +56,7 @@ RootStep step_root(const StateKey& root, const StateKey& shared) {
   const auto key = [&](std::size_t i) {
     return StateKey(wire::SecretKey::copy_of(ByteView(keys).subspan(i * kSize, kSize)));
   };
-  const RootStep step{key(0), key(1), key(2)};
+  RootStep step{key(0), key(1), key(2)};
   wire::wipe(keys);
   return step;
 }

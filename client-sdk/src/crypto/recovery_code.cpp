@@ -52,6 +52,16 @@ BitPlace place_of(std::size_t letter, std::size_t i) {
   return {bit / 8, static_cast<unsigned>(7 - bit % 8)};
 }
 
+// kAlphabet[value], without an address that depends on the secret.
+char letter_of(unsigned value) {
+  // 1 when the value is above `last`, by the borrow of the subtraction.
+  const auto above = [value](unsigned last) { return (last - value) >> 31; };
+  // Digits, then letters, of which I, L, O and U are left out.
+  const unsigned letter =
+      '0' + value + 7 * above(9) + above(17) + above(19) + above(21) + above(26);
+  return static_cast<char>(letter);
+}
+
 // Nothing for a character that no code has.
 std::optional<unsigned> value_of(char typed) {
   char letter = typed >= 'a' && typed <= 'z' ? static_cast<char>(typed - 'a' + 'A') : typed;
@@ -82,7 +92,7 @@ std::string format_recovery_code(const SecretKey& root_seed) {
       const BitPlace place = place_of(letter, i);
       value = value << 1 | (content.bytes[place.byte] >> place.shift & 1U);
     }
-    code.push_back(kAlphabet[value]);
+    code.push_back(letter_of(value));
   }
   return code;
 }
@@ -114,7 +124,7 @@ tl::expected<SecretKey, std::string> parse_recovery_code(std::string_view code) 
   }
   const wire::ByteView seed = wire::ByteView(content.bytes).first(SecretKey::kSize);
   const wire::ByteView sum = wire::ByteView(content.bytes).subspan(SecretKey::kSize);
-  if (!std::ranges::equal(sum, checksum_of(seed))) {
+  if (!wire::equal_in_constant_time(sum, checksum_of(seed))) {
     return unexpected(
         std::string("the code does not hold: a letter or digit is wrong or out of place"));
   }

@@ -182,6 +182,13 @@ void Session::pack(Bytes& out) const {
   state_->ratchet.pack(out);
 }
 
+std::size_t Session::packed_size_max() const {
+  // A skipped key with its number, and at worst a chain of its own with its count.
+  constexpr std::size_t kSkippedMax = 2 * (wire::SecretKey::kSize + 4);
+  constexpr std::size_t kAllElse = 768;
+  return kAllElse + skipped() * kSkippedMax;
+}
+
 std::optional<Session> Session::unpack(ByteView& from) {
   auto state = std::make_unique<State>();
   std::uint8_t initiator = 0;

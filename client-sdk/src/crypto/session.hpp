@@ -100,6 +100,7 @@ class Session {
   [[nodiscard]] std::size_t skipped() const;
 
   void pack(wire::Bytes& out) const;  // the whole state, for a sealed record
+  [[nodiscard]] std::size_t packed_size_max() const;  // what pack() appends is no longer
   [[nodiscard]] static std::optional<Session> unpack(wire::ByteView& from);  // consumes its part
 
   Session(const Session&);

@@ -137,6 +137,10 @@ void SessionSet::evict(std::uint64_t now_s) {
 }
 
 void SessionSet::pack(Bytes& out) const {
+  // All the room at once: a vector that grows leaves its old bytes, with keys in them, behind.
+  std::size_t size = out.size() + 4 + 1 + 1 + used_base_keys_.size() * (wire::Key::kSize + 4 + 8);
+  for (const Held& held : sessions_) size += 8 + held.session.packed_size_max();
+  out.reserve(size);
   wire::append_le(out, highest_gen_);
   out.push_back(static_cast<std::uint8_t>(sessions_.size()));
   for (const Held& held : sessions_) {
@@ -149,6 +153,7 @@ void SessionSet::pack(Bytes& out) const {
     wire::append_le(out, key.signed_prekey_id);
     wire::append_le(out, key.since_s);
   }
+  assert(out.size() <= size);
 }
 
 std::optional<SessionSet> SessionSet::unpack(ByteView from) {

@@ -26,9 +26,9 @@ using wire::ByteView;
 
 constexpr std::size_t kResealBatch = 256;  // records held in memory at once
 
-[[nodiscard]] Unlock unlock_of(const std::optional<std::string>& passphrase,
+[[nodiscard]] Unlock unlock_of(const std::optional<std::string_view>& passphrase,
                                const std::optional<crypto::Secret>& key) {
-  if (passphrase) return std::string_view(*passphrase);
+  if (passphrase) return *passphrase;
   return &key->value();
 }
 
@@ -221,7 +221,7 @@ struct Database::State {
   [[nodiscard]] Result<void> reseal(BackendTxn& txn, const KeySet& set, Table table) const;
   // Precondition: a key is retiring.
   [[nodiscard]] Result<void> finish_rotation();
-  [[nodiscard]] Result<void> rewrap(const std::optional<std::string>& passphrase);
+  [[nodiscard]] Result<void> rewrap(const std::optional<std::string_view>& passphrase);
 
   Shared shared;
   std::shared_ptr<const RecordKeys> lasting;
@@ -290,7 +290,7 @@ Result<void> Database::State::reseal(BackendTxn& txn, const KeySet& set, Table t
   }
 }
 
-Result<void> Database::State::rewrap(const std::optional<std::string>& passphrase) {
+Result<void> Database::State::rewrap(const std::optional<std::string_view>& passphrase) {
   std::optional<crypto::Secret> key;
   if (!passphrase) {
     auto found = directory->read_key();
@@ -397,7 +397,7 @@ Result<void> Database::rotate_session_key() {
   return state_->finish_rotation();
 }
 
-Result<void> Database::change_passphrase(const std::optional<std::string>& passphrase) {
+Result<void> Database::change_passphrase(const std::optional<std::string_view>& passphrase) {
   if (state_->shared.failed) return unexpected(StoreError::io);
   if (!state_->keyring) return {};
   return state_->shared.noted(state_->rewrap(passphrase));

@@ -22,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 
 #include "client-sdk/src/crypto/keys.hpp"
@@ -119,7 +120,8 @@ class WriteTxn : public ReadTxn {
 
 struct OpenOptions {
   std::filesystem::path directory;
-  std::optional<std::string> passphrase;  // none: a key file in the directory
+  // A view, so that there is no copy to overwrite. None: a key file in the directory.
+  std::optional<std::string_view> passphrase;
   crypto::Random random;                  // nonces and keys
 };
 
@@ -148,7 +150,8 @@ class Database {
   // by the next open(). No write transaction of the caller's is open.
   [[nodiscard]] Result<void> rotate_session_key();
   // Only rewraps. None: back to a key file.
-  [[nodiscard]] Result<void> change_passphrase(const std::optional<std::string>& passphrase);
+  [[nodiscard]] Result<void> change_passphrase(
+      const std::optional<std::string_view>& passphrase);
 
   // Reads every record of every table: how many are fine, how many are damaged.
   struct Check {

@@ -23,8 +23,8 @@ using wire::ByteView;
 using Order = ReadTxn::Order;
 
 [[nodiscard]] inline OpenOptions options_of(const std::filesystem::path& directory,
-                                            std::optional<std::string> passphrase = {}) {
-  return {directory, std::move(passphrase), wire::random_bytes};
+                                            std::optional<std::string_view> passphrase = {}) {
+  return {directory, passphrase, wire::random_bytes};
 }
 
 // What a call says: nothing when it succeeded.
