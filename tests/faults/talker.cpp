@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
 constexpr auto kPatience = 30s;
+constexpr auto kSettle = 10s;
 constexpr std::uint32_t kBatch = 10;
 
 struct Talk {
@@ -61,7 +62,10 @@ class Talker {
       say();
       listen();
     }
-    (void)client_->wait_settled(10s);
+    // What it has read is yet to be told to the peer.
+    if (auto settled = client_->wait_settled(kSettle); !settled) {
+      return fail(settled.error(), settled.error().code == ErrorCode::timed_out ? 6 : 4);
+    }
     return status_;
   }
 
