@@ -105,6 +105,7 @@ using Rows = std::map<std::string, std::uint64_t>;
       {"kNoiseMessageSizeMax", kNoiseMessageSizeMax},
       {"kNoiseTagSize", kNoiseTagSize},
       {"kRecordHeaderSize", kRecordHeaderSize},
+      {"kHelloSize", kHelloSize},
       {"kRecordPlaintextSizeMax", kRecordPlaintextSizeMax},
       {"kRekeyInterval", kRekeyInterval},
       {"kConnectionAgeMax", static_cast<std::uint64_t>(kConnectionAgeMax.count())},
