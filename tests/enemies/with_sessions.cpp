@@ -108,14 +108,6 @@ Plan drips_a_frame(const Ground& ground, std::size_t place) {
   return plan;
 }
 
-// Is told why it is ended, and never closes.
-Plan ignores_its_end(const Ground& ground, std::size_t place) {
-  Plan plan = plan_of(ground.attackers[place % kAttackers], Stage::handshaken);
-  plan.plaintext = support::framed(wire::Bytes(64, 0x5a));
-  plan.reads_every = kForEver;
-  return plan;
-}
-
 std::vector<Enemy> slow_ones() {
   std::vector<Enemy> all;
   all.push_back(slow_in("slow-handshake", "400 that send a byte of their handshake in 200 ms",
@@ -126,12 +118,6 @@ std::vector<Enemy> slow_ones() {
   all.push_back(slow_in("slow-frame", "16 devices with half a MiB of a frame that never ends",
                         kAttackers, kEach + 2 * wire::kFrameSizeMax, relay::kIdleDeadline,
                         drips_a_frame));
-  // The relay's side of it closes after five seconds, which the enemy's does not see.
-  all.push_back(slow_in("slow-farewell", "400 that are ended, and neither read that nor close",
-                        kSlow, kEach, 5s, ignores_its_end));
-  all.back().acted = [](const Watched& watched) {
-    return ended_by_relay(watched) >= kSlow && watched.last.figures.connections < kSlow;
-  };
   return all;
 }
 
@@ -169,6 +155,32 @@ Enemy with_full_mailboxes(std::string name, std::string does) {
   enemy.prepare = fill_mailboxes;
   const relay::Config config;
   enemy.memory_max = kAttackers * (relay::kWriteQueueMaxBytes + config.window_bytes);
+  return enemy;
+}
+
+// Is told why it is ended behind a window of mail, of which it reads nothing, and never closes.
+Enemy slow_farewell() {
+  Enemy enemy = with_full_mailboxes("slow-farewell",
+                                    "16 devices that are ended, and neither read that nor close");
+  enemy.attack = [](Work& work) {
+    support::Fleet fleet(work.ground().relay);
+    Company company(fleet.loop(), work, {.size = kAttackers, .plan = [&](std::size_t place) {
+                                           Plan plan = plan_of(work.ground().attackers[place],
+                                                               Stage::welcome);
+                                           plan.plaintext = support::framed(wire::Bytes(64, 0x5a));
+                                           plan.receive_buffer = kSmallBuffer;
+                                           plan.reads_every = kForEver;
+                                           return plan;
+                                         }});
+    look_until_over(work, fleet, [&] { company.look(); });
+  };
+  enemy.judge = [](const Watched& watched, Problems& problems) {
+    if (watched.done.tried < kAttackers) problems.push_back("not all of them came");
+  };
+  enemy.acts_within = 5s;  // that long it may take to read its farewell
+  enemy.acted = [](const Watched& watched) {
+    return ended_by_relay(watched) >= kAttackers && watched.last.figures.connections < kAttackers;
+  };
   return enemy;
 }
 
@@ -282,6 +294,7 @@ Enemy flood_of_one() {
 
 std::vector<Enemy> enemies_with_sessions() {
   std::vector<Enemy> all = slow_ones();
+  all.push_back(slow_farewell());
   all.push_back(slow_readers());
   all.push_back(acks_nothing());
   all.push_back(logs_in_again());
