@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <sstream>
@@ -314,7 +315,7 @@ Scenario part_of(const Scenario& whole, std::uint32_t index) {
 }
 
 std::uint32_t flows_away(const Scenario& scenario) {
-  return static_cast<std::uint32_t>(scenario.away * scenario.pairs + 0.5);
+  return static_cast<std::uint32_t>(std::lround(scenario.away * scenario.pairs));
 }
 
 std::uint32_t size_of(const Scenario& scenario, std::uint32_t flow, std::uint64_t number) {
