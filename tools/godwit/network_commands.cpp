@@ -168,7 +168,7 @@ Result<void> sync_until_settled(Client& client, Clock::duration keep_for,
   const auto keep_until = begin + keep_for;
   auto moved_at = begin;
   for (;;) {
-    const auto settled = client.wait_settled(kSlice);
+    auto settled = client.wait_settled(kSlice);
     const auto now = Clock::now();
     if (progress.drain(settled.ok())) moved_at = now;
     if (interrupt.happened()) return settled;

@@ -45,7 +45,8 @@ void on_crash(int number) {
 }  // namespace
 
 bool Terminal::is_there() {
-  const char* const kind = std::getenv("TERM");
+  // Nobody sets a variable while this program runs.
+  const char* const kind = std::getenv("TERM");  // NOLINT(concurrency-mt-unsafe)
   return isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 && kind != nullptr &&
          std::string_view(kind) != "dumb";
 }

@@ -79,7 +79,7 @@ bool is_break(char32_t c) {
 
 // glibc carries this locale in itself, so it is there also where no locale is installed.
 void use_utf8() {
-  std::setlocale(LC_CTYPE, "C.UTF-8");
+  std::setlocale(LC_CTYPE, "C.UTF-8");  // NOLINT(concurrency-mt-unsafe): before any thread
 }
 
 std::u32string decode(std::string_view text) {

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <fstream>
 #include <iostream>
@@ -184,7 +185,7 @@ std::string machine() {
       static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   return std::to_string(std::thread::hardware_concurrency()) + " x " +
          (model.empty() ? system.machine : model) + ", " + system.sysname + " " + system.release +
-         ", " + std::to_string(static_cast<int>(bytes / (1 << 30) + 0.5)) + " GiB";
+         ", " + std::to_string(std::lround(bytes / (1 << 30))) + " GiB";
 }
 
 std::string now_utc() {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 
@@ -44,7 +45,7 @@ double seconds(Clock::duration time) {
 
 // 1234567 -> "1,234,567".
 std::string grouped(double value) {
-  std::string text = std::to_string(static_cast<long long>(std::max(value, 0.0) + 0.5));
+  std::string text = std::to_string(std::llround(std::max(value, 0.0)));
   for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
   return text;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <sstream>
@@ -324,7 +325,7 @@ std::uint32_t processes_with_flows(const Scenario& scenario) {
 }
 
 std::uint32_t flows_away(const Scenario& scenario) {
-  return static_cast<std::uint32_t>(scenario.away * scenario.pairs + 0.5);
+  return static_cast<std::uint32_t>(std::lround(scenario.away * scenario.pairs));
 }
 
 std::uint32_t size_of(const Scenario& scenario, std::uint32_t flow, std::uint64_t number) {
