@@ -146,6 +146,7 @@ template <class Unit>
       {"kWriteQueuePauseBytes", relay::kWriteQueuePauseBytes},
       {"kWriteQueueMaxBytes", relay::kWriteQueueMaxBytes},
       {"kCallsInFlightMax", relay::kCallsInFlightMax},
+      {"kFirstWindowBytes", relay::kFirstWindowBytes},
       {"kAcksInFlightMax", relay::kAcksInFlightMax},
       {"kLoginAttemptsMax", relay::kLoginAttemptsMax},
       {"kOneTimeKeysMax", relay::kOneTimeKeysMax},
