@@ -42,7 +42,6 @@ inline constexpr std::size_t kSpareBuffersMax = 256;  // of written frames, kept
 inline constexpr std::size_t kSpareBufferSizeMax = 16 * 1024;
 inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than submits
 inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // refused ones, then the session ends
-inline constexpr std::uint32_t kFirstWindowBytes = 64 * 1024;  // delivered before the first ack
 inline constexpr std::uint32_t kAcksInFlightMax = 1'024;  // per session; then it is not read
 
 // --- Prekeys -------------------------------------------------------------------------------------

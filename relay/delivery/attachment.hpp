@@ -30,7 +30,6 @@ struct Attachment {
   NodeIndex cursor = kNoNode;         // kNoNode: everything was pushed
   NodeIndex last_at_login = kNoNode;  // the newest envelope of login time that was not yet pushed
   bool caught_up = false;             // CaughtUp was sent
-  bool acknowledges = false;          // it has, once: the whole window is its own
   std::uint32_t next_number = 1;      // of the next push
   std::uint32_t unacked = 0;          // envelopes in flight
   std::uint64_t unacked_bytes = 0;

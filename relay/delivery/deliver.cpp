@@ -64,9 +64,6 @@ void Deliver::pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects,
 void Deliver::choose(const Attachment& attachment) {
   next_.clear();
   positions_.clear();
-  // Who logs in again and again without an ack gets little for it each time.
-  const std::uint32_t bytes_max =
-      attachment.acknowledges ? window_.bytes : std::min(window_.bytes, kFirstWindowBytes);
   std::uint64_t bytes = attachment.unacked_bytes;
   for (NodeIndex at = attachment.cursor; at != kNoNode; at = mailboxes_.node(at).next) {
     const slot::Node& node = mailboxes_.node(at);
@@ -74,7 +71,7 @@ void Deliver::choose(const Attachment& attachment) {
     const std::size_t span = attachment.flight.size() - attachment.flight_head + next_.size();
     if (unacked >= window_.envelopes) break;
     if (span >= kFlightSpanInWindows * window_.envelopes) break;
-    if (unacked > 0 && bytes + node.size > bytes_max) break;
+    if (unacked > 0 && bytes + node.size > window_.bytes) break;
     bytes += node.size;
     next_.push_back(at);
     if (node.stored()) positions_.push_back(node.place);
@@ -144,7 +141,6 @@ void Deliver::settle(Attachment& attachment, std::uint32_t number, Now now,
   if (flight.node == kNoNode) return;
   done.push_back(flight);
   flight.node = kNoNode;
-  attachment.acknowledges = true;
   --attachment.unacked;
   attachment.unacked_bytes -= flight.size;
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now.steady -

@@ -146,7 +146,6 @@ template <class Unit>
       {"kWriteQueuePauseBytes", relay::kWriteQueuePauseBytes},
       {"kWriteQueueMaxBytes", relay::kWriteQueueMaxBytes},
       {"kCallsInFlightMax", relay::kCallsInFlightMax},
-      {"kFirstWindowBytes", relay::kFirstWindowBytes},
       {"kAcksInFlightMax", relay::kAcksInFlightMax},
       {"kLoginAttemptsMax", relay::kLoginAttemptsMax},
       {"kOneTimeKeysMax", relay::kOneTimeKeysMax},

@@ -140,26 +140,6 @@ TEST_CASE("no more than the window's envelopes are in flight") {
   CHECK(slot.said() == Lines{"s9 submit 2: ok", "s1 <- #4 m4", "s1 ack 0: ok"});
 }
 
-TEST_CASE("a session gets little before its first ack, and its window from then on") {
-  constexpr std::uint32_t kQuarter = kFirstWindowBytes / 4;
-  EngineUnderTest slot(window_of(10, 2 * kFirstWindowBytes));
-  const TestUser bob = make_user(1);
-  slot.add(bob);
-  for (std::uint32_t i = 1; i <= 12; ++i) slot.enqueue(bob, i, kQuarter);
-  const auto pushed = [&slot] {
-    return std::ranges::count_if(slot.said(), [](const std::string& line) {
-      return line.find(" <- #") != std::string::npos;
-    });
-  };
-  REQUIRE(pushed() == 0);
-  for (std::uint64_t session = 1; session <= 2; ++session) {  // each one anew
-    slot.attach(session, bob);
-    CHECK(pushed() == 4);
-  }
-  slot.ack(2, bob, 1);
-  CHECK(pushed() == 8 - 3);
-}
-
 TEST_CASE("no more than the window's bytes are in flight, but for one large envelope alone") {
   EngineUnderTest slot(window_of(10, 100));
   const TestUser bob = make_user(1);
