@@ -50,7 +50,7 @@ class Connection {
   Connection(const Connection&) = delete;  // callbacks point here
   Connection& operator=(const Connection&) = delete;
 
-  // Half a millisecond of arithmetic, by far the most that a peer can ask for at once. Once, after
+  // A quarter of a millisecond of arithmetic and more, which any peer can ask for. Once, after
   // on_hello.
   void answer_hello();
   // `may_wait`: for the next frame that may not, within reason.
@@ -58,8 +58,8 @@ class Connection {
   void flush();
   void pause(bool paused);
   void lift_frame_limit() { channel_.frames().set_size_max(wire::kFrameSizeMax); }
-  // What was sent leaves with the next flush(), then FIN; on_ended comes when the peer has closed
-  // too. No more frames.
+  // What was sent leaves with the next flush(), then FIN; on_ended comes when the kernel has both.
+  // No more frames.
   void finish(Steady now);
 
   // Ends a connection whose handshake, or whose end, takes too long.

@@ -18,7 +18,7 @@ namespace {
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr std::size_t kFirstMessageSize = 96;  // IK: ephemeral, static and its tag, payload's tag
+constexpr std::size_t kFirstMessageSize = wire::kHelloSize - wire::kRecordHeaderSize;
 constexpr std::size_t kHalfOpen = 10'000;
 constexpr std::size_t kPerSecond = 5'000;
 constexpr auto kForEver = std::chrono::hours(1);
