@@ -55,8 +55,13 @@ class HandleMap {
   // In no order. `visit` may neither add nor erase.
   template <class Visit>
   void for_each(Visit&& visit) const {
-    for (const Place& place : places_) {
-      if (place.value) visit(*place.value);
+    for_each_of(0, 1, visit);
+  }
+  // Part number `part` of so many parts that make up the whole.
+  template <class Visit>
+  void for_each_of(std::size_t part, std::size_t parts, Visit&& visit) const {
+    for (std::size_t i = part; i < places_.size(); i += parts) {
+      if (places_[i].value) visit(*places_[i].value);
     }
   }
 

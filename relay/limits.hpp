@@ -16,6 +16,7 @@ inline constexpr std::uint16_t kSlots = 4'096;
 // --- Delivery and staging ------------------------------------------------------------------------
 inline constexpr std::chrono::microseconds kHoldMin = 2ms;   // a pushed envelope waits this long
 inline constexpr std::chrono::microseconds kHoldMax = 20ms;  // and never longer, before the disk
+inline constexpr std::size_t kPiecesPerRound = 4;  // of windows that are filled, per loop
 inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per loop, then `busy`
 inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
@@ -30,6 +31,7 @@ inline constexpr std::chrono::milliseconds kRetryUnknownDevice = 60s;
 inline constexpr std::size_t kInboxMax = 65'536;  // messages; a full one parks the connection
 
 // --- Connections ---------------------------------------------------------------------------------
+inline constexpr std::size_t kTicksPerSecond = 10;  // each looks at a part
 inline constexpr std::chrono::seconds kHandshakeDeadline = 10s;  // until Noise is done
 inline constexpr std::chrono::seconds kLoginDeadline = 10s;      // until Welcome, from then on
 inline constexpr std::chrono::seconds kCloseDeadline = 5s;       // until FIN, after Closing
@@ -58,6 +60,7 @@ inline constexpr double kLookupsBurst = 200;
 
 // --- In memory, bounded by eviction --------------------------------------------------------------
 inline constexpr std::size_t kDirectoryCacheMax = 65'536;  // users per loop
+inline constexpr std::size_t kStaticSecretsMax = 65'536;  // devices per loop; 4 MiB, at once
 inline constexpr std::size_t kRateBucketsMax = 65'536;     // addresses or devices per table
 
 }  // namespace godwit::relay

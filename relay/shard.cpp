@@ -107,6 +107,8 @@ void Shard::on_committed(std::unique_ptr<store::Batch> batch, Now now) {
 void Shard::on_round_end(Now now) {
   now_ = now;
   retry_parked();
+  engine_.deliver_more(now_, effects_);
+  drain();
   while (auto batch = engine_.flush(now_)) {
     if (!batch->empty()) {
       host_.commit(std::move(batch));

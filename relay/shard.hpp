@@ -48,7 +48,8 @@ class Host {
 
   // Comes back through Shard::on_committed.
   virtual void commit(std::unique_ptr<store::Batch> batch) = 0;
-  // Calls Shard::on_round_end at `when` at the latest.
+  // Calls Shard::on_round_end at `when` at the latest; when that is past, after a look at what has
+  // come meanwhile.
   virtual void wake_at(Steady when) = 0;
 
   struct StoreIdentity {

@@ -7,6 +7,8 @@ namespace godwit::relay {
 
 using session::SessionId;
 
+constexpr std::chrono::milliseconds kTick = 1'000ms / kTicksPerSecond;
+
 // The store as the slot engine sees it.
 class Worker::StoreRecords final : public slot::Records {
  public:
@@ -68,6 +70,7 @@ Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared, godwit:
       records_(std::make_unique<StoreRecords>(shared.store, std::move(reader))),
       shard_(std::make_unique<Shard>(ShardOptions{index, loops, &shared.config, shared.hash_key},
                                      *this, *records_, shared.admission, counters_)),
+      secrets_(shared.key, kStaticSecretsMax, shared.hash_key),
       messages_(loop_, kInboxMax,
                 [this](std::vector<Message>& messages) {
                   const Now current = now();
@@ -86,7 +89,7 @@ Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared, godwit:
       next_hello_(loop_, [] {}),  // on_round_end does the rest here too
       wake_(loop_, [this] { waking_at_.reset(); }) {  // on_round_end does the rest
   loop_.on_round_end([this] { on_round_end(); });
-  tick_.start(1s, 1s);
+  tick_.start(kTick, kTick);
 }
 
 Worker::~Worker() = default;
@@ -124,7 +127,7 @@ void Worker::on_accepted(int descriptor) {
   }
   // A whole delivery window may wait: a slow reader must be able to get through it.
   const std::size_t write_queue_max = kWriteQueueMaxBytes + shared_.config.window_bytes;
-  auto connection = std::make_unique<net::Connection>(*this, std::move(*stream), shared_.key,
+  auto connection = std::make_unique<net::Connection>(*this, std::move(*stream), secrets_,
                                                       now().steady, write_queue_max);
   net::Connection& added = *connection;
   added.id = connections_.add(std::move(connection));
@@ -228,7 +231,7 @@ void Worker::wake_at(Steady when) {
   if (waking_at_ && *waking_at_ <= when) return;
   waking_at_ = when;
   const auto delay = std::chrono::ceil<std::chrono::milliseconds>(when - now().steady);
-  wake_.start(std::max(delay, std::chrono::milliseconds(1)));
+  wake_.start(std::max(delay, 0ms));
 }
 
 Host::StoreIdentity Worker::store_identity() const {
@@ -289,11 +292,14 @@ void Worker::flush_waiting(Steady now) {
   if (!output_waiting_.empty()) wake_at(output_waiting_.front().leaves_by);
 }
 
+// A part of the connections each time: thousands that came together end their time together.
 void Worker::on_tick() {
   const Now current = now();
-  connections_.for_each(
-      [&](net::Connection& connection) { connection.check_deadlines(current.steady); });
-  shard_->on_tick(current);
+  const std::size_t part = ticks_++ % kTicksPerSecond;
+  connections_.for_each_of(part, kTicksPerSecond, [&](net::Connection& connection) {
+    connection.check_deadlines(current.steady);
+  });
+  if (part == 0) shard_->on_tick(current);
 }
 
 void Worker::begin_stop() {

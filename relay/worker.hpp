@@ -93,6 +93,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   godwit::net::Loop loop_;
   std::unique_ptr<StoreRecords> records_;
   std::unique_ptr<Shard> shard_;
+  net::StaticSecrets secrets_;
 
   HandleMap<net::Connection> connections_;
   std::vector<net::Connection*> by_session_;  // by the index of the session
@@ -112,6 +113,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   godwit::net::Inbox<int> accepted_;
   godwit::net::Waker stop_requested_;
   godwit::net::Timer tick_;
+  std::size_t ticks_ = 0;
   godwit::net::Timer next_hello_;
   godwit::net::Timer wake_;
   std::optional<Steady> waking_at_;

@@ -30,6 +30,7 @@ struct Attachment {
   NodeIndex cursor = kNoNode;         // kNoNode: everything was pushed
   NodeIndex last_at_login = kNoNode;  // the newest envelope of login time that was not yet pushed
   bool caught_up = false;             // CaughtUp was sent
+  bool in_line = false;               // for the next piece of its window
   std::uint32_t next_number = 1;      // of the next push
   std::uint32_t unacked = 0;          // envelopes in flight
   std::uint64_t unacked_bytes = 0;

@@ -17,10 +17,10 @@ void Deliver::attach(slot::Mailbox& mailbox, std::uint32_t loop, std::uint64_t s
   attachment.last_at_login = mailbox.tail;
 }
 
-void Deliver::pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects,
+bool Deliver::pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects,
                    std::vector<NodeIndex>& dead) {
   Attachment& attachment = *mailbox.attachment;
-  choose(attachment);
+  const bool more = choose(attachment);
   read_.assign(positions_.size(), {});
   if (!positions_.empty()) {
     records_.envelopes(positions_, [&](std::size_t index, slot::Records::Found found,
@@ -58,24 +58,29 @@ void Deliver::pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects,
     attachment.caught_up = true;
     effects.push_back(slot::Notice{attachment.loop, attachment.session, wire::CaughtUp{}});
   }
+  return more;
 }
 
-// What fits into the window, and what of it must be read from the log.
-void Deliver::choose(const Attachment& attachment) {
+// The next piece of what fits into the window, and what of it must be read from the log. True: the
+// window has room for more.
+bool Deliver::choose(const Attachment& attachment) {
   next_.clear();
   positions_.clear();
   std::uint64_t bytes = attachment.unacked_bytes;
+  const std::uint64_t piece_end = bytes + window_.piece_bytes();
   for (NodeIndex at = attachment.cursor; at != kNoNode; at = mailboxes_.node(at).next) {
     const slot::Node& node = mailboxes_.node(at);
     const std::size_t unacked = attachment.unacked + next_.size();
     const std::size_t span = attachment.flight.size() - attachment.flight_head + next_.size();
-    if (unacked >= window_.envelopes) break;
-    if (span >= kFlightSpanInWindows * window_.envelopes) break;
-    if (unacked > 0 && bytes + node.size > window_.bytes) break;
+    if (unacked >= window_.envelopes) return false;
+    if (span >= kFlightSpanInWindows * window_.envelopes) return false;
+    if (unacked > 0 && bytes + node.size > window_.bytes) return false;
+    if (!next_.empty() && bytes + node.size > piece_end) return true;
     bytes += node.size;
     next_.push_back(at);
     if (node.stored()) positions_.push_back(node.place);
   }
+  return false;
 }
 
 void Deliver::appended(slot::Mailbox& mailbox, NodeIndex node) {

@@ -1,9 +1,10 @@
 // delivery/deliver: from the mailbox to the live session, in order, inside a window.
 //
 // Happy path: a login attaches the session; the cursor stands at the oldest envelope; pump() pushes
-// until the window is full or the mailbox is through, from the stage or from the log; each ack
-// opens the window again. What arrives later is pushed at once only when the cursor has reached
-// it: so the order never breaks, and replay and live delivery are one thing.
+// a piece, from the stage or from the log, and is called again until the window is full or the
+// mailbox is through; each ack opens the window again. What arrives later is pushed at once only
+// when the cursor has reached it: so the order never breaks, and replay and live delivery are one
+// thing.
 // Failure: a record that does not read is quarantined and passed over; an expired one is left to
 // the caller to drop.
 //
@@ -21,6 +22,8 @@ namespace godwit::relay::delivery {
 struct Window {
   std::uint32_t envelopes = 64;
   std::uint32_t bytes = 1 << 20;
+  // Of one pump(): a whole window of large envelopes would be milliseconds in front of others.
+  [[nodiscard]] std::uint32_t piece_bytes() const { return bytes / 16; }
 };
 
 class Deliver {
@@ -31,9 +34,10 @@ class Deliver {
   // Begins at the oldest envelope. Precondition: no session is attached.
   void attach(slot::Mailbox& mailbox, std::uint32_t loop, std::uint64_t session);
 
-  // Pushes what the window allows, then CaughtUp when it is due. Nodes that have expired, or whose
-  // record is gone or damaged, are passed over and put into `dead`: the caller drops them.
-  void pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects, std::vector<NodeIndex>& dead);
+  // Pushes a piece of what the window allows, one envelope at least, then CaughtUp when it is due.
+  // Nodes that have expired, or whose record is gone or damaged, are passed over and put into
+  // `dead`: the caller drops them. True: the window allows more.
+  bool pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects, std::vector<NodeIndex>& dead);
 
   // The node was just appended to the mailbox.
   void appended(slot::Mailbox& mailbox, NodeIndex node);
@@ -47,7 +51,7 @@ class Deliver {
                                  std::vector<InFlight>& done);
 
  private:
-  void choose(const Attachment& attachment);
+  bool choose(const Attachment& attachment);
   void trim(Attachment& attachment);
   void settle(Attachment& attachment, std::uint32_t number, Now now,
               std::vector<InFlight>& done);

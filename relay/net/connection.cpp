@@ -3,11 +3,11 @@
 namespace godwit::relay::net {
 
 Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
-                       const wire::KeyPair& relay_key, Steady opened,
-                       std::size_t write_queue_max)
+                       StaticSecrets& secrets, Steady opened, std::size_t write_queue_max)
     : owner_(owner),
       stream_(std::move(stream)),
-      channel_(wire::Channel::responder(relay_key)),
+      channel_(wire::Channel::responder(
+          secrets.own(), {}, {}, [&secrets](const wire::Key& peer) { return secrets.with(peer); })),
       opened_(opened),
       write_queue_max_(write_queue_max) {
   stream_.start({

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "relay/limits.hpp"
+#include "relay/net/static_secrets.hpp"
 #include "relay/time.hpp"
 #include "schema/net/stream.hpp"
 #include "schema/wire/channel.hpp"
@@ -44,8 +45,9 @@ class ConnectionOwner {
 
 class Connection {
  public:
-  // `write_queue_max`: bytes that may wait for a peer that does not read.
-  Connection(ConnectionOwner& owner, godwit::net::Stream stream, const wire::KeyPair& relay_key,
+  // `secrets`: of the relay's key; outlives this. `write_queue_max`: bytes that may wait for a peer
+  // that does not read.
+  Connection(ConnectionOwner& owner, godwit::net::Stream stream, StaticSecrets& secrets,
              Steady opened, std::size_t write_queue_max);
   Connection(const Connection&) = delete;  // callbacks point here
   Connection& operator=(const Connection&) = delete;

@@ -154,10 +154,13 @@ Enqueued Engine::admit(const Enqueue& operation) {
 // ---- Delivery and acks --------------------------------------------------------------------------
 
 void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
+  delivery::Attachment& attachment = *mailbox.attachment;
+  if (attachment.in_line) return;
+  bool more = false;
   do {
     const std::size_t before = effects.size();
     dead_.clear();
-    deliver_.pump(mailbox, now, effects, dead_);
+    more = deliver_.pump(mailbox, now, effects, dead_);
     for (std::size_t i = before; i < effects.size(); ++i) {
       if (std::holds_alternative<Push>(effects[i])) counters_.delivered_total.add();
     }
@@ -171,6 +174,22 @@ void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
       }
     }
   } while (!dead_.empty());  // what was passed over made room in the window
+  if (!more) return;
+  attachment.in_line = true;
+  line_.push_back({mailbox.device, attachment.loop, attachment.session});
+}
+
+void Engine::deliver_more(Now now, Effects& effects) {
+  for (std::size_t i = 0; i < kPiecesPerRound && !line_.empty(); ++i) {
+    const InLine first = line_.front();
+    line_.pop_front();
+    Mailbox* const mailbox = mailboxes_.find(first.device);
+    if (mailbox == nullptr || !mailbox->attachment) continue;
+    delivery::Attachment& attachment = *mailbox->attachment;
+    if (attachment.session != first.session || attachment.loop != first.loop) continue;
+    attachment.in_line = false;
+    pump(*mailbox, now, effects);
+  }
 }
 
 void Engine::on(const Origin& origin, Ack& operation, Now now, Effects& effects) {

@@ -13,6 +13,8 @@
 // Thread:  the loop's.
 #pragma once
 
+#include <deque>
+
 #include "relay/delivery/deliver.hpp"
 #include "relay/ops/figures.hpp"
 #include "relay/policy/rate.hpp"
@@ -41,12 +43,17 @@ class Engine {
   // Effects are appended in the order in which they must leave.
   void apply(const Origin& origin, Operation& operation, Now now, Effects& effects);
 
+  // What is left of the windows that mail waits for, a bounded piece at a time: who has much of it
+  // does not keep the others waiting.
+  void deliver_more(Now now, Effects& effects);
+
   // The batch to commit; nothing when one is under way or nothing is due.
   [[nodiscard]] std::unique_ptr<store::Batch> flush(Now now);
   void committed(std::unique_ptr<store::Batch> batch, Now now, Effects& effects);
 
-  // When flush() will next have something that it does not have now.
+  // When flush() or deliver_more() will next have something that it does not have now.
   [[nodiscard]] std::optional<Steady> next_due() {
+    if (!line_.empty()) return Steady{};
     if (journal_.under_way()) return std::nullopt;  // its return comes first
     return stage_.next_due();
   }
@@ -89,6 +96,7 @@ class Engine {
   // True when the request was seen: it is answered, or joins the one that is staged.
   bool answer_duplicate(const Origin& origin, const Enqueue& operation, const Request& request,
                         Effects& effects);
+  // Pushes a piece of the window; for the rest the mailbox goes into the line.
   void pump(Mailbox& mailbox, Now now, Effects& effects);
   // Takes a node out of its mailbox; what becomes of its envelope is the caller's business.
   void forget(Mailbox& mailbox, NodeIndex node);
@@ -121,6 +129,12 @@ class Engine {
   policy::RateTable<wire::UserId, wire::IdHash> prekey_pops_;        // by target
   policy::RateTable<wire::DeviceId, wire::IdHash> prekey_pair_pops_;  // by requester and target
   Recent recent_;
+  struct InLine {
+    wire::DeviceId device;
+    std::uint32_t loop = 0;
+    std::uint64_t session = 0;
+  };
+  std::deque<InLine> line_;                 // sessions whose window has room for mail that waits
   std::vector<delivery::InFlight> done_;    // scratch
   std::vector<NodeIndex> dead_;             // scratch
   std::vector<delivery::StagedIndex> due_;  // scratch

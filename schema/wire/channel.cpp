@@ -12,7 +12,6 @@
 
 #include "schema/wire/bytes.hpp"
 #include "schema/wire/hash.hpp"
-#include "schema/wire/noise_handshake.hpp"
 
 namespace godwit::wire {
 namespace {
@@ -215,7 +214,7 @@ Channel& Channel::operator=(Channel&&) noexcept = default;
 Channel::~Channel() = default;
 
 Channel Channel::initiator(const KeyPair& own, const Key& relay_key, std::optional<SecretKey> psk,
-                           std::optional<KeyPair> ephemeral) {
+                           std::optional<KeyPair> ephemeral, StaticSecret static_secret) {
   const Prologue prologue = prologue_for(relay_key);
   auto state = std::make_unique<State>();
   state->peer = relay_key;
@@ -226,13 +225,14 @@ Channel Channel::initiator(const KeyPair& own, const Key& relay_key, std::option
                       .own = own,
                       .remote_static = relay_key,
                       .psk = psk,
-                      .ephemeral = ephemeral});
+                      .ephemeral = ephemeral,
+                      .static_secret = std::move(static_secret)});
   wipe_copies(psk, ephemeral);
   return Channel(std::move(state));
 }
 
 Channel Channel::responder(const KeyPair& own, std::optional<SecretKey> psk,
-                           std::optional<KeyPair> ephemeral) {
+                           std::optional<KeyPair> ephemeral, StaticSecret static_secret) {
   const Prologue prologue = prologue_for(own.public_key);
   auto state = std::make_unique<State>();
   state->handshake = std::make_unique<HandshakeState>(
@@ -242,7 +242,8 @@ Channel Channel::responder(const KeyPair& own, std::optional<SecretKey> psk,
                       .own = own,
                       .remote_static = {},
                       .psk = psk,
-                      .ephemeral = ephemeral});
+                      .ephemeral = ephemeral,
+                      .static_secret = std::move(static_secret)});
   wipe_copies(psk, ephemeral);
   return Channel(std::move(state));
 }

@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "schema/wire/frame.hpp"
+#include "schema/wire/noise_handshake.hpp"
 #include "schema/wire/types.hpp"
 
 namespace godwit::wire {
@@ -31,13 +32,16 @@ enum class ChannelError : std::uint8_t {
 class Channel {
  public:
   // The device's end. `relay_key` comes from the relay's address.
-  // `ephemeral`: fixed in tests and simulations, else drawn from the system.
+  // `ephemeral`: fixed in tests and simulations, else drawn from the system. `static_secret`: as in
+  // HandshakeConfig; what it holds on to outlives the handshake.
   [[nodiscard]] static Channel initiator(const KeyPair& own, const Key& relay_key,
                                          std::optional<SecretKey> psk = {},
-                                         std::optional<KeyPair> ephemeral = {});
+                                         std::optional<KeyPair> ephemeral = {},
+                                         StaticSecret static_secret = {});
   // The relay's end.
   [[nodiscard]] static Channel responder(const KeyPair& own, std::optional<SecretKey> psk = {},
-                                         std::optional<KeyPair> ephemeral = {});
+                                         std::optional<KeyPair> ephemeral = {},
+                                         StaticSecret static_secret = {});
 
   Channel(Channel&&) noexcept;
   Channel& operator=(Channel&&) noexcept;

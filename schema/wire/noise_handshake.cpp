@@ -1,7 +1,5 @@
 #include "schema/wire/noise_handshake.hpp"
 
-#include <sodium.h>
-
 #include <cassert>
 
 #include "schema/wire/bytes.hpp"
@@ -10,9 +8,6 @@
 
 namespace godwit::wire {
 namespace {
-
-static_assert(Key::kSize == crypto_scalarmult_BYTES);
-static_assert(SecretKey::kSize == crypto_scalarmult_SCALARBYTES);
 
 constexpr std::size_t kSealedKeySize = Key::kSize + kNoiseTagSize;
 
@@ -229,19 +224,18 @@ HandshakeState::Result HandshakeState::mix_secret(Token token) {
 HandshakeState::Result HandshakeState::mix_static_secret() {
   if (!static_secret_) return mix_dh(own_.secret, *remote_static_);
   std::optional<SecretKey> shared = static_secret_(*remote_static_);
-  if (!shared) return tl::unexpected(HandshakeError::bad_key);
-  symmetric_->mix_key(shared->view());
-  wipe(shared->bytes);
-  return {};
+  return mix(shared);
 }
 
 HandshakeState::Result HandshakeState::mix_dh(const SecretKey& own, const Key& peer) {
-  std::array<std::uint8_t, crypto_scalarmult_BYTES> shared;
-  // -1: the result is zero, so the peer's point has small order and the secret would be no secret.
-  const bool usable = crypto_scalarmult(shared.data(), own.bytes.data(), peer.bytes.data()) == 0;
-  if (usable) symmetric_->mix_key(shared);
-  wipe(shared);
-  if (!usable) return tl::unexpected(HandshakeError::bad_key);
+  std::optional<SecretKey> shared = shared_secret(own, peer);
+  return mix(shared);
+}
+
+HandshakeState::Result HandshakeState::mix(std::optional<SecretKey>& shared) {
+  if (!shared) return tl::unexpected(HandshakeError::bad_key);
+  symmetric_->mix_key(shared->view());
+  wipe(shared->bytes);
   return {};
 }
 

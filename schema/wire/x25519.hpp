@@ -1,7 +1,9 @@
-// wire/x25519: key pairs for the Noise handshake.
+// wire/x25519: key pairs and shared secrets for the Noise handshake.
 // Thread: pure functions; call init_crypto() first in the process.
 // Spec:   RFC 7748.
 #pragma once
+
+#include <optional>
 
 #include "schema/wire/types.hpp"
 
@@ -9,5 +11,8 @@ namespace godwit::wire {
 
 [[nodiscard]] KeyPair key_pair_of(const SecretKey& secret);
 [[nodiscard]] KeyPair random_key_pair();
+
+// Nothing when it is zero: the peer's point has small order, and the secret would be no secret.
+[[nodiscard]] std::optional<SecretKey> shared_secret(const SecretKey& own, const Key& peer);
 
 }  // namespace godwit::wire

@@ -52,6 +52,7 @@ relay::Config small_config() {
   relay::Config config;
   config.mailbox_envelopes_max = 8;
   config.window_envelopes = 4;
+  config.window_bytes = 1'024;  // in pieces of 64
   config.devices_max = 3;
   return config;
 }

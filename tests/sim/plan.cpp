@@ -26,7 +26,10 @@ milliseconds length_of(Draws& draws) {
 // An operator's limits are rarely met as they come.
 relay::Config tight_limits(Draws& draws) {
   relay::Config config;
-  if (draws.chance(60)) config.window_envelopes = static_cast<std::uint32_t>(1 + draws.below(6));
+  if (draws.chance(60)) {
+    config.window_envelopes = static_cast<std::uint32_t>(1 + draws.below(6));
+    config.window_bytes = 16 * 1024;  // in pieces of two or three messages
+  }
   if (draws.chance(30)) {
     config.mailbox_envelopes_max = static_cast<std::uint32_t>(2 + draws.below(12));
   }

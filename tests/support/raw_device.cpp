@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "schema/wire/hash.hpp"
+#include "schema/wire/x25519.hpp"
 
 namespace godwit::support {
 namespace {
@@ -92,7 +93,9 @@ RawDevice::~RawDevice() {
 
 void RawDevice::connect() {
   assert(!live_ && "one connection at a time");
-  live_ = std::make_unique<Live>(wire::Channel::initiator(account_.transport, fleet_.relay_.key));
+  live_ = std::make_unique<Live>(
+      wire::Channel::initiator(account_.transport, fleet_.relay_.key, {}, {},
+                               [this](const wire::Key& relay) { return static_secret(relay); }));
   auto stream = net::Stream::connect(
       fleet_.loop_, fleet_.relay_.host_port,
       [this](tl::expected<void, net::NetError> connected) {
@@ -106,6 +109,15 @@ void RawDevice::connect() {
     live_->failed = net::describe(stream.error());
   }
   due();
+}
+
+std::optional<wire::SecretKey> RawDevice::static_secret(const wire::Key& relay) {
+  if (!static_secret_ || static_secret_->first != relay) {
+    const auto shared = wire::shared_secret(account_.transport.secret, relay);
+    if (!shared) return shared;
+    static_secret_.emplace(relay, *shared);
+  }
+  return static_secret_->second;
 }
 
 void RawDevice::start(Live& live) {

@@ -120,11 +120,14 @@ class RawDevice {
   void flush();
   void close(const std::string& reason);
   void let_go();
+  [[nodiscard]] std::optional<wire::SecretKey> static_secret(const wire::Key& relay);
 
   Fleet& fleet_;
   Account account_;
   Callbacks callbacks_;
   std::unique_ptr<Live> live_;  // nothing while not connected
+  // With the key of the relay it was connected to last: who comes again computes one less.
+  std::optional<std::pair<wire::Key, wire::SecretKey>> static_secret_;
   bool due_ = false;            // stands in the fleet's list of those to flush
 };
 

@@ -1,7 +1,5 @@
 #include "client-sdk/src/crypto/sealed.hpp"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <cassert>
 #include <deque>
@@ -11,6 +9,7 @@
 #include "schema/wire/bytes.hpp"
 #include "schema/wire/hash.hpp"
 #include "schema/wire/noise_handshake.hpp"
+#include "schema/wire/x25519.hpp"
 
 namespace godwit::crypto {
 namespace {
@@ -51,10 +50,8 @@ std::optional<wire::SecretKey> StaticDh::of(const DhKey& own, const wire::Key& p
   if (const auto kept = state_->secrets.find(pair); kept != state_->secrets.end()) {
     return kept->second.value();
   }
-  std::optional<wire::SecretKey> shared(std::in_place);
-  if (crypto_scalarmult(shared->bytes.data(), own.secret().bytes.data(), peer.bytes.data()) != 0) {
-    return {};
-  }
+  std::optional<wire::SecretKey> shared = wire::shared_secret(own.secret(), peer);
+  if (!shared) return shared;
   if (state_->secrets.size() == kPairsMax) {
     state_->secrets.erase(state_->by_age.front());
     state_->by_age.pop_front();

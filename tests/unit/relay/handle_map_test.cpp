@@ -54,6 +54,12 @@ TEST_SUITE("relay/handle_map") {
     std::size_t visited = 0;
     map.for_each([&](const int&) { ++visited; });
     CHECK(visited == expected.size());
+    std::map<const int*, int> by_parts;
+    for (std::size_t part = 0; part < 10; ++part) {
+      map.for_each_of(part, 10, [&](const int& value) { ++by_parts[&value]; });
+    }
+    CHECK(by_parts.size() == expected.size());
+    for (const auto& [value, visits] : by_parts) REQUIRE(visits == 1);
     std::vector<std::uint32_t> indices;
     for (const auto& [handle, address] : expected) indices.push_back(index_of(handle));
     std::ranges::sort(indices);

@@ -159,6 +159,68 @@ TEST_CASE("no more than the window's bytes are in flight, but for one large enve
   CHECK(slot.said() == Lines{"s9 submit 3: ok", "s1 <- #4 m4", "s1 ack 0: ok"});
 }
 
+TEST_CASE("a window is filled piece by piece, and who comes meanwhile gets theirs in between") {
+  EngineUnderTest slot(window_of(100, 1'600));  // pieces of 100
+  const TestUser bob = make_user(1);
+  const TestUser eve = make_user(2);
+  slot.add(bob);
+  slot.add(eve);
+  constexpr std::uint32_t kOfBob = 12;
+  for (std::uint32_t i = 1; i <= kOfBob; ++i) slot.store(bob, i, 60);
+  slot.store(eve, 90, 60);
+  CHECK_FALSE(slot.engine->next_due());
+  slot.attach(1, bob);
+  CHECK(slot.said() == Lines{"s1 call 1: attached", "s1 <- #1 m1"});
+  CHECK(slot.engine->next_due() == Steady{});  // at once
+  slot.attach(2, eve);
+  CHECK(slot.said() == Lines{"s2 call 1: attached", "s2 <- #1 m90", "s2 caught_up"});
+  // What opens the window or comes anew gets no place before the others in line.
+  slot.ack(1, bob, 1);
+  slot.enqueue(bob, 100, 60);
+  CHECK(slot.said().empty());
+  slot.commit();
+  CHECK(slot.said() == Lines{"s1 ack 0: ok", "s9 submit 100: ok"});
+
+  std::uint32_t pushed = 1;
+  for (; slot.engine->next_due(); ) {
+    slot.deliver_more();
+    const Lines lines = slot.said();
+    REQUIRE(!lines.empty());
+    CHECK(lines.size() <= kPiecesPerRound + 1);
+    for (const std::string& line : lines) {
+      if (line == "s1 caught_up") {
+        CHECK(pushed == kOfBob);
+        continue;
+      }
+      ++pushed;
+      const std::uint32_t request = pushed <= kOfBob ? pushed : 100;
+      CHECK(line == "s1 <- #" + std::to_string(pushed) + " m" + std::to_string(request));
+    }
+  }
+  CHECK(pushed == kOfBob + 1);
+}
+
+TEST_CASE("a session that ends while it is in line is not pushed to, nor one that follows it") {
+  EngineUnderTest slot(window_of(100, 1'600));
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  for (std::uint32_t i = 1; i <= 3; ++i) slot.store(bob, i, 60);
+  slot.attach(1, bob);
+  slot.detach(1, bob);
+  (void)slot.said();
+  SUBCASE("away") {
+    slot.deliver_more();
+    CHECK(slot.said().empty());
+  }
+  SUBCASE("here again") {
+    slot.attach(2, bob);
+    CHECK(slot.said() == Lines{"s2 call 1: attached", "s2 <- #1 m1"});
+    slot.deliver_more();
+    CHECK(slot.said() == Lines{"s2 <- #2 m2", "s2 <- #3 m3", "s2 caught_up"});
+  }
+  CHECK_FALSE(slot.engine->next_due());
+}
+
 TEST_CASE("a device that acknowledges everything but the first does not make the flight grow") {
   EngineUnderTest slot(window_of(2));
   const TestUser bob = make_user(1);

@@ -44,8 +44,9 @@ struct Both {
   wire::KeyPair relay_key = wire::random_key_pair();
   wire::KeyPair device_key = wire::random_key_pair();
   wire::Channel channel = wire::Channel::initiator(device_key, relay_key.public_key);
+  StaticSecrets secrets{relay_key, 2, {}};
   Owner owner;
-  Connection connection{owner, *std::move(streams.server), relay_key, Steady{}, 64 << 20};
+  Connection connection{owner, *std::move(streams.server), secrets, Steady{}, 64 << 20};
   wire::Bytes received;
 
   Both() {

@@ -257,8 +257,9 @@ class EngineUnderTest {
     REQUIRE(said() == Lines{"s9 submit " + std::to_string(request) + ": ok"});
   }
 
-  // What was said since the last look.
   void sweep() { engine->sweep(now, effects_); }
+  void deliver_more() { engine->deliver_more(now, effects_); }
+  // What was said since the last look.
   [[nodiscard]] Lines said() {
     Lines lines;
     for (const Effect& effect : effects_) {

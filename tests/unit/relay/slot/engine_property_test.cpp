@@ -248,6 +248,7 @@ class Schedule {
     now_.wall_ms += static_cast<std::uint64_t>(time.count());
     Effects effects;
     engine_->sweep(now_, effects);
+    engine_->deliver_more(now_, effects);
     take(effects);
   }
 
