@@ -24,11 +24,12 @@ std::optional<wire::SecretKey> StaticSecrets::with(const wire::Key& peer) {
   Place& older = places_[pair + 1];
   if (newer.peer == peer) return newer.secret;
   if (older.peer == peer) return older.secret;
-  std::optional<wire::SecretKey> shared = wire::shared_secret(own_.secret, peer);
-  if (!shared) return shared;
+  wire::SecretKey shared;
+  if (!wire::diffie_hellman(shared, own_.secret, peer)) return {};
   older = newer;
-  newer = {peer, *shared};
-  return shared;
+  newer = {peer, shared};
+  wire::wipe(shared.bytes);
+  return newer.secret;
 }
 
 }  // namespace godwit::relay::net

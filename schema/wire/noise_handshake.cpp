@@ -224,18 +224,18 @@ HandshakeState::Result HandshakeState::mix_secret(Token token) {
 HandshakeState::Result HandshakeState::mix_static_secret() {
   if (!static_secret_) return mix_dh(own_.secret, *remote_static_);
   std::optional<SecretKey> shared = static_secret_(*remote_static_);
-  return mix(shared);
-}
-
-HandshakeState::Result HandshakeState::mix_dh(const SecretKey& own, const Key& peer) {
-  std::optional<SecretKey> shared = shared_secret(own, peer);
-  return mix(shared);
-}
-
-HandshakeState::Result HandshakeState::mix(std::optional<SecretKey>& shared) {
   if (!shared) return tl::unexpected(HandshakeError::bad_key);
   symmetric_->mix_key(shared->view());
   wipe(shared->bytes);
+  return {};
+}
+
+HandshakeState::Result HandshakeState::mix_dh(const SecretKey& own, const Key& peer) {
+  SecretKey shared;
+  const bool usable = diffie_hellman(shared, own, peer);
+  if (usable) symmetric_->mix_key(shared.view());
+  wipe(shared.bytes);
+  if (!usable) return tl::unexpected(HandshakeError::bad_key);
   return {};
 }
 

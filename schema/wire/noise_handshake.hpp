@@ -93,7 +93,6 @@ class HandshakeState {
   [[nodiscard]] Result mix_secret(Token token);
   [[nodiscard]] Result mix_static_secret();
   [[nodiscard]] Result mix_dh(const SecretKey& own, const Key& peer);
-  [[nodiscard]] Result mix(std::optional<SecretKey>& shared);  // and wipes it
   void mix_ephemeral(const Key& key);
   void die();
 

@@ -28,13 +28,8 @@ KeyPair random_key_pair() {
   return pair;
 }
 
-std::optional<SecretKey> shared_secret(const SecretKey& own, const Key& peer) {
-  // The one object that is returned, so that no copy of it stays behind.
-  std::optional<SecretKey> shared(std::in_place);
-  if (crypto_scalarmult(shared->bytes.data(), own.bytes.data(), peer.bytes.data()) != 0) {
-    shared.reset();
-  }
-  return shared;
+bool diffie_hellman(SecretKey& shared, const SecretKey& own, const Key& peer) {
+  return crypto_scalarmult(shared.bytes.data(), own.bytes.data(), peer.bytes.data()) == 0;
 }
 
 }  // namespace godwit::wire

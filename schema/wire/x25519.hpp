@@ -3,8 +3,6 @@
 // Spec:   RFC 7748.
 #pragma once
 
-#include <optional>
-
 #include "schema/wire/types.hpp"
 
 namespace godwit::wire {
@@ -12,7 +10,7 @@ namespace godwit::wire {
 [[nodiscard]] KeyPair key_pair_of(const SecretKey& secret);
 [[nodiscard]] KeyPair random_key_pair();
 
-// Nothing when it is zero: the peer's point has small order, and the secret would be no secret.
-[[nodiscard]] std::optional<SecretKey> shared_secret(const SecretKey& own, const Key& peer);
+// False when the result is zero: the peer's point has small order, and the secret is no secret.
+[[nodiscard]] bool diffie_hellman(SecretKey& shared, const SecretKey& own, const Key& peer);
 
 }  // namespace godwit::wire

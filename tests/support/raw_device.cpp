@@ -113,9 +113,9 @@ void RawDevice::connect() {
 
 std::optional<wire::SecretKey> RawDevice::static_secret(const wire::Key& relay) {
   if (!static_secret_ || static_secret_->first != relay) {
-    const auto shared = wire::shared_secret(account_.transport.secret, relay);
-    if (!shared) return shared;
-    static_secret_.emplace(relay, *shared);
+    wire::SecretKey shared;
+    if (!wire::diffie_hellman(shared, account_.transport.secret, relay)) return {};
+    static_secret_.emplace(relay, shared);
   }
   return static_secret_->second;
 }
@@ -212,6 +212,7 @@ std::uint32_t RawDevice::send(decltype(wire::Request::body) body, Reply on_reply
 std::uint32_t RawDevice::ask(wire::Request& request, Reply on_reply) {
   if (!live_) return 0;
   request.id = ++live_->last_request;
+  if (live_->channel.pending() == 0) live_->channel.lend(std::exchange(fleet_.spare_, {}));
   live_->channel.send(fleet_.encoder_.encode(request));
   live_->asked.add(request.id, std::move(on_reply));
   due();
@@ -274,7 +275,7 @@ void RawDevice::flush() {
   wire::Bytes out;
   live_->channel.flush(out);
   if (out.empty()) return close("the relay's key is none that a handshake can be made with");
-  live_->stream->write(std::move(out));
+  fleet_.spare_ = live_->stream->write(std::move(out));
 }
 
 // ---- Fleet ------------------------------------------------------------------------------------

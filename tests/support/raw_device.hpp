@@ -157,6 +157,7 @@ class Fleet {
   std::vector<RawDevice*> due_;  // have frames to flush
   wire::Encoder encoder_;        // one for all: used from call to call
   wire::Request submit_;         // likewise, so that its vectors are allocated once
+  wire::Bytes spare_;            // of what was written last
   // Connections that ended in this round: their channel may still be on the stack.
   std::vector<std::unique_ptr<RawDevice::Live>> ended_;
 };

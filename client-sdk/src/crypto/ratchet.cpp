@@ -15,6 +15,7 @@
 
 #include "client-sdk/src/crypto/aead.hpp"
 #include "client-sdk/src/crypto/hkdf.hpp"
+#include "schema/wire/x25519.hpp"
 
 namespace godwit::crypto {
 namespace {
@@ -85,7 +86,7 @@ tl::expected<Ratchet, SessionError> Ratchet::initiate(const Agreement& agreement
                                                       const Random& random) {
   const DhKey own = DhKey::draw(random);
   StateKey shared;
-  if (!diffie_hellman(shared, own.secret(), signed_prekey)) {
+  if (!wire::diffie_hellman(shared, own.secret(), signed_prekey)) {
     return unexpected(SessionError::bad_key);
   }
   const RootStep step = step_root(agreement.root, shared);
@@ -237,7 +238,7 @@ Ratchet::Opened Ratchet::open_in_next_chain(const Incoming& in, const Header& he
     if (!done) return unexpected(done.error());
   }
   StateKey shared;
-  if (!diffie_hellman(shared, own_secret_, header.ratchet_key)) {
+  if (!wire::diffie_hellman(shared, own_secret_, header.ratchet_key)) {
     return unexpected(SessionError::bad_key);
   }
   const RootStep receive = step_root(root_, shared);
@@ -248,7 +249,7 @@ Ratchet::Opened Ratchet::open_in_next_chain(const Incoming& in, const Header& he
   if (!plaintext) return plaintext;
 
   const DhKey own = DhKey::draw(random);
-  if (!diffie_hellman(shared, own.secret(), header.ratchet_key)) {
+  if (!wire::diffie_hellman(shared, own.secret(), header.ratchet_key)) {
     return unexpected(SessionError::bad_key);
   }
   const RootStep send = step_root(receive.root, shared);

@@ -50,8 +50,8 @@ std::optional<wire::SecretKey> StaticDh::of(const DhKey& own, const wire::Key& p
   if (const auto kept = state_->secrets.find(pair); kept != state_->secrets.end()) {
     return kept->second.value();
   }
-  std::optional<wire::SecretKey> shared = wire::shared_secret(own.secret(), peer);
-  if (!shared) return shared;
+  std::optional<wire::SecretKey> shared(std::in_place);
+  if (!wire::diffie_hellman(*shared, own.secret(), peer)) return {};
   if (state_->secrets.size() == kPairsMax) {
     state_->secrets.erase(state_->by_age.front());
     state_->by_age.pop_front();

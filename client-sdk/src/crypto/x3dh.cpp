@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "client-sdk/src/crypto/hkdf.hpp"
+#include "schema/wire/x25519.hpp"
 
 namespace godwit::crypto {
 namespace {
@@ -31,7 +32,7 @@ class Secrets {
 
   [[nodiscard]] bool add(const wire::SecretKey& own, const wire::Key& peer) {
     StateKey shared;
-    if (!diffie_hellman(shared, own, peer)) return false;
+    if (!wire::diffie_hellman(shared, own, peer)) return false;
     wire::append(bytes_, shared.view());
     return true;
   }
@@ -99,10 +100,6 @@ Agreement derive(const Beginning& beginning, const Secrets& secrets, const Invit
 }
 
 }  // namespace
-
-bool diffie_hellman(wire::SecretKey& shared, const wire::SecretKey& own, const wire::Key& peer) {
-  return crypto_scalarmult(shared.bytes.data(), own.bytes.data(), peer.bytes.data()) == 0;
-}
 
 InviteId invite_id_of(const InviteSecret& secret) {
   InviteId id;

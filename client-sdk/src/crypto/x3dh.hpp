@@ -45,10 +45,6 @@ struct Agreement {
                                                                        const DhKey* one_time,
                                                                        const InviteSecret* invite);
 
-// X25519; false when the result is zero.
-[[nodiscard]] bool diffie_hellman(wire::SecretKey& shared, const wire::SecretKey& own,
-                                  const wire::Key& peer);
-
 void append_prekey_header(wire::Bytes& out, const PrekeyHeader& header);
 // Takes a header from the front of `from`. Nothing when there is none that a client writes.
 [[nodiscard]] std::optional<PrekeyHeader> take_prekey_header(wire::ByteView& from);
