@@ -16,7 +16,6 @@ inline constexpr std::uint16_t kSlots = 4'096;
 // --- Delivery and staging ------------------------------------------------------------------------
 inline constexpr std::chrono::microseconds kHoldMin = 2ms;   // a pushed envelope waits this long
 inline constexpr std::chrono::microseconds kHoldMax = 20ms;  // and never longer, before the disk
-inline constexpr std::size_t kPiecesPerRound = 4;  // of windows that are filled, per loop
 inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per loop, then `busy`
 inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
@@ -61,6 +60,7 @@ inline constexpr double kLookupsBurst = 200;
 // --- In memory, bounded by eviction --------------------------------------------------------------
 inline constexpr std::size_t kDirectoryCacheMax = 65'536;  // users per loop
 inline constexpr std::size_t kStaticSecretsMax = 65'536;  // devices per loop; 4 MiB, at once
+inline constexpr std::size_t kRecentHellosMax = 65'536;  // per loop; 512 KiB, at once
 inline constexpr std::size_t kRateBucketsMax = 65'536;     // addresses or devices per table
 
 }  // namespace godwit::relay

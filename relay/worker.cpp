@@ -71,6 +71,7 @@ Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared, godwit:
       shard_(std::make_unique<Shard>(ShardOptions{index, loops, &shared.config, shared.hash_key},
                                      *this, *records_, shared.admission, counters_)),
       secrets_(shared.key, kStaticSecretsMax, shared.hash_key),
+      recent_hellos_(kRecentHellosMax, shared.hash_key),
       messages_(loop_, kInboxMax,
                 [this](std::vector<Message>& messages) {
                   const Now current = now();
@@ -133,9 +134,11 @@ void Worker::on_accepted(int descriptor) {
   added.id = connections_.add(std::move(connection));
 }
 
-void Worker::on_hello(net::Connection& connection) {
+bool Worker::on_hello(net::Connection& connection, const net::HelloMark& mark) {
+  if (recent_hellos_.seen(mark)) return false;
   hellos_.push_back(connection.id);
   counters_.hellos_waiting.add();
+  return true;
 }
 
 void Worker::on_established(net::Connection& connection, const wire::Key& peer, Now now) {

@@ -69,7 +69,7 @@ class Worker final : public Host, public net::ConnectionOwner {
 
   // ---- ConnectionOwner
   [[nodiscard]] Now now() const override;
-  void on_hello(net::Connection& connection) override;
+  [[nodiscard]] bool on_hello(net::Connection& connection, const net::HelloMark& mark) override;
   void on_established(net::Connection& connection, const wire::Key& peer, Now now) override;
   void on_frame(net::Connection& connection, wire::ByteView body, Now now) override;
   void on_ended(net::Connection& connection, std::string_view reason) override;
@@ -94,6 +94,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   std::unique_ptr<StoreRecords> records_;
   std::unique_ptr<Shard> shard_;
   net::StaticSecrets secrets_;
+  net::RecentHellos recent_hellos_;
 
   HandleMap<net::Connection> connections_;
   std::vector<net::Connection*> by_session_;  // by the index of the session

@@ -1,5 +1,7 @@
 #include "relay/net/connection.hpp"
 
+#include <algorithm>
+
 namespace godwit::relay::net {
 
 Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
@@ -33,14 +35,18 @@ void Connection::gather_hello(wire::ByteView bytes) {
   if (hello_size_ + bytes.size() > wire::kHelloSize) return end("bad_handshake");
   hello_size_ = static_cast<std::uint8_t>(hello_size_ + bytes.size());
   const bool whole = hello_size_ == wire::kHelloSize;
-  hello_end_ = bytes.back();
+  for (const std::uint8_t byte : bytes.last(std::min(bytes.size(), hello_end_.size()))) {
+    std::shift_left(hello_end_.begin(), hello_end_.end(), 1);
+    hello_end_.back() = byte;
+  }
   receive(whole ? bytes.first(bytes.size() - 1) : bytes, {});
-  if (whole && state_ == State::open) owner_.on_hello(*this);
+  if (!whole || state_ != State::open) return;
+  if (!owner_.on_hello(*this, hello_end_)) end("replayed_hello");
 }
 
 void Connection::answer_hello() {
   if (state_ != State::open) return;
-  receive({&hello_end_, 1}, {});
+  receive({&hello_end_.back(), 1}, {});
   flush();
 }
 

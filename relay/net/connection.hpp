@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "relay/limits.hpp"
+#include "relay/net/recent_hellos.hpp"
 #include "relay/net/static_secrets.hpp"
 #include "relay/time.hpp"
 #include "schema/net/stream.hpp"
@@ -28,8 +29,9 @@ class ConnectionOwner {
   virtual ~ConnectionOwner() = default;
   // Asked once for all that one read brings.
   [[nodiscard]] virtual Now now() const = 0;
-  // The peer's hello is here: answer_hello() is due.
-  virtual void on_hello(Connection& connection) = 0;
+  // The peer's hello is here: answer_hello() is due. False: it was here before, and the connection
+  // ends.
+  [[nodiscard]] virtual bool on_hello(Connection& connection, const HelloMark& mark) = 0;
   virtual void on_established(Connection& connection, const wire::Key& peer, Now now) = 0;
   virtual void on_frame(Connection& connection, wire::ByteView body, Now now) = 0;
   // `reason` is a literal for the log. The owner destroys the connection later, not in here.
@@ -89,7 +91,7 @@ class Connection {
   State state_ = State::open;  // small things first: they share a word with output_due
   bool established_ = false;
   std::uint8_t hello_size_ = 0;  // bytes of it that came
-  std::uint8_t hello_end_ = 0;   // the last of them
+  HelloMark hello_end_{};
   bool paused_by_owner_ = false;  // an operation of this session is parked
   bool paused_by_queue_ = false;  // the peer does not read what we write
   bool reading_ = true;

@@ -180,7 +180,7 @@ void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
 }
 
 void Engine::deliver_more(Now now, Effects& effects) {
-  for (std::size_t i = 0; i < kPiecesPerRound && !line_.empty(); ++i) {
+  while (!line_.empty()) {
     const InLine first = line_.front();
     line_.pop_front();
     Mailbox* const mailbox = mailboxes_.find(first.device);
@@ -188,7 +188,7 @@ void Engine::deliver_more(Now now, Effects& effects) {
     delivery::Attachment& attachment = *mailbox->attachment;
     if (attachment.session != first.session || attachment.loop != first.loop) continue;
     attachment.in_line = false;
-    pump(*mailbox, now, effects);
+    return pump(*mailbox, now, effects);
   }
 }
 

@@ -43,7 +43,7 @@ class Engine {
   // Effects are appended in the order in which they must leave.
   void apply(const Origin& origin, Operation& operation, Now now, Effects& effects);
 
-  // What is left of the windows that mail waits for, a bounded piece at a time: who has much of it
+  // A piece of what is left of the windows that mail waits for, once a round: who has much of it
   // does not keep the others waiting.
   void deliver_more(Now now, Effects& effects);
 

@@ -218,8 +218,8 @@ void Kinds::add_handshakes() {
         plan.after = After::fin;
       },
       is_closed_in_the_handshake);
-  // The relay cannot know it for a replay. It answers, and what was recorded behind it is of no
-  // use: the relay's own ephemeral key is another.
+  // What is still known as a replay is not answered; should one be, what was recorded behind it is
+  // of no use: the relay's own ephemeral key is another.
   add("replayed handshake", kConnected,
       [recorded = ground_->recorded](Plan& plan, std::size_t index) {
         plan.raw = recorded;

@@ -4,6 +4,7 @@
 #include "schema/wire/channel.hpp"
 #include "schema/wire/x25519.hpp"
 #include "tests/integration/story.hpp"
+#include "tests/support/hostile_client.hpp"
 
 namespace godwit::integration {
 namespace {
@@ -79,6 +80,26 @@ TEST_SUITE("tests/integration/logins") {
     CHECK(*answered_before < kMany / 4);
     story.run_until([&] { return newcomers.answered() == kMany; });
     CHECK(story.relay.status().hellos_waiting == 0);
+  }
+
+  TEST_CASE("a hello that is played again is not answered") {
+    Story story(Settings{{"network.loops", "1"}});
+    const wire::RelayAddress relay = story.relay.address();
+    support::Plan plan;
+    plan.raw = support::first_message(wire::random_key_pair(), relay.key);
+    support::HostileClient device(story.fleet.loop(), relay, {}, plan);
+    story.run_until([&] { return device.seen().bytes > 0; });
+    for (int i = 0; i < 3; ++i) {
+      support::HostileClient replayer(story.fleet.loop(), relay, {}, plan);
+      story.run_until([&] { return replayer.ended(); });
+      CHECK(replayer.seen().end == support::Seen::End::by_relay);
+      CHECK(replayer.seen().bytes == 0);
+    }
+    CHECK_FALSE(device.ended());
+    // With other keys it is another hello.
+    plan.raw = support::first_message(wire::random_key_pair(), relay.key);
+    support::HostileClient other(story.fleet.loop(), relay, {}, plan);
+    story.run_until([&] { return other.seen().bytes > 0; });
   }
 }
 

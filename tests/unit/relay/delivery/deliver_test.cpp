@@ -182,11 +182,11 @@ TEST_CASE("a window is filled piece by piece, and who comes meanwhile gets their
   CHECK(slot.said() == Lines{"s1 ack 0: ok", "s9 submit 100: ok"});
 
   std::uint32_t pushed = 1;
-  for (; slot.engine->next_due(); ) {
+  while (slot.engine->next_due()) {
     slot.deliver_more();
     const Lines lines = slot.said();
     REQUIRE(!lines.empty());
-    CHECK(lines.size() <= kPiecesPerRound + 1);
+    CHECK(lines.size() <= 2);
     for (const std::string& line : lines) {
       if (line == "s1 caught_up") {
         CHECK(pushed == kOfBob);
@@ -216,7 +216,9 @@ TEST_CASE("a session that ends while it is in line is not pushed to, nor one tha
     slot.attach(2, bob);
     CHECK(slot.said() == Lines{"s2 call 1: attached", "s2 <- #1 m1"});
     slot.deliver_more();
-    CHECK(slot.said() == Lines{"s2 <- #2 m2", "s2 <- #3 m3", "s2 caught_up"});
+    CHECK(slot.said() == Lines{"s2 <- #2 m2"});
+    slot.deliver_more();
+    CHECK(slot.said() == Lines{"s2 <- #3 m3", "s2 caught_up"});
   }
   CHECK_FALSE(slot.engine->next_due());
 }

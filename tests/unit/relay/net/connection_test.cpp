@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,11 @@ const wire::Bytes kFrame(64, 7);
 
 struct Owner final : ConnectionOwner {
   [[nodiscard]] Now now() const override { return {}; }
-  void on_hello(Connection&) override { ++hellos; }
+  [[nodiscard]] bool on_hello(Connection&, const HelloMark& mark) override {
+    ++hellos;
+    last = mark;
+    return welcomes;
+  }
   void on_established(Connection&, const wire::Key& key, Now) override { peer = key; }
   void on_frame(Connection&, wire::ByteView body, Now) override {
     frames.emplace_back(body.begin(), body.end());
@@ -33,6 +38,8 @@ struct Owner final : ConnectionOwner {
   void take_back(wire::Bytes) override {}
 
   int hellos = 0;
+  HelloMark last{};
+  bool welcomes = true;
   std::optional<wire::Key> peer;
   std::vector<wire::Bytes> frames;
   Reasons ends;
@@ -101,6 +108,26 @@ TEST_CASE("a hello that comes byte by byte is one hello") {
   both.test.run_until([&] { return !both.received.empty(); });
   CHECK(both.channel.receive(both.received, [](wire::ByteView) { return true; }));
   CHECK(both.channel.established());
+}
+
+TEST_CASE("a hello is known by its end, in pieces too; one that is not welcome is not answered") {
+  Both both;
+  both.owner.welcomes = false;
+  const wire::Bytes hello = both.flushed();
+  std::size_t piece = hello.size();
+  SUBCASE("whole") {}
+  SUBCASE("in pieces of three") { piece = 3; }
+  SUBCASE("all but one") { piece = hello.size() - 1; }
+  for (std::size_t at = 0; at < hello.size(); at += piece) {
+    both.write(wire::ByteView(hello).subspan(at, std::min(piece, hello.size() - at)));
+    both.test.settle();
+  }
+  both.test.run_until([&] { return !both.owner.ends.empty(); });
+  CHECK(both.owner.ends == Reasons{"replayed_hello"});
+  CHECK(std::ranges::equal(both.owner.last, wire::ByteView(hello).last(8)));
+  both.connection.answer_hello();
+  both.test.settle();
+  CHECK(both.received.empty());
 }
 
 TEST_CASE("the owner learns of a peer with its first frame, since a hello may be a replayed one") {
