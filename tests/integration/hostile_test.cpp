@@ -41,10 +41,10 @@ constexpr std::uint64_t kHonestAfterwards = 20;  // messages that must still get
 // how many of them depends on how the connections overlapped; the pair's retry window grows by 100
 // bytes a message. A leak of 850 bytes a connection is seen with the default number of them.
 constexpr std::uint64_t kMemorySlack = 8 << 20;
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kSanitized = true;
 #elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer);
+constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
 #else
 constexpr bool kSanitized = false;
 #endif
