@@ -36,6 +36,8 @@ using namespace std::chrono_literals;
 constexpr auto kReadyLimit = 30s;
 constexpr auto kRestartPatience = 5s;
 constexpr auto kRestartPause = 100ms;
+constexpr auto kStatusPatience = 60s;
+constexpr auto kStatusPause = 100ms;
 constexpr auto kEndPatience = 1s;
 constexpr auto kEndPause = 1ms;
 constexpr std::string_view kReady = "ready ";
@@ -231,7 +233,7 @@ std::string RelayProcess::log() const {
   return options_.quiet ? content_of(options_.directory / "log") : "its errors are above";
 }
 
-bool RelayProcess::running() {
+bool RelayProcess::running() const {
   if (pid_ == -1) return false;
   siginfo_t info{};
   // The status stays for stop().
@@ -271,9 +273,13 @@ int RelayProcess::stop() {
 // ---- What can be seen of it -------------------------------------------------------------------
 
 relay::ops::Figures RelayProcess::status() const {
-  const auto figures = relay::ops::ask_status(options_.directory);
-  if (!figures) throw RelayFailure(figures.error());
-  return *figures;
+  const auto limit = steady_clock::now() + kStatusPatience;
+  while (true) {
+    const auto figures = relay::ops::ask_status(options_.directory);
+    if (figures) return *figures;
+    need(running() && steady_clock::now() < limit, figures.error());
+    std::this_thread::sleep_for(kStatusPause);
+  }
 }
 
 std::uint64_t RelayProcess::resident_bytes() const {

@@ -60,7 +60,7 @@ class RelayProcess {
 
   [[nodiscard]] const wire::RelayAddress& address() const { return address_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
-  [[nodiscard]] bool running();
+  [[nodiscard]] bool running() const;
 
   void kill();   // SIGKILL, and waits
   int stop();    // SIGTERM, waits, the exit status; 128 + N of a signal N
@@ -75,6 +75,8 @@ class RelayProcess {
   [[nodiscard]] int last_status() const { return last_status_; }
   void await_end(std::chrono::milliseconds patience);  // by itself; killed when that has passed
   [[nodiscard]] std::string log() const;               // all of DIR/log
+  // Asked again when it does not answer in time, for a minute: on a machine that others use as
+  // well, a relay may not get to run for seconds.
   [[nodiscard]] relay::ops::Figures status() const;
 
   // Of the process, from /proc.
