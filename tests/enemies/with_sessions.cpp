@@ -36,16 +36,6 @@ void look_until_over(Work& work, support::Fleet& fleet, const std::function<void
   (void)fleet.run_until([&] { return work.over(); }, kForEver);
 }
 
-Plan plan_of(const support::Account& account, Stage stage) {
-  Plan plan;
-  plan.stage = stage;
-  plan.transport = account.transport;
-  plan.user = account.user;
-  plan.device = account.device;
-  plan.after = After::stay;
-  return plan;
-}
-
 // ---- Slow in each state ------------------------------------------------------------------------
 
 using Slow = std::function<Plan(const Ground&, std::size_t place)>;
@@ -90,7 +80,7 @@ wire::Bytes endless_record() {
 }
 
 Plan drips_its_login(const Ground& ground, std::size_t place) {
-  Plan plan = plan_of(ground.attackers[place % kAttackers], Stage::handshaken);
+  Plan plan = plan_of(ground.attackers[place % kAttackers], Stage::handshaken, After::stay);
   // A frame that is as long as it may be before a login, of which the first bytes come.
   plan.plaintext = support::framed(wire::Bytes(64, 0x5a), wire::kFrameSizeMaxBeforeLogin);
   plan.raw = endless_record();
@@ -99,7 +89,7 @@ Plan drips_its_login(const Ground& ground, std::size_t place) {
 }
 
 Plan drips_a_frame(const Ground& ground, std::size_t place) {
-  Plan plan = plan_of(ground.attackers[place], Stage::welcome);
+  Plan plan = plan_of(ground.attackers[place], Stage::welcome, After::stay);
   // Nearly all of the longest frame there is: the relay has to keep it.
   plan.plaintext =
       support::framed(wire::Bytes(wire::kFrameSizeMax - 1'024, 0x5a), wire::kFrameSizeMax);
@@ -166,7 +156,7 @@ Enemy slow_farewell() {
     support::Fleet fleet(work.ground().relay);
     Company company(fleet.loop(), work, {.size = kAttackers, .plan = [&](std::size_t place) {
                                            Plan plan = plan_of(work.ground().attackers[place],
-                                                               Stage::welcome);
+                                                               Stage::welcome, After::stay);
                                            plan.plaintext = support::framed(wire::Bytes(64, 0x5a));
                                            plan.receive_buffer = kSmallBuffer;
                                            plan.reads_every = kForEver;
@@ -191,7 +181,7 @@ Enemy slow_readers() {
     support::Fleet fleet(work.ground().relay);
     Company company(fleet.loop(), work, {.size = kAttackers, .plan = [&](std::size_t place) {
                                            Plan plan = plan_of(work.ground().attackers[place],
-                                                               Stage::welcome);
+                                                               Stage::welcome, After::stay);
                                            plan.receive_buffer = kSmallBuffer;
                                            plan.reads_every = 250ms;
                                            plan.acks = true;
@@ -216,7 +206,7 @@ Enemy acks_nothing() {
     fleet.set_from(address_of(1));
     Company company(fleet.loop(), work, {.size = kAttackers, .plan = [&](std::size_t place) {
                                            return plan_of(work.ground().attackers[place],
-                                                          Stage::welcome);
+                                                          Stage::welcome, After::stay);
                                          }});
     Senders senders(fleet, work,
                     {.from = {work.ground().absent},
@@ -249,9 +239,8 @@ Enemy logs_in_again() {
                      .addresses = kAddresses,
                      .comes_again = 100ms,
                      .plan = [&](std::size_t place) {
-                       Plan plan = plan_of(work.ground().attackers[place], Stage::welcome);
-                       plan.after = After::reset;
-                       return plan;
+                       return plan_of(work.ground().attackers[place], Stage::welcome,
+                                      After::reset);
                      }});
     look_until_over(work, fleet, [&] { company.look(); });
   };

@@ -139,15 +139,6 @@ support::HostileCrowd::Judge is_closing(ErrorCode code) {
 
 // ---- The kinds ---------------------------------------------------------------------------------
 
-Plan plan_of(const support::Account& account, Stage stage) {
-  Plan plan;
-  plan.stage = stage;
-  plan.transport = account.transport;
-  plan.user = account.user;
-  plan.device = account.device;
-  return plan;
-}
-
 class Kinds {
  public:
   explicit Kinds(const Ground& ground) : ground_(std::make_shared<const Ground>(ground)) {}

@@ -42,6 +42,16 @@ std::string_view in_words(Seen::End end) {
 
 }  // namespace
 
+Plan plan_of(const Account& account, Plan::Stage stage, Plan::After after) {
+  Plan plan;
+  plan.stage = stage;
+  plan.transport = account.transport;
+  plan.user = account.user;
+  plan.device = account.device;
+  plan.after = after;
+  return plan;
+}
+
 std::string Seen::describe() const {
   std::string text(in_words(end));
   if (handshaken) text += ", handshake done";

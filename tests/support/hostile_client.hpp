@@ -22,6 +22,7 @@
 #include "schema/wire/codec.hpp"
 #include "schema/wire/frame.hpp"
 #include "schema/wire/noise_handshake.hpp"
+#include "tests/support/raw_device.hpp"
 
 namespace godwit::support {
 
@@ -46,6 +47,10 @@ struct Plan {
   std::chrono::milliseconds reads_every{};
   int receive_buffer = 0;  // of the socket, in bytes; 0: as the system has it
 };
+
+// Of the device that `account` is.
+[[nodiscard]] Plan plan_of(const Account& account, Plan::Stage stage,
+                           Plan::After after = Plan::After::wait);
 
 // What became of a connection.
 struct Seen {
