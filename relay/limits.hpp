@@ -30,6 +30,7 @@ inline constexpr std::chrono::milliseconds kRetryUnknownDevice = 60s;
 inline constexpr std::size_t kInboxMax = 65'536;  // messages; a full one parks the connection
 
 // --- Connections ---------------------------------------------------------------------------------
+inline constexpr std::size_t kClosesAtOnce = 8;     // as long as a handshake, and less
 inline constexpr std::size_t kTicksPerSecond = 10;  // each looks at a part
 inline constexpr std::chrono::seconds kHandshakeDeadline = 10s;  // until Noise is done
 inline constexpr std::chrono::seconds kLoginDeadline = 10s;      // until Welcome, from then on

@@ -87,7 +87,7 @@ Worker::Worker(std::uint32_t index, std::uint32_t loops, Shared& shared, godwit:
                 }),
       stop_requested_(loop_, [this] { begin_stop(); }),
       tick_(loop_, [this] { on_tick(); }),
-      next_hello_(loop_, [] {}),  // on_round_end does the rest here too
+      go_on_(loop_, [] {}),  // on_round_end does the rest here too
       wake_(loop_, [this] { waking_at_.reset(); }) {  // on_round_end does the rest
   loop_.on_round_end([this] { on_round_end(); });
   tick_.start(kTick, kTick);
@@ -256,32 +256,39 @@ void Worker::on_round_end() {
     connection.flush();
   }
   output_due_.clear();
-  answer_hellos();
-  for (const Handle id : ended_) {
-    if (connections_.erase(id)) --shared_.connections;
-  }
-  ended_.clear();
+  do_what_can_wait();
   if (stopping_since_ && idle()) loop_.stop();
 }
 
-// After all that is live in this round, and for no longer than that took, though one at least: a
-// thousand logins at once make each other wait, and the messages of those who are here hardly.
-void Worker::answer_hellos() {
-  if (hellos_.empty()) return;
+// After all that is live in this round, and for no longer than that took, though a little at least:
+// a thousand who come or go at once make each other wait, and the messages of those who are here
+// hardly.
+void Worker::do_what_can_wait() {
+  const auto nothing_waits = [this] { return hellos_.empty() && ended_.empty(); };
+  if (nothing_waits()) return;
   Steady current = std::chrono::steady_clock::now();
-  const Steady until = hellos_left_at_ ? current + (current - *hellos_left_at_) : current;
+  const Steady until = waited_since_ ? current + (current - *waited_since_) : current;
   do {
-    net::Connection* const connection = connections_.find(hellos_.front());
-    hellos_.pop_front();
-    counters_.hellos_waiting.subtract();
-    if (connection == nullptr) continue;  // it ended meanwhile
-    connection->answer_hello();
+    for (std::size_t i = 0; i < kClosesAtOnce && !ended_.empty(); ++i) close_first();
+    if (!hellos_.empty()) answer_first();
     current = std::chrono::steady_clock::now();
-  } while (!hellos_.empty() && current < until);
-  hellos_left_at_.reset();
-  if (hellos_.empty()) return;
-  hellos_left_at_ = current;
-  next_hello_.start(0ms);
+  } while (!nothing_waits() && current < until);
+  waited_since_.reset();
+  if (nothing_waits()) return;
+  waited_since_ = current;
+  go_on_.start(0ms);
+}
+
+void Worker::close_first() {
+  if (connections_.erase(ended_.front())) --shared_.connections;
+  ended_.pop_front();
+}
+
+void Worker::answer_first() {
+  net::Connection* const connection = connections_.find(hellos_.front());
+  hellos_.pop_front();
+  counters_.hellos_waiting.subtract();
+  if (connection != nullptr) connection->answer_hello();  // else it ended meanwhile
 }
 
 // What waited long enough for a frame to leave with joins those to flush now.

@@ -80,7 +80,9 @@ class Worker final : public Host, public net::ConnectionOwner {
 
   void on_accepted(int descriptor);
   void on_round_end();
-  void answer_hellos();
+  void do_what_can_wait();
+  void close_first();
+  void answer_first();
   void flush_waiting(Steady now);
   void on_tick();
   void begin_stop();
@@ -99,14 +101,14 @@ class Worker final : public Host, public net::ConnectionOwner {
   HandleMap<net::Connection> connections_;
   std::vector<net::Connection*> by_session_;  // by the index of the session
   std::deque<Handle> hellos_;                // to be answered, the first to come first
-  std::optional<Steady> hellos_left_at_;     // when the last round ended, if it left some
+  std::deque<Handle> ended_;                 // to be destroyed; nothing comes from them any more
+  std::optional<Steady> waited_since_;       // when the last round ended, if it left some of these
   std::vector<net::Connection*> output_due_;  // to flush at the end of the round, before any goes
   struct Waiting {
     Steady leaves_by;
     Handle connection;
   };
   std::deque<Waiting> output_waiting_;     // the first to leave first; flushed before: stale
-  std::vector<Handle> ended_;              // to destroy at the end of the round
   std::vector<wire::Bytes> spare_;         // buffers of frames that have left
 
   godwit::net::Inbox<Message> messages_;
@@ -115,7 +117,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   godwit::net::Waker stop_requested_;
   godwit::net::Timer tick_;
   std::size_t ticks_ = 0;
-  godwit::net::Timer next_hello_;
+  godwit::net::Timer go_on_;
   godwit::net::Timer wake_;
   std::optional<Steady> waking_at_;
   std::optional<Steady> stopping_since_;

@@ -174,13 +174,19 @@ void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
       }
     }
   } while (!dead_.empty());  // what was passed over made room in the window
-  if (!more) return;
+  if (more) stand_in_line(mailbox);
+}
+
+void Engine::stand_in_line(Mailbox& mailbox) {
+  delivery::Attachment& attachment = *mailbox.attachment;
   attachment.in_line = true;
   line_.push_back({mailbox.device, attachment.loop, attachment.session});
 }
 
 void Engine::deliver_more(Now now, Effects& effects) {
-  while (!line_.empty()) {
+  std::uint64_t pushed = 0;
+  // Those who join the line meanwhile have had a piece in this round.
+  for (std::size_t left = line_.size(); left > 0 && pushed < limits_.window.piece_bytes(); --left) {
     const InLine first = line_.front();
     line_.pop_front();
     Mailbox* const mailbox = mailboxes_.find(first.device);
@@ -188,7 +194,9 @@ void Engine::deliver_more(Now now, Effects& effects) {
     delivery::Attachment& attachment = *mailbox->attachment;
     if (attachment.session != first.session || attachment.loop != first.loop) continue;
     attachment.in_line = false;
-    return pump(*mailbox, now, effects);
+    const std::uint64_t before = attachment.unacked_bytes;
+    pump(*mailbox, now, effects);
+    pushed += attachment.unacked_bytes - before;
   }
 }
 

@@ -43,8 +43,8 @@ class Engine {
   // Effects are appended in the order in which they must leave.
   void apply(const Origin& origin, Operation& operation, Now now, Effects& effects);
 
-  // A piece of what is left of the windows that mail waits for, once a round: who has much of it
-  // does not keep the others waiting.
+  // Once a round: what waits for those who have logged in, and what is left of windows, about a
+  // piece in all. Who has much mail does not keep the others waiting.
   void deliver_more(Now now, Effects& effects);
 
   // The batch to commit; nothing when one is under way or nothing is due.
@@ -96,8 +96,9 @@ class Engine {
   // True when the request was seen: it is answered, or joins the one that is staged.
   bool answer_duplicate(const Origin& origin, const Enqueue& operation, const Request& request,
                         Effects& effects);
-  // Pushes a piece of the window; for the rest the mailbox goes into the line.
+  // Pushes a piece of the window; for the rest the mailbox stands in line.
   void pump(Mailbox& mailbox, Now now, Effects& effects);
+  void stand_in_line(Mailbox& mailbox);
   // Takes a node out of its mailbox; what becomes of its envelope is the caller's business.
   void forget(Mailbox& mailbox, NodeIndex node);
   // Takes a node out of its mailbox and its envelope off the disk; its waiters get `code`. Unless

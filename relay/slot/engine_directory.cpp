@@ -18,7 +18,7 @@ void Engine::answer(const Origin& origin, Answer answer, bool wait_for_commit, E
   }
 }
 
-void Engine::on(const Origin& origin, Attach& operation, Now now, Effects& effects) {
+void Engine::on(const Origin& origin, Attach& operation, Now, Effects& effects) {
   const Directory::Known* user = directory_.known(operation.user);
   const Directory::Device* device = user == nullptr ? nullptr : user->find(operation.device);
   if (device == nullptr) {
@@ -41,7 +41,7 @@ void Engine::on(const Origin& origin, Attach& operation, Now now, Effects& effec
   counters_.sessions.add();
   counters_.logins_total.add();
   answer(origin, attached, false, effects);
-  pump(mailbox, now, effects);
+  stand_in_line(mailbox);
 }
 
 void Engine::on(const Origin& origin, Detach& operation, Now, Effects&) {

@@ -9,6 +9,7 @@ SessionId join_limited(ShardWorld& world, const Account& account) {
   world.shard.on_closed(world.join(account), world.now);
   const SessionId session = world.connect(account, false);
   world.ask(session, 1, wire::Login{1, account.user, account.device});
+  world.round();
   REQUIRE(world.host.take_frames(session).size() == 2);
   return session;
 }

@@ -187,6 +187,7 @@ TEST_CASE("a second login of a device ends the first session, which is told why"
   const SessionId first = world.join(bob);
   const SessionId second = world.connect(bob);
   world.ask(second, 1, wire::Login{1, bob.user, bob.device});
+  world.round();
   CHECK(world.only<wire::Closing>(first).code == ErrorCode::replaced);
   CHECK(world.host.closed.contains(first));
   const auto frames = world.host.take_frames(second);
@@ -267,6 +268,7 @@ TEST_CASE("acks that outrun the disk are all taken, and meanwhile the connection
   world.round();  // on the disk, so that each ack waits for a commit
   const SessionId session = world.connect(bob);
   world.ask(session, 1, wire::Login{1, bob.user, bob.device});
+  world.round();
   REQUIRE(world.host.take_frames(session).size() == 3);
 
   for (std::uint32_t i = 1; i < kAcksInFlightMax; ++i) world.ask(session, i, wire::Ack{1, {}});
@@ -359,6 +361,7 @@ TEST_CASE("a requester gets five one-time keys of a user, then bundles without o
   world.shard.on_closed(world.join(eve), world.now);
   const SessionId requester = world.connect(eve, false);
   world.ask(requester, 1, wire::Login{1, eve.user, eve.device});
+  world.round();
   REQUIRE(world.host.take_frames(requester).size() == 2);
   for (std::uint32_t i = 0; i < 7; ++i) {
     world.ask(requester, 10 + i, wire::GetPrekeys{bob.user, {}});

@@ -203,6 +203,7 @@ class EngineUnderTest {
   }
   void attach(std::uint64_t session, const TestUser& user, std::size_t device = 0) {
     call(session, 1, Attach{user.id, user.device(device), user.transport(device)});
+    deliver_more();
   }
   void detach(std::uint64_t session, const TestUser& user, std::size_t device = 0) {
     call(session, 0, Detach{user.device(device)});
