@@ -77,7 +77,7 @@ class World {
   };
   struct Peer {
     SessionId id = 0;
-    const Account* account = nullptr;
+    const Account* account = nullptr;  // whose key it has proved: it can be nobody else
     std::multiset<std::uint32_t> asked;  // requests without a reply
     std::map<std::uint32_t, OpenSubmit> submits;
     std::vector<wire::Bytes> delivered;  // by number - 1
@@ -91,7 +91,8 @@ class World {
       case 1:
         return join();
       case 2:
-        return connect();
+        static_cast<void>(connect());
+        return;
       case 3:
         return close();
       case 4: {
@@ -127,8 +128,9 @@ class World {
     disk_.restore_into(shard_->engine());
   }
 
-  void connect() {
-    if (peers_.size() == kSessionsMax) return;
+  // Whom it claims to be; nobody when there are enough.
+  const Account* connect() {
+    if (peers_.size() == kSessionsMax) return nullptr;
     const Account& account = people().accounts[in_.below(people().accounts.size())];
     // A few claim a device with another's key.
     const Account& prover =
@@ -136,18 +138,18 @@ class World {
     Peer peer;
     peer.id =
         shard_->on_established(prover.transport.public_key, "10.0.0.1", in_.chance(200), now_);
-    peer.account = &account;
+    peer.account = &prover;
     peers_.push_back(std::move(peer));
+    return &account;
   }
 
   // Most inputs should reach a live session.
   void join() {
-    if (peers_.size() == kSessionsMax) return;
-    connect();
-    const Account& account = *peers_.back().account;
+    const Account* const claims = connect();
+    if (claims == nullptr) return;
     ask(peers_.back(),
         wire::Register{
-            1, account.device, account.list.view(), account.seal_key, account.signed_prekey, {}});
+            1, claims->device, claims->list.view(), claims->seal_key, claims->signed_prekey, {}});
     if (in_.chance(200)) commit_all();
   }
 
