@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 
 #include "schema/net/loop.hpp"
 
@@ -21,7 +22,10 @@ namespace godwit::net {
 // libuv reads one stream at a time and hands the bytes over before it reads the next, so a loop
 // needs one buffer, and an idle connection none. It is the loop's `data`.
 inline constexpr std::size_t kReadBufferSize = 64 * 1024;
-using ReadBuffer = std::array<char, kReadBufferSize>;
+struct ReadBuffer {
+  std::array<char, kReadBufferSize> bytes;
+  std::uint32_t round = 1;  // of the loop, so that a stream can tell whether it has read in it
+};
 
 template <class State>
 uv_handle_t* as_handle(State& state) {

@@ -52,7 +52,8 @@ struct Loop::State {
   std::function<void()> on_round_end;
   ReadBuffer read_buffer;
 
-  void end_round() const {
+  void end_round() {
+    ++read_buffer.round;
     if (on_round_end) on_round_end();
   }
 };
@@ -73,7 +74,7 @@ tl::expected<std::unique_ptr<Loop::State>, NetError> Loop::make_state() {
   uv_prepare_init(loop, &state->round_end);
   state->round_end.data = state.get();
   uv_prepare_start(&state->round_end, [](uv_prepare_t* handle) {
-    static_cast<const State*>(handle->data)->end_round();
+    static_cast<State*>(handle->data)->end_round();
   });
   return state;
 }

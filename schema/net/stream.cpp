@@ -42,6 +42,7 @@ struct Stream::State {
   std::vector<wire::Bytes> backlog;
   std::size_t backlog_bytes = 0;
   std::uint32_t requests_in_flight = 0;
+  std::uint32_t read_in_round = 0;
   bool connecting = false;
   bool started = false;
   bool reading = false;   // wanted; waits for the connection
@@ -175,12 +176,18 @@ void Stream::State::update_reading() {
     uv_read_stop(stream());
     return;
   }
+  // One buffer a round: libuv reads on while a stream fills them, up to 2 MiB of one peer in front
+  // of all others.
   const auto lend_buffer = [](uv_handle_t* from, std::size_t, uv_buf_t* buffer) {
+    State& state = *static_cast<State*>(from->data);
     auto* const shared = static_cast<ReadBuffer*>(from->loop->data);
-    *buffer = uv_buf_t{shared->data(), shared->size()};
+    *buffer = uv_buf_t{nullptr, 0};  // no more for now
+    if (std::exchange(state.read_in_round, shared->round) == shared->round) return;
+    *buffer = uv_buf_t{shared->bytes.data(), shared->bytes.size()};
   };
   const auto on_bytes = [](uv_stream_t* from, ssize_t size, const uv_buf_t* buffer) {
     State& state = *static_cast<State*>(from->data);
+    if (size == UV_ENOBUFS) return;  // it got none
     if (size < 0) {
       state.end(to_net_error(static_cast<int>(size)));
     } else if (size > 0 && state.callbacks.on_read) {

@@ -24,7 +24,8 @@ namespace godwit::net {
 class Stream {
  public:
   struct Callbacks {
-    // Bytes live during the call (they lie in a read buffer that all streams of the loop share).
+    // Once in a round of the loop, at most 64 KiB. Bytes live during the call (they lie in a read
+    // buffer that all streams of the loop share).
     std::function<void(wire::ByteView)> on_read;
     // End of stream or error; no callback after it. The owner destroys the stream. A reset right
     // behind the last bytes may show as `closed`: what must be whole says so in its own protocol.
@@ -83,7 +84,7 @@ class Listener {
  public:
   struct Options {
     int backlog = 1024;
-    int accepts_per_round = 64;  // libuv accepts greedily; a flood must not starve the loop
+    int accepts_per_round = 8;  // a flood is not in front of everybody; libuv accepts without end
   };
   // `on_accept(descriptor)` owns the descriptor and may destroy the listener. The bound
   // address (port 0 resolved) is address().

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -55,6 +56,38 @@ TEST_SUITE("schema/net/stream") {
     CHECK(at_client.wrong + at_server.wrong == 0);
     CHECK(pair.client->peer_address() == "127.0.0.1");
     CHECK(pair.server->peer_address() == "127.0.0.1");
+  }
+
+  TEST_CASE("a peer that sends much is read a buffer in each round, and the others in between") {
+    TestLoop test;
+    StreamPair much(test);
+    StreamPair little(test);
+    Reader all;
+    Reader one;
+    std::size_t in_this_round = 0;
+    std::size_t most = 0;
+    std::size_t when_the_other_came = 0;
+    much.server->start({[&](wire::ByteView bytes) {
+                          all.take(bytes);
+                          in_this_round += bytes.size();
+                          most = std::max(most, in_this_round);
+                        },
+                        {},
+                        {}});
+    little.server->start({[&](wire::ByteView bytes) {
+                            one.take(bytes);
+                            when_the_other_came = all.received;
+                          },
+                          {},
+                          {}});
+    test.loop.on_round_end([&] { in_this_round = 0; });
+    much.client->write(pattern(kLarge));
+    little.client->write(pattern(1));
+    test.run_until([&] { return all.received == kLarge && one.received == 1; });
+    test.loop.on_round_end({});
+    CHECK(all.wrong == 0);
+    CHECK(most <= 64 * 1024);
+    CHECK(when_the_other_came <= 64 * 1024);
   }
 
   TEST_CASE("a stream may be destroyed in on_read, with bytes still to read") {
