@@ -17,15 +17,13 @@ KeyPair pair_of(std::uint8_t fill) {
   return key_pair_of(secret);
 }
 
-const KeyPair& key(std::size_t which) {
-  static const std::array keys{pair_of(1), pair_of(2), pair_of(3), pair_of(4), pair_of(5)};
+KeyPair& key(std::size_t which) {
+  static std::array keys{KeyPair{}, pair_of(1), pair_of(2)};
   return keys[which];
 }
-constexpr std::size_t kRelay = 0;
+constexpr std::size_t kRelay = 0;  // drawn for each input, as the ephemeral keys are
 constexpr std::size_t kDevice = 1;
-constexpr std::size_t kRelayEphemeral = 2;
-constexpr std::size_t kDeviceEphemeral = 3;
-constexpr std::size_t kStranger = 4;
+constexpr std::size_t kStranger = 2;
 
 Bytes prologue() {
   constexpr std::string_view kName("godwit/relay/1\0", 15);
@@ -51,7 +49,6 @@ struct Peer {
     config.role = role;
     config.prologue = name;
     config.own = relay_reads ? key(kDevice) : key(kRelay);
-    config.ephemeral = relay_reads ? key(kDeviceEphemeral) : key(kRelayEphemeral);
     if (relay_reads) config.remote_static = key(faults & 4 ? kStranger : kRelay).public_key;
     if (!relay_reads && (faults & 4)) config.own = key(kStranger);
     if (faults & 2) config.psk = SecretKey{{9}};
@@ -115,7 +112,7 @@ void talk(Channel& channel, Peer& peer) {
 }
 
 void relay_reads(Input& in) {
-  Channel channel = Channel::responder(key(kRelay), {}, key(kRelayEphemeral));
+  Channel channel = Channel::responder(key(kRelay));
   Peer peer(in, NoiseRole::initiator);
   const Bytes message = peer.write(in);
   Bytes stream = in.chance(32) ? copy_of(in.bytes(200)) : message;
@@ -138,8 +135,7 @@ void relay_reads(Input& in) {
 }
 
 void device_reads(Input& in) {
-  Channel channel =
-      Channel::initiator(key(kDevice), key(kRelay).public_key, {}, key(kDeviceEphemeral));
+  Channel channel = Channel::initiator(key(kDevice), key(kRelay).public_key);
   Bytes hello;
   channel.flush(hello);
   Peer peer(in, NoiseRole::responder);
@@ -162,6 +158,7 @@ void device_reads(Input& in) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace godwit::fuzz;
   Input in(data, size);
+  key(kRelay) = godwit::wire::random_key_pair();
   in.chance(128) ? relay_reads(in) : device_reads(in);
   return 0;
 }
