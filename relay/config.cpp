@@ -105,7 +105,9 @@ const std::vector<Setting>& settings() {
       {"limits", "ttl_max", &Config::ttl_max_s, "The longest a sender may ask for.", Unit::seconds,
        1, 45 * kDay},
       {"limits", "mailbox_envelopes_max", &Config::mailbox_envelopes_max,
-       "Envelopes that wait for one device; then senders are refused.", Unit::none, 1, 10'000'000},
+       "Envelopes that wait for one device; then senders are refused. When half of it is used\n"
+       "each sender may add an eighth, so that one alone does not fill it.",
+       Unit::none, 1, 10'000'000},
       {"limits", "mailbox_bytes_max", &Config::mailbox_bytes_max,
        "Bytes that wait for one device; then senders are refused.", Unit::bytes, 4096, kTiB},
       {"limits", "envelope_size_max", &Config::envelope_size_max, "One envelope, encrypted.",

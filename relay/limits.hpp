@@ -20,6 +20,9 @@ inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per l
 inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
 
+// --- A mailbox that is half full -----------------------------------------------------------------
+inline constexpr std::uint32_t kSharesOfMailbox = 8;  // one sender may add one of them
+
 // --- What a refusal advises ----------------------------------------------------------------------
 inline constexpr std::chrono::milliseconds kRetryMailboxFull = 60s;
 inline constexpr std::chrono::milliseconds kRetryStoreFull = 5s;

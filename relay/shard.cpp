@@ -17,8 +17,7 @@ namespace {
 
 slot::EngineLimits engine_limits(const Config& config) {
   return {{config.window_envelopes, config.window_bytes},
-          config.mailbox_envelopes_max,
-          config.mailbox_bytes_max};
+          {config.mailbox_envelopes_max, config.mailbox_bytes_max}};
 }
 
 using Lists = std::vector<std::shared_ptr<const wire::SignedList>>;

@@ -67,12 +67,14 @@ void handle_submit(Context& context, Session& session, std::uint32_t request,
   for (std::size_t i = 0; i < content.recipients.size(); ++i) {
     const wire::Recipient& recipient = content.recipients[i];
     slot::Enqueue enqueue;
+    enqueue.sender = session.user;
     enqueue.user = recipient.user;
     enqueue.device = recipient.device;
     enqueue.list = recipient.list;
     enqueue.request_id = content.request_id;
     enqueue.ttl_s = ttl_s;
     enqueue.recipient = static_cast<std::uint16_t>(i);
+    enqueue.limited = !session.unlimited;
     enqueue.body = bodies[recipient.body];
     context.enqueue(session, index, std::move(enqueue));
   }

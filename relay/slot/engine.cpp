@@ -140,15 +140,22 @@ Enqueued Engine::admit(const Enqueue& operation) {
   if (user->find(operation.device) == nullptr) {
     return refuse(ErrorCode::unknown_device, kRetryUnknownDevice);
   }
-  if (const Mailbox* mailbox = mailboxes_.find(operation.device)) {
-    if (mailbox->count >= limits_.mailbox_envelopes_max ||
-        mailbox->bytes + operation.body->bytes.size() > limits_.mailbox_bytes_max) {
-      return refuse(ErrorCode::mailbox_full, kRetryMailboxFull);
-    }
-  }
   if (records_.full()) return refuse(ErrorCode::store_full, kRetryStoreFull);
   if (stage_.bytes() > kStagedBytesMax) return refuse(ErrorCode::busy, kRetryBusy);
+  Mailbox* const mailbox = mailboxes_.find(operation.device);
+  if (mailbox != nullptr && !has_room(*mailbox, operation)) {
+    return refuse(ErrorCode::mailbox_full, kRetryMailboxFull);
+  }
   return refusal;
+}
+
+bool Engine::has_room(Mailbox& mailbox, const Enqueue& operation) {
+  const std::size_t size = operation.body->bytes.size();
+  if (mailbox.count >= limits_.mailbox.envelopes) return false;
+  if (mailbox.bytes + size > limits_.mailbox.bytes) return false;
+  if (!operation.limited || !half_full(mailbox.held(), limits_.mailbox)) return true;
+  if (!mailbox.shares) mailbox.shares = std::make_unique<policy::FairShare>();
+  return mailbox.shares->take(operation.sender, size, limits_.mailbox);
 }
 
 // ---- Delivery and acks --------------------------------------------------------------------------
@@ -226,6 +233,7 @@ void Engine::forget(Mailbox& mailbox, NodeIndex at) {
   counters_.queued_envelopes.subtract();
   counters_.queued_bytes.subtract(mailboxes_.node(at).size);
   mailboxes_.erase(mailbox, at);
+  if (!half_full(mailbox.held(), limits_.mailbox)) mailbox.shares.reset();
 }
 
 bool Engine::drop(Mailbox& mailbox, NodeIndex at, ErrorCode code, Effects& effects) {

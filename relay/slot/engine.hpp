@@ -17,6 +17,7 @@
 
 #include "relay/delivery/deliver.hpp"
 #include "relay/ops/figures.hpp"
+#include "relay/policy/fair_share.hpp"
 #include "relay/policy/rate.hpp"
 #include "relay/slot/directory.hpp"
 #include "relay/slot/prekeys.hpp"
@@ -26,8 +27,7 @@ namespace godwit::relay::slot {
 
 struct EngineLimits {
   delivery::Window window;
-  std::uint32_t mailbox_envelopes_max = 100'000;
-  std::uint64_t mailbox_bytes_max = 256ull << 20;
+  policy::Room mailbox{100'000, 256ull << 20};
 };
 
 class Engine {
@@ -93,6 +93,8 @@ class Engine {
 
   // Why this envelope is not taken; ok when it is. Fills `newer` for a stale list.
   [[nodiscard]] Enqueued admit(const Enqueue& operation);
+  // True when there is room for it, which it then has taken.
+  [[nodiscard]] bool has_room(Mailbox& mailbox, const Enqueue& operation);
   // True when the request was seen: it is answered, or joins the one that is staged.
   bool answer_duplicate(const Origin& origin, const Enqueue& operation, const Request& request,
                         Effects& effects);

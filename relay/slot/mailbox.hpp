@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "relay/delivery/attachment.hpp"
+#include "relay/policy/fair_share.hpp"
 #include "schema/wire/hash.hpp"
 
 namespace godwit::relay::slot {
@@ -48,6 +49,9 @@ struct Mailbox {
   std::uint32_t count = 0;
   std::uint64_t bytes = 0;
   std::unique_ptr<delivery::Attachment> attachment;  // the device's live session, when it has one
+  std::unique_ptr<policy::FairShare> shares;         // while it is half full and somebody adds
+
+  [[nodiscard]] policy::Room held() const { return {count, bytes}; }
 };
 
 class Mailboxes {

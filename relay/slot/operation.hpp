@@ -114,12 +114,14 @@ struct ResolveName {
 };
 
 struct Enqueue {
+  wire::UserId sender;
   wire::UserId user;
   wire::DeviceId device;
   wire::ListVersion list;
   wire::RequestId request_id;
   std::uint32_t ttl_s = 0;     // at least 1; counted from when the slot takes it in
   std::uint16_t recipient = 0; // index in the submit, for the answer
+  bool limited = true;         // the sender gets a fair share of a mailbox, not all of it
   std::shared_ptr<const store::Body> body;
 };
 

@@ -62,6 +62,25 @@ TEST_SUITE("tests/integration/limits") {
     CHECK(anna.submit(berta.account(), 3, std::string(1'096, 'x')).accepted());
   }
 
+  TEST_CASE("one who fills a mailbox leaves room for all others") {
+    Story story(Settings{{"network.unlimited_from", "[]"},
+                         {"limits.mailbox_envelopes_max", "16"}});
+    auto& mallory = story.member(1);
+    auto& berta = story.absent(2);
+    auto& anna = story.member(3);
+    std::uint64_t taken = 0;
+    while (mallory.submit(berta.account(), taken, std::to_string(taken)).accepted()) ++taken;
+    CHECK(taken == 10);  // half of it and an eighth
+    CHECK(anna.submit(berta.account(), 10, "10").accepted());
+    const auto refused = mallory.submit(berta.account(), 11, "11");
+    REQUIRE(refused.outcomes.size() == 1);
+    CHECK(refused.outcomes[0].code == ErrorCode::mailbox_full);
+    CHECK(refused.outcomes[0].retry_after_ms > 0);
+    berta.come_back();
+    berta.await_texts(11);
+    CHECK(berta.texts() == numbers(11));
+  }
+
   TEST_CASE("an envelope or a time to live over the limit is too large") {
     Story story(Settings{{"limits.envelope_size_max", "4096"},
                          {"limits.text_size_max", "700"},

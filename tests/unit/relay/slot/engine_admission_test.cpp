@@ -154,8 +154,9 @@ TEST_CASE("while the store is full, an envelope is refused at the door and acks 
 
 TEST_CASE("a mailbox takes as many envelopes as its quota says, and more after an ack") {
   EngineLimits limits;
-  limits.mailbox_envelopes_max = 2;
+  limits.mailbox.envelopes = 2;
   EngineUnderTest slot(limits);
+  slot.limited = false;
   const TestUser bob = make_user(1);
   slot.add(bob);
   slot.store(bob, 1);
@@ -171,7 +172,7 @@ TEST_CASE("a mailbox takes as many envelopes as its quota says, and more after a
 
 TEST_CASE("a mailbox takes as many bytes as its quota says") {
   EngineLimits limits;
-  limits.mailbox_bytes_max = 100;
+  limits.mailbox.bytes = 100;
   EngineUnderTest slot(limits);
   const TestUser bob = make_user(1);
   slot.add(bob);
@@ -180,6 +181,52 @@ TEST_CASE("a mailbox takes as many bytes as its quota says") {
   CHECK(slot.said() == Lines{"s9 submit 2: mailbox_full after 60000"});
   slot.enqueue(bob, 3, 40);
   CHECK(slot.said().empty());
+}
+
+TEST_CASE("who fills half a mailbox and its share leaves the rest to all others") {
+  EngineLimits limits;
+  limits.mailbox.envelopes = 16;
+  EngineUnderTest slot(limits);
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  for (std::uint32_t i = 1; i <= 10; ++i) slot.store(bob, i);
+  slot.enqueue(bob, 11);
+  CHECK(slot.said() == Lines{"s9 submit 11: mailbox_full after 60000"});
+  slot.enqueue(bob, 10, 0, 12);  // a retry needs no room
+  CHECK(slot.said() == Lines{"s9 submit 12: ok"});
+  slot.sender.bytes[0] = 2;
+  slot.store(bob, 13);
+  slot.store(bob, 14);
+  slot.enqueue(bob, 15);
+  CHECK(slot.said() == Lines{"s9 submit 15: mailbox_full after 60000"});
+  slot.sender.bytes[0] = 3;
+  slot.store(bob, 16);
+  slot.limited = false;  // trusted by the operator: only the quota is left
+  for (std::uint32_t i = 21; i <= 23; ++i) slot.store(bob, i);
+  slot.enqueue(bob, 24);
+  CHECK(slot.said() == Lines{"s9 submit 24: mailbox_full after 60000"});
+}
+
+TEST_CASE("shares begin anew when the mailbox was less than half full, and not before") {
+  EngineLimits limits;
+  limits.mailbox.envelopes = 16;
+  EngineUnderTest slot(limits);
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  for (std::uint32_t i = 1; i <= 10; ++i) slot.store(bob, i);
+  slot.attach(1, bob);
+  slot.ack(1, bob, 2);
+  slot.commit();
+  (void)slot.said();
+  slot.enqueue(bob, 11);
+  CHECK(slot.said() == Lines{"s9 submit 11: mailbox_full after 60000"});
+  slot.ack(1, bob, 3);
+  slot.commit();
+  (void)slot.said();
+  slot.detach(1, bob);
+  for (std::uint32_t i = 11; i <= 13; ++i) slot.store(bob, i);
+  slot.enqueue(bob, 14);
+  CHECK(slot.said() == Lines{"s9 submit 14: mailbox_full after 60000"});
 }
 
 TEST_CASE("an envelope for nobody, or for a device that is not in the list, is refused") {
@@ -232,7 +279,7 @@ TEST_CASE("an envelope made for a newer list than the relay has is taken") {
 
 TEST_CASE("past the bytes that may be staged a loop answers busy") {
   EngineLimits limits;
-  limits.mailbox_bytes_max = ~std::uint64_t{0};
+  limits.mailbox.bytes = ~std::uint64_t{0};
   EngineUnderTest slot(limits);
   const TestUser bob = make_user(1);
   slot.add(bob);

@@ -217,6 +217,8 @@ class EngineUnderTest {
                     std::shared_ptr<const store::Body> body, std::uint32_t mark,
                     std::size_t device = 0) {
     Enqueue operation;
+    operation.sender = sender;
+    operation.limited = limited;
     operation.user = user.id;
     operation.device = user.device(device);
     operation.list = user.parsed.version;
@@ -287,6 +289,8 @@ class EngineUnderTest {
   std::unique_ptr<store::Batch> under_way;
   Now now{Steady{} + std::chrono::hours(1), 1'700'000'000'000};
   std::uint32_t ttl_s = 1'000;
+  wire::UserId sender{};
+  bool limited = true;
 
  private:
   void start() {

@@ -66,7 +66,7 @@ class Schedule {
  public:
   explicit Schedule(std::uint64_t seed) : random_(seed) {
     limits_.window = {pick(4) + 1, pick(2) == 0 ? 200u : 100'000u};
-    limits_.mailbox_envelopes_max = 5 + pick(20);
+    limits_.mailbox.envelopes = 5 + pick(20);
     bob_ = make_user(1, {0, 1});
     eve_ = make_user(2, {0});
     for (const TestUser* user : {&bob_, &eve_}) {
@@ -180,6 +180,7 @@ class Schedule {
     const std::uint32_t mark = ++marks_;
     open_submits_.emplace(mark, which);
     Enqueue operation;
+    operation.sender.bytes[0] = static_cast<std::uint8_t>(sent.sender);
     operation.user = user(sent.device).id;
     operation.device = device_id(sent.device);
     operation.list = user(sent.device).parsed.version;
@@ -437,8 +438,6 @@ class Schedule {
            open_submits_.empty() && open_acks_.empty() && !batch_ && engine_->idle() &&
            engine_->recount().first == 0;
   }
-
-  // ---- Small things ---------------------------------------------------------------------------
 
   [[nodiscard]] const TestUser& user(std::size_t device) const {
     return device < 2 ? bob_ : eve_;
