@@ -71,6 +71,8 @@ std::string_view to_string(EventKind kind) {
       return "message_received";
     case EventKind::status_changed:
       return "status_changed";
+    case EventKind::expired:
+      return "expired";
     case EventKind::conversation_added:
       return "conversation_added";
     case EventKind::typing:

@@ -87,6 +87,7 @@ bool Simulation::run() {
   play();
   if (fine()) end_faults();
   if (fine()) judge();
+  if (fine() && silent_) let_expire();
   met_["crashes of the relay"] += world_.relay.crashes();
   return fine();
 }
@@ -204,6 +205,8 @@ void Simulation::look_at(Person& person) {
       const auto message = client(person).message(event->message);
       if (!message) continue;  // its disk fails just now
       wrong(ledger_.received(person.home, self, person_of(event->user), *message));
+    } else if (event->kind == EventKind::expired) {
+      expired_.emplace(person.home, event->message);
     } else if (event->kind == EventKind::status_changed) {
       wrong(ledger_.told(person.home, event->message, event->status));
       const Wrote* const wrote = ledger_.find(event->message);

@@ -117,11 +117,13 @@ class Simulation {
   void judge();
   void come_to_rest();
   void round_trip(bool hours);
+  void let_expire();
   [[nodiscard]] std::string why_unsettled();
   [[nodiscard]] std::string wrong_relay();
   [[nodiscard]] std::string wrong_statuses();
   [[nodiscard]] std::string wrong_waiting();
   [[nodiscard]] std::string wrong_last_words();
+  [[nodiscard]] std::string wrong_expiries();
   [[nodiscard]] std::string wrong_names();
   [[nodiscard]] std::string wrong_now();
   [[nodiscard]] std::string wrong_at_rest();
@@ -143,6 +145,7 @@ class Simulation {
   std::vector<std::string> rivals_;  // homes, two by two, who have claimed one name
   std::optional<Relay::Saved> saved_;
   std::optional<std::size_t> silent_;  // whose phone is lost for good
+  std::set<std::pair<std::string, MessageId>> expired_;  // of which a home has told
   bool wiped_ = false;
   bool needs_traffic_ = false;  // something happened that only later messages bring to light
   bool forgot_ = false;         // the relay may have lost what it had accepted

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kRoundTripsMax = 10;
 constexpr auto kSettlesWithin = 1h;
+constexpr auto kExpiresWithin = 24h * 31;  // the usual time to live, and a day
 
 }  // namespace
 
@@ -69,6 +70,20 @@ void Simulation::judge() {
   round_trip(false);
   if (unread() != before) wrong("somebody could not read, after all");
   if (fine()) wrong(wrong_now());
+}
+
+void Simulation::let_expire() {
+  world_.relay.set_clock(kExpiresWithin);
+  for (Person& person : people_) {
+    world_.home(person.home).set_clock(kExpiresWithin);
+    if (!is_silent(person)) client(person).disconnect();
+  }
+  pass(1min);
+  for (Person& person : people_) {
+    if (!is_silent(person) && !client(person).connect()) wrong(person.home + " cannot connect");
+  }
+  come_to_rest();
+  if (fine()) wrong(wrong_expiries());
 }
 
 void Simulation::round_trip(bool hours) {
@@ -196,6 +211,19 @@ std::string Simulation::wrong_last_words() {
     if (rank(*status) < rank(Status::sent)) continue;
     if (!is_stored(people_[wrote.to].home, wrote.id)) {
       return wrote.text + " was accepted, and is lost";
+    }
+  }
+  return {};
+}
+
+// P8: who wrote to a phone that is lost for good hears when the relay has let go of it.
+std::string Simulation::wrong_expiries() {
+  if (!world_.relay.disk().log().empty()) return "the relay keeps what has expired";
+  for (const Wrote& wrote : ledger_.all()) {
+    const Person& writer = people_[wrote.by];
+    if (wrote.to != *silent_ || wrote.home != writer.home) continue;
+    if (status_of(wrote) == Status::sent && !expired_.contains({writer.home, wrote.id})) {
+      return wrote.text + " has expired, and nobody is told";
     }
   }
   return {};

@@ -87,6 +87,8 @@ class Progress {
         sent_ += event.status == Status::sent ? 1 : 0;
         if (event.status == Status::failed) warn("a message was not sent", event.detail);
         return;
+      case EventKind::expired:
+        return warn("not fetched while the relay kept it", "godwit explain " + event.message.hex());
       case EventKind::offline:
         return warn("offline", event.detail);
       case EventKind::conversation_added:

@@ -8,6 +8,8 @@ namespace godwit {
 enum class EventKind : std::uint8_t {
   message_received,    // conversation, message, user
   status_changed,      // conversation, message, status
+  expired,             // conversation, message, status: a device of the recipient did not fetch it
+                       // while the relay kept it; it goes again when that device is heard from
   conversation_added,  // conversation
   typing,              // conversation, user; detail "on" or "off"
   online,              // logged in at the relay

@@ -96,6 +96,7 @@ void Core::on_frame(const wire::RelayFrame& frame, Now now) {
     s.inbox.on_deliver(s.round, *deliver);
   } else if (std::holds_alternative<wire::CaughtUp>(frame.body)) {
     s.login.on_caught_up(s.round);
+    s.outbox.expire(s.round);
   } else if (const auto* low = std::get_if<wire::KeysLow>(&frame.body)) {
     s.upkeep.tend(s.round, s.account, s.requests, low->one_time_keys_left);
   } else if (const auto* closing = std::get_if<wire::Closing>(&frame.body)) {
@@ -195,7 +196,9 @@ void Core::State::tend(Now now) {
   inbox.sweep_seen(round);
   if (!login.link().logged_in) return;
   upkeep.tend(round, account, requests, {});
-  if (login.caught_up()) upkeep.sweep(round);  // what the mailbox holds may still need old keys
+  if (!login.caught_up()) return;
+  upkeep.sweep(round);  // not before: what the mailbox holds may still need old keys
+  outbox.expire(round);
 }
 
 Result<void> Core::end_round(Now now) {

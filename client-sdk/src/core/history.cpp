@@ -209,8 +209,8 @@ void save(Round& round, const MessagePlace& place, const MessageRecord& record) 
 
 namespace {
 
-void tell_status(Round& round, const MessagePlace& place, const MessageRecord& message) {
-  auto& event = round.tell(EventKind::status_changed, {}, message.failure);
+void tell(Round& round, EventKind kind, const MessagePlace& place, const MessageRecord& message) {
+  auto& event = round.tell(kind, {}, message.failure);
   event.conversation = as_id<ConversationId>(place.conversation);
   event.message = as_id<MessageId>(message.id);
   event.status = message.status;
@@ -228,7 +228,7 @@ void raise_status(Round& round, const MessagePlace& place, Status status) {
   if (rises) message->status = status;
   if (status != Status::queued) message->refusal = 0;
   save(round, place, *message);
-  if (rises) tell_status(round, place, *message);
+  if (rises) tell(round, EventKind::status_changed, place, *message);
 }
 
 void fail(Round& round, const MessagePlace& place, std::string why) {
@@ -238,7 +238,11 @@ void fail(Round& round, const MessagePlace& place, std::string why) {
   message->failure = std::move(why);
   message->outbox = 0;
   save(round, place, *message);
-  tell_status(round, place, *message);
+  tell(round, EventKind::status_changed, place, *message);
+}
+
+void tell_expired(Round& round, const MessagePlace& place) {
+  if (const auto message = load(round, place)) tell(round, EventKind::expired, place, *message);
 }
 
 }  // namespace history

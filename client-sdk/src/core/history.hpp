@@ -62,6 +62,7 @@ void save(Round& round, const MessagePlace& place, const MessageRecord& record);
 // Raises the status of one of ours, never lowers it; tells the app.
 void raise_status(Round& round, const MessagePlace& place, Status status);
 void fail(Round& round, const MessagePlace& place, std::string why);
+void tell_expired(Round& round, const MessagePlace& place);
 
 }  // namespace history
 }  // namespace godwit::core

@@ -175,6 +175,7 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   (void)peer->change();
   if (opened->used_one_time_key) Upkeep::burn_one_time_key(round, *opened->used_one_time_key);
   const bool text = take_plaintext(round, *peer, *contact, std::move(opened->plaintext));
+  outbox_.on_heard(round, contact->user, peer->record.device);
   finish(round, envelope, text ? peer->record.device : wire::DeviceId{});
   return Verdict::done;
 }

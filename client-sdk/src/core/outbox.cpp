@@ -9,6 +9,7 @@ namespace godwit::core {
 namespace {
 
 constexpr int kEntriesPerTurn = 16;  // of a lane, before the next one has its turn
+constexpr Milliseconds kSecond = 1000;
 
 milliseconds delay_after(milliseconds before) {
   return before.count() == 0 ? kRetryFirst : std::min(before * 2, kRetryMax);
@@ -37,16 +38,21 @@ void Outbox::store(Round& round, const OutboxRecord& record) {
 
 void Outbox::enlist(const OutboxRecord& record) {
   const LaneKey key = lane_key(record);
-  Line line{key, record.kind, false, {}};
+  Line line{key, record.kind, false, 0, {}};
   if (record.kind == OutboxRecord::Kind::control && !record.targets.empty()) {
     line.control = record.targets.front().device;
     controls_.insert(*line.control);
   }
+  if (record.state == OutboxRecord::State::accepted) line.expires = record.expires;
   lines_[record.number] = line;
   Lane& lane = lanes_[key];
   lane.key = key;
   lane.entries.insert(record.number);
   if (record.state == OutboxRecord::State::accepted) return;
+  if (record.state == OutboxRecord::State::expired) {
+    lane.expired.insert(record.number);
+    return;
+  }
   lane.unsent.insert(record.number);
   wake(key);
 }
@@ -69,6 +75,7 @@ void Outbox::drop(Round& round, std::uint64_t number) {
   const auto lane = lanes_.find(line->second.lane);
   lane->second.entries.erase(number);
   lane->second.unsent.erase(number);
+  lane->second.expired.erase(number);
   if (lane->second.entries.empty()) {
     set_asking(lane->second, false);
     release(lane->second);
@@ -110,8 +117,11 @@ void Outbox::return_to_lane(std::uint64_t number) {
   const auto line = lines_.find(number);
   if (line == lines_.end()) return;
   line->second.in_flight = false;
-  lanes_[line->second.lane].unsent.insert(number);
-  wake(line->second.lane);
+  line->second.expires = 0;
+  Lane& lane = lanes_[line->second.lane];
+  lane.expired.erase(number);
+  lane.unsent.insert(number);
+  wake(lane.key);
 }
 
 // ---- What goes in -------------------------------------------------------------------------------
@@ -291,8 +301,11 @@ void Outbox::landed(Round& round, OutboxRecord& record) {
     return;
   }
   record.state = OutboxRecord::State::accepted;
+  record.expires = round.wall() + Milliseconds{limits_.ttl_default_s} * kSecond;
   store(round, record);
-  lanes_[lines_[record.number].lane].unsent.erase(record.number);
+  Line& line = lines_[record.number];
+  line.expires = record.expires;
+  lanes_[line.lane].unsent.erase(record.number);
 }
 
 void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
@@ -409,6 +422,9 @@ std::string Outbox::waits_on(std::uint64_t number) const {
   if (!logged_in_) return "a connection to the relay";
   if (line->second.in_flight) return "the relay to accept it";
   const auto lane = lanes_.find(line->second.lane);
+  if (lane->second.expired.contains(number)) {
+    return "a sign of the recipient's device: it did not fetch it while the relay kept it";
+  }
   if (!lane->second.unsent.contains(number)) return "the recipient's device to fetch it";
   if (*lane->second.unsent.begin() != number) return "earlier messages to the same recipient";
   return lane->second.why.empty() ? "its turn" : lane->second.why;

@@ -3,7 +3,8 @@
 //
 // An entry is waiting (the text stands in the history, nothing is encrypted), sealed (bodies and
 // request id fixed: a retry is the same bytes), accepted (kept until delivered, since a relay may
-// lose its disk), and then gone. Each user is a lane: within it entries go out in the order of
+// lose its disk), perhaps expired (the relay keeps nothing for ever: encrypted anew when the device
+// is heard from), and then gone. Each user is a lane: within it entries go out in the order of
 // their numbers; a lane that is refused waits alone.
 // Owns:    in memory one line per entry; bodies are in the database.
 // Refuses: to give up: only what can never be sent (no such name, too large) fails.
@@ -58,6 +59,11 @@ class Outbox {
   // The peer could not read these; they are encrypted anew.
   void on_undecryptable(Round& round, const wire::UserId& user, const wire::DeviceId& device,
                         const std::vector<wire::EnvelopeHash>& hashes);
+  // Tells of what nobody fetched while the relay kept it. After all that waited for us has come: it
+  // may say that something was delivered.
+  void expire(Round& round);
+  // Something came from this device, so what expired for it goes out again.
+  void on_heard(Round& round, const wire::UserId& user, const wire::DeviceId& device);
   // The relay's store is another one: what was accepted and not delivered goes out again.
   void resend_accepted(Round& round);
 
@@ -77,6 +83,7 @@ class Outbox {
     LaneKey key;
     std::set<std::uint64_t> entries;
     std::set<std::uint64_t> unsent;  // neither in flight nor accepted
+    std::set<std::uint64_t> expired;
     milliseconds retry_at{};         // of Now::steady
     milliseconds delay{};
     std::string why;  // it waits, for a person
@@ -86,6 +93,7 @@ class Outbox {
     LaneKey lane;
     OutboxRecord::Kind kind{};
     bool in_flight = false;
+    Milliseconds expires = 0;               // at the relay, when it is there
     std::optional<wire::DeviceId> control;  // the device that a control entry goes to
   };
   enum class Step : std::uint8_t { went_on, waits, full };

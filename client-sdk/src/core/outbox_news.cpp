@@ -201,11 +201,21 @@ void Outbox::on_list_changed(Round& round, const wire::UserId& user) {
       if (record->targets.empty()) drop(round, number);
       continue;
     }
-    const bool open = record->state != OutboxRecord::State::accepted || record->targets.empty();
-    if (!open && !left) continue;
-    if (open) record->state = OutboxRecord::State::waiting;
+    const bool rests = record->state == OutboxRecord::State::accepted ||
+                       record->state == OutboxRecord::State::expired;
+    if (rests && !record->targets.empty()) {
+      if (!left) continue;
+      const bool done = std::ranges::all_of(record->targets, &OutboxRecord::Target::delivered);
+      if (done) {
+        drop(round, number);
+      } else {
+        store(round, *record);
+      }
+      continue;
+    }
+    record->state = OutboxRecord::State::waiting;
     store(round, *record);
-    if (open) return_to_lane(number);
+    return_to_lane(number);
   }
 }
 
@@ -235,6 +245,35 @@ void Outbox::on_undecryptable(Round& round, const wire::UserId& user, const wire
   }
 }
 
+void Outbox::expire(Round& round) {
+  for (auto& [number, line] : lines_) {
+    if (line.expires == 0 || line.expires > round.wall()) continue;
+    auto record = entry(round, number);
+    if (!record) continue;
+    line.expires = 0;
+    record->state = OutboxRecord::State::expired;
+    store(round, *record);
+    lanes_[line.lane].expired.insert(number);
+    history::tell_expired(round, record->message);
+  }
+}
+
+void Outbox::on_heard(Round& round, const wire::UserId& user, const wire::DeviceId& device) {
+  const auto lane = lanes_.find(lane_of(user));
+  if (lane == lanes_.end() || lane->second.expired.empty()) return;
+  const auto numbers = lane->second.expired;
+  for (const std::uint64_t number : numbers) {
+    auto record = entry(round, number);
+    if (!record) continue;
+    const auto target = std::ranges::find(record->targets, device, &OutboxRecord::Target::device);
+    if (target == record->targets.end() || target->delivered) continue;
+    target->accepted = false;
+    record->state = OutboxRecord::State::waiting;  // what it was sealed for may be gone by now
+    store(round, *record);
+    return_to_lane(number);
+  }
+}
+
 void Outbox::resend_accepted(Round& round) {
   std::vector<std::uint64_t> numbers;
   for (const auto& [number, line] : lines_) {
@@ -244,7 +283,9 @@ void Outbox::resend_accepted(Round& round) {
     auto record = entry(round, number);
     if (!record || record->state == OutboxRecord::State::waiting) continue;
     for (auto& target : record->targets) target.accepted = false;
-    record->state = OutboxRecord::State::sealed;
+    // What was sealed so long ago may be of no use any more.
+    const bool stale = record->state == OutboxRecord::State::expired;
+    record->state = stale ? OutboxRecord::State::waiting : OutboxRecord::State::sealed;
     store(round, *record);
     return_to_lane(number);
   }

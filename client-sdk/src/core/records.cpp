@@ -188,6 +188,7 @@ void OutboxRecord::pack(Packer& to) const {
     to.fixed(target.device).number(target.seq).flag(target.accepted).flag(target.delivered);
     to.fixed(target.hash).bytes(target.body);
   }
+  to.number(expires);
 }
 
 void OutboxRecord::unpack(Unpacker& from) {
@@ -199,6 +200,7 @@ void OutboxRecord::unpack(Unpacker& from) {
     from.fixed(target.device).number(target.seq).flag(target.accepted).flag(target.delivered);
     from.fixed(target.hash).bytes(target.body);
   }
+  from.number(expires);
 }
 
 void SentRecord::pack(Packer& to) const {

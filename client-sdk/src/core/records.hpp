@@ -217,6 +217,7 @@ struct OutboxRecord {
     waiting = 1,   // not encrypted yet, or to be encrypted anew
     sealed = 2,    // the bodies stand
     accepted = 3,  // by the relay, for every target
+    expired = 4,   // and the relay has let go of what was not fetched
   };
   struct Target {
     wire::DeviceId device;
@@ -235,6 +236,7 @@ struct OutboxRecord {
   wire::Bytes payload;          // of a control that is waiting
   wire::RequestId request;      // of the sealed bodies
   std::vector<Target> targets;  // ascending by device
+  Milliseconds expires = 0;     // when accepted: how long the relay keeps it
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

@@ -147,6 +147,70 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.count(EventKind::store_changed) == 1);
   }
 
+  TEST_CASE("what nobody fetched in time is told, and arrives when the other is back") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "first");
+    bob.send("alice", "second");
+    world.settle();
+    bob.disconnect();
+    const Sent third = alice.send("bob", "third");
+    world.settle();
+    alice.disconnect();
+    world.pass(24h * 29);
+    alice.connect();
+    world.settle();
+    CHECK(alice.count(EventKind::expired) == 0);
+    CHECK(world.queued() == 1);
+    alice.disconnect();
+    world.pass(24h * 2);
+    CHECK(world.queued() == 0);
+    alice.connect();
+    world.settle();
+    REQUIRE(alice.count(EventKind::expired) == 1);
+    const auto& event = *std::ranges::find(alice.events, EventKind::expired, &Event::kind);
+    CHECK(event.message == third.id);
+    CHECK(event.conversation == alice.messages("bob").back().conversation);
+    CHECK(event.status == Status::sent);
+    CHECK(alice.core->explain(third.id)->waits_on.starts_with("a sign of"));
+    alice.crash();  // it is told once
+    alice.connect();
+    world.settle();
+    CHECK(alice.count(EventKind::expired) == 1);
+    CHECK(alice.core->explain(third.id)->waits_on.starts_with("a sign of"));
+
+    bob.connect();
+    world.settle();
+    CHECK(bob.texts("alice").size() == 2);
+    bob.send("alice", "fourth");
+    world.run(2s);
+    CHECK(alice.status(third.id) == Status::delivered);
+    CHECK(bob.texts("alice").size() == 4);
+    CHECK(world.queued() == 0);
+    CHECK(alice.core->settled());
+  }
+
+  TEST_CASE("what was fetched in time is not told as expired, though its receipt is read late") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "first");
+    world.settle();
+    bob.disconnect();
+    const Sent second = alice.send("bob", "second");
+    world.settle();
+    alice.disconnect();
+    world.pass(24h * 10);
+    bob.connect();
+    world.settle();
+    world.pass(24h * 21);
+    alice.connect();
+    world.settle();
+    CHECK(alice.status(second.id) == Status::delivered);
+    CHECK(alice.count(EventKind::expired) == 0);
+  }
+
   TEST_CASE("what was read beyond a gap is told when the gap closes without a message") {
     World world;
     SimDevice& alice = world.add("alice");
