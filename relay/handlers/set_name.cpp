@@ -104,7 +104,9 @@ struct Naming : std::enable_shared_from_this<Naming> {
   void ended(slot::Answer&) { report(); }
 
   void report() {
-    if (Session* live = context.find(session)) then(*live, outcome);
+    Session* asker = context.find(session);
+    // A session that ends with this very commit is found until the shard has let go of it.
+    if (asker != nullptr && asker->state != session::State::closing) then(*asker, outcome);
   }
 };
 

@@ -1,5 +1,6 @@
 // What a person types or a link carries: a relay's address, a recovery code, a user name. What is
 // read is written as something that reads alike.
+// About: schema/wire/address.cpp client-sdk/src/crypto/recovery_code.cpp
 #include "schema/wire/address.hpp"
 
 #include "client-sdk/src/crypto/recovery_code.hpp"

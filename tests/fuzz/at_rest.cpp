@@ -1,5 +1,6 @@
 // Sealed records and wrapped keys of a device's database. They open as they were sealed, under
 // their own table and key, or not at all.
+// About: client-sdk/src/crypto/at_rest.cpp
 #include "client-sdk/src/crypto/at_rest.hpp"
 
 #include "schema/wire/hash.hpp"

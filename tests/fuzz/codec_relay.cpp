@@ -1,5 +1,6 @@
 // A reply or an event as a device reads it. What parses is within every bound that the encoder
 // asserts, and is encoded to what parses alike; every field is looked at.
+// About: schema/wire/codec_parse.cpp schema/wire/codec_encode.cpp
 #include "schema/wire/codec.hpp"
 #include "tests/fuzz/fuzz.hpp"
 #include "tests/golden/dump.hpp"

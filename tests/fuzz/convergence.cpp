@@ -1,6 +1,7 @@
 // Two people who write to each other while messages are lost, doubled, swapped and altered, prekeys
 // vanish and sessions are reset. Whatever happened: both agree on one session within ten round
 // trips, and what is late changes that no more. The input is the story.
+// About: client-sdk/src/crypto/session_set.cpp client-sdk/src/crypto/session.cpp
 #include "tests/fuzz/party.hpp"
 
 namespace godwit::fuzz {

@@ -1,6 +1,8 @@
 // What a device's records say once they are opened: every table, and the packed sessions. A later
 // version may have written them: every length is checked. What is read is written as something that
 // reads alike, and of sessions there is one form.
+// About: client-sdk/src/core/records.cpp client-sdk/src/core/pack.hpp
+// About: client-sdk/src/crypto/packed.hpp
 #include "client-sdk/src/core/records.hpp"
 #include "client-sdk/src/crypto/session_set.hpp"
 #include "tests/fuzz/fuzz.hpp"

@@ -1,5 +1,6 @@
 // A device list, and the keys that devices sign. Of a body that parses there is one form; nothing
 // verifies that its owners did not sign; what verifies is what a list promises.
+// About: schema/wire/identity.cpp client-sdk/src/crypto/keys.cpp
 #include <set>
 
 #include "client-sdk/src/crypto/keys.hpp"

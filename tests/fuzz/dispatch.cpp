@@ -1,52 +1,30 @@
-// Frames on a live relay: one shard with its slot engine over a disk in memory, and what is sent to
-// it by five devices of three users, some of it as no client would. The input says who sends what,
-// when the disk commits, fails or rots, how time passes, and when the relay crashes.
+// Frames on a live relay: two shards over one disk in memory, and what is sent to them by five
+// devices of three users, some of it as no client would. The input says who sends what, what is
+// sent again, when messages reach the other shard, when the disk commits, fails or rots, how time
+// passes, and when the relay crashes.
 //
 // After each step: the counters are a recount (I5); each request has at most one reply, and there
-// is no reply that nobody asked for; deliveries are numbered without holes and carry what was
-// submitted for that device (I4); what is accepted is on the disk or was acknowledged (I1). At the
-// end all is committed, and a relay that opens the disk counts the same (I6).
+// is no reply that nobody asked for; deliveries are numbered without holes, carry what was
+// submitted for that device (I4), each once and in its sender's order (I2, I3), and nothing whose
+// ack is done. What is accepted is on the disk or was acknowledged (I1), after each commit and
+// crash. No one-time key is given away twice. At the end all is committed, and a relay that opens
+// the disk counts the same (I6).
+// About: relay/session relay/handlers relay/slot relay/delivery relay/shard.cpp
 #include "relay/shard.hpp"
-#include "tests/fuzz/fuzz.hpp"
+#include "relay/slot/slot_of.hpp"
+#include "tests/fuzz/dispatch_requests.hpp"
 #include "tests/support/fake_host.hpp"
 #include "tests/support/memory_records.hpp"
-#include "tests/support/raw_device.hpp"
 
 namespace godwit::fuzz {
 namespace {
 
 using namespace std::chrono_literals;
 using relay::session::SessionId;
-using support::Account;
 
 constexpr int kStepsMax = 80;
 constexpr std::size_t kSessionsMax = 8;
-
-// Users 1 to 3; the first has several devices over time, and the lists that say so.
-struct People {
-  std::vector<Account> accounts;
-  std::vector<wire::SignedList> lists;
-  std::array<std::string_view, 5> names{"anna", "Anna", "b.o_b", "x", "a name"};
-
-  People() {
-    accounts.push_back(Account::from_seed(1, 3));
-    lists.push_back(accounts[0].list);
-    lists.push_back(support::next_list(1, lists[0], std::array<std::uint32_t, 2>{0, 1}));
-    lists.push_back(support::next_list(1, lists[1], std::array<std::uint32_t, 1>{0}));
-    lists.push_back(support::recovered_list(1, &lists[1], 2));
-    accounts.push_back(Account::of_device(1, 1, lists[1], 3));
-    accounts.push_back(Account::of_device(1, 2, lists[3], 3));
-    for (const std::uint64_t seed : {2U, 3U}) {
-      accounts.push_back(Account::from_seed(seed, 3));
-      lists.push_back(accounts.back().list);
-    }
-  }
-};
-
-const People& people() {
-  static const People people;
-  return people;
-}
+constexpr std::uint32_t kLoops = 2;
 
 relay::Config small_config() {
   relay::Config config;
@@ -57,6 +35,18 @@ relay::Config small_config() {
   return config;
 }
 
+// A loop without a thread: its shard, and what the shard said.
+struct Loop {
+  Loop(std::uint32_t index, const relay::Config& config, test::MemoryRecords& disk,
+       relay::policy::AddressAdmission& admission)
+      : shard({index, kLoops, &config, wire::SipKey{1}}, host, disk, admission, counters) {}
+
+  relay::ops::Counters counters;
+  test::FakeHost host;
+  relay::Shard shard;
+  std::size_t seen = 0;  // of host.sent
+};
+
 class World {
  public:
   explicit World(Input& in) : in_(in), config_(small_config()) { start(); }
@@ -64,6 +54,7 @@ class World {
   void play() {
     for (int i = 0; i < kStepsMax && !in_.empty(); ++i) {
       step();
+      if (flows_) carry_all();
       look();
     }
     end();
@@ -71,16 +62,25 @@ class World {
 
  private:
   using Envelope = std::pair<wire::DeviceId, wire::Bytes>;  // for whom, and what
+  struct Origin {
+    std::size_t sender = 0;  // Peer::number
+    std::size_t order = 0;   // among all that was submitted
+    bool again = false;      // it was sent more than once
+  };
   struct OpenSubmit {
     wire::RequestId id;
     std::vector<Envelope> envelopes;  // one a recipient
   };
   struct Peer {
+    std::size_t number = 0;
+    Loop* loop = nullptr;
     SessionId id = 0;
-    const Account* account = nullptr;  // whose key it has proved: it can be nobody else
+    const Account* account = nullptr;    // whose key it has proved: it can be nobody else
     std::multiset<std::uint32_t> asked;  // requests without a reply
     std::map<std::uint32_t, OpenSubmit> submits;
-    std::vector<wire::Bytes> delivered;  // by number - 1
+    std::map<std::uint32_t, std::vector<Envelope>> acks;
+    std::vector<Envelope> delivered;               // by number - 1
+    std::map<std::size_t, std::size_t> last_from;  // sender -> order of what came last
   };
 
   // ---- What happens -----------------------------------------------------------------------------
@@ -91,12 +91,11 @@ class World {
       case 1:
         return join();
       case 2:
-        static_cast<void>(connect());
-        return;
+        return connect(requests_.someone());
       case 3:
         return close();
       case 4: {
-        wire::Bytes frame = some_frame();
+        wire::Bytes frame = copy_of(requests_.some_frame());
         static_cast<void>(mutate(in_, frame));
         return send(frame);
       }
@@ -105,75 +104,109 @@ class World {
       case 6:
         return commit_all();
       case 7:
-        return shard_->on_round_end(now_);
+        return some_loop().shard.on_round_end(now_);
       case 8:
-        return finish_one();
+        if (in_.chance(128)) return finish_one(some_loop());
+        if (in_.chance(128)) return carry_one(some_loop());
+        flows_ = !flows_;
+        return;
       case 9:
         return pass();
       case 10:
         return disturb();
       default:
-        return send(some_frame());
+        return send(requests_.some_frame());
     }
   }
 
   void start() {
-    shard_.reset();
-    host_.emplace();
-    counters_.emplace();
+    loops_.clear();
     peers_.clear();
-    seen_ = 0;
-    const relay::ShardOptions options{0, 1, &config_, wire::SipKey{1}};
-    shard_.emplace(options, *host_, disk_, admission_, *counters_);
-    disk_.restore_into(shard_->engine());
+    ++boot_;
+    for (std::uint32_t i = 0; i < kLoops; ++i) {
+      loops_.push_back(std::make_unique<Loop>(i, config_, disk_, admission_));
+      loops_.back()->host.identity.boot = boot_;
+    }
+    disk_.restore_into([this](std::uint16_t slot) -> relay::slot::Engine& {
+      return loops_[relay::slot::loop_of(slot, kLoops)]->shard.engine();
+    });
+    check_accepted();
   }
 
-  // Whom it claims to be; nobody when there are enough.
-  const Account* connect() {
-    if (peers_.size() == kSessionsMax) return nullptr;
-    const Account& account = people().accounts[in_.below(people().accounts.size())];
-    // A few claim a device with another's key.
-    const Account& prover =
-        in_.chance(16) ? people().accounts[in_.below(people().accounts.size())] : account;
+  Loop& home_of(const wire::UserId& user) {
+    return *loops_[relay::slot::loop_of(relay::slot::slot_of(user), kLoops)];
+  }
+  Loop& some_loop() { return *loops_[in_.below(kLoops)]; }
+
+  void connect(const Account& account) {
+    if (peers_.size() == kSessionsMax) return;
     Peer peer;
-    peer.id =
-        shard_->on_established(prover.transport.public_key, "10.0.0.1", in_.chance(200), now_);
-    peer.account = &prover;
+    peer.number = ++peers_made_;
+    peer.loop = &some_loop();
+    peer.id = peer.loop->shard.on_established(account.transport.public_key, "10.0.0.1",
+                                              in_.chance(200), now_);
+    peer.account = &account;
     peers_.push_back(std::move(peer));
-    return &account;
   }
 
   // Most inputs should reach a live session.
   void join() {
-    const Account* const claims = connect();
-    if (claims == nullptr) return;
-    ask(peers_.back(),
-        wire::Register{
-            1, claims->device, claims->list.view(), claims->seal_key, claims->signed_prekey, {}});
+    if (peers_.size() == kSessionsMax) return;
+    const Account& account = requests_.someone();
+    // A few claim a device with another's key.
+    connect(in_.chance(16) ? requests_.someone() : account);
+    const wire::Register registration{
+        1, account.device, account.list.view(), account.seal_key, account.signed_prekey, {}};
+    send(peers_.back(), copy_of(requests_.frame_of(registration)));
     if (in_.chance(200)) commit_all();
   }
 
   void close() {
     if (peers_.empty()) return;
     const auto peer = peers_.begin() + static_cast<std::ptrdiff_t>(in_.below(peers_.size()));
-    if (!host_->closed.contains(peer->id)) shard_->on_closed(peer->id, now_);
+    if (!peer->loop->host.closed.contains(peer->id)) peer->loop->shard.on_closed(peer->id, now_);
     look();  // what was said before counts
     peers_.erase(peer);
   }
 
+  // Until nothing is on its way.
   void commit_all() {
-    shard_->on_round_end(now_);
-    while (!host_->batches.empty()) finish_one();
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (const auto& loop : loops_) {
+        loop->shard.on_round_end(now_);
+        moved = moved || !loop->host.posted.empty() || !loop->host.batches.empty();
+        carry_all();
+        while (!loop->host.batches.empty()) finish_one(*loop);
+      }
+    }
   }
 
-  void finish_one() {
-    if (host_->batches.empty()) return;
-    auto batch = std::move(host_->batches.front());
-    host_->batches.pop_front();
+  void carry_all() {
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (const auto& loop : loops_) {
+        moved = moved || !loop->host.posted.empty();
+        while (!loop->host.posted.empty()) carry_one(*loop);
+      }
+    }
+  }
+  void carry_one(Loop& from) {
+    if (from.host.posted.empty()) return;
+    auto posted = std::move(from.host.posted.front());
+    from.host.posted.pop_front();
+    loops_[posted.loop]->shard.on_message(posted.message, now_);
+  }
+
+  void finish_one(Loop& loop) {
+    if (loop.host.batches.empty()) return;
+    auto batch = std::move(loop.host.batches.front());
+    loop.host.batches.pop_front();
     disk_.apply(*batch);
-    shard_->on_committed(std::move(batch), now_);
+    loop.shard.on_committed(std::move(batch), now_);
     look();
-    shard_->on_round_end(now_);
+    check_accepted();
+    loop.shard.on_round_end(now_);
   }
 
   void pass() {
@@ -182,19 +215,22 @@ class World {
     now_.steady += time;
     now_.wall_ms += static_cast<std::uint64_t>(time.count());
     if (time > 1s) disturbed_ = true;  // envelopes may expire
-    shard_->on_tick(now_);
+    for (const auto& loop : loops_) loop->shard.on_tick(now_);
   }
 
   void disturb() {
-    switch (in_.below(6)) {
+    switch (in_.below(8)) {
       case 0:
+        was_full_ = true;
         return disk_.set_room(false);
       case 1:
         return disk_.set_room(true);
-      case 2:  // crashes, and half of the time the batch under way lands
-        if (!host_->batches.empty() && in_.chance(128)) disk_.apply(*host_->batches.front());
-        submitted_ids_.clear();
+      case 2: {  // crashes, and half of the time a batch under way lands
+        look();
+        auto& batches = some_loop().host.batches;
+        if (!batches.empty() && in_.chance(128)) disk_.apply(*batches.front());
         return start();
+      }
       case 3: {
         if (disk_.log().empty()) return;
         auto entry = disk_.log().begin();
@@ -204,160 +240,106 @@ class World {
       }
       case 4: {
         disturbed_ = true;
-        const Account& account = people().accounts[in_.below(people().accounts.size())];
-        return disk_.damage(relay::store::Table::users, account.user.view());
+        return disk_.damage(relay::store::Table::users, requests_.someone().user.view());
       }
+      case 5:  // the other loop reads nothing
+        some_loop().host.room = in_.below(2);
+        return;
+      case 6:
+        return make_room();
       default:
         commit_all();
         return start();
     }
   }
-
-  // ---- What is asked
-  // ------------------------------------------------------------------------------
-
-  const Account& someone() { return people().accounts[in_.below(people().accounts.size())]; }
-  wire::SignedListView some_list() {
-    return people().lists[in_.below(people().lists.size())].view();
-  }
-  std::optional<std::string_view> some_name() {
-    if (in_.chance(64)) return {};
-    return people().names[in_.below(people().names.size())];
-  }
-  std::optional<wire::SignedKey> some_key(const wire::SignedKey& key) {
-    if (in_.chance(128)) return {};
-    wire::SignedKey some = key;
-    if (in_.chance(32)) some.key.bytes[0] ^= 1;
-    return some;
+  void make_room() {
+    for (const auto& loop : loops_) loop->host.room = 1'000'000;
   }
 
-  using Body = decltype(wire::Request::body);
-  Body some_body() {
-    const Account& one = someone();
-    const Account& other = someone();
-    switch (in_.below(12)) {
-      case 0:
-        return wire::Login{in_.number<std::uint8_t>(), one.user, one.device};
-      case 1:
-        return wire::Register{
-            1, one.device, some_list(), one.seal_key, other.signed_prekey, some_name()};
-      case 2:
-        disturbed_ = true;  // a device that leaves takes its mail along
-        return wire::PutDevices{some_list(), {in_.byte(), in_.byte()}};
-      case 3: {
-        wire::PutKeys keys{some_key(one.seal_key), some_key(one.signed_prekey), one.one_time};
-        for (auto& key : keys.one_time) key.id += 3 * in_.byte();
-        std::ranges::sort(keys.one_time, {}, &wire::OneTimeKey::id);
-        const auto same_id = [](const auto& a, const auto& b) { return a.id == b.id; };
-        keys.one_time.erase(std::unique(keys.one_time.begin(), keys.one_time.end(), same_id),
-                            keys.one_time.end());
-        return keys;
-      }
-      case 4: {
-        const auto name = some_name();
-        if (name) return wire::GetUser{{}, name};
-        return wire::GetUser{one.user, {}};
-      }
-      case 5:
-        if (in_.chance(128)) return wire::GetPrekeys{one.user, {}};
-        return wire::GetPrekeys{one.user, {one.device, other.device}};
-      case 6:
-        return wire::SetName{some_name()};
-      case 7:
-      case 8:
-        return some_ack();
-      case 9:
-        return wire::Ping{};
-      default:
-        return some_submit();
-    }
-  }
+  // ---- What is asked ----------------------------------------------------------------------------
 
-  wire::Ack some_ack() {
-    wire::Ack ack;
-    if (in_.chance(160)) ack.upto = in_.byte();
-    for (std::size_t count = in_.below(4); count > 0; --count) ack.numbers.push_back(in_.byte());
-    return ack;
-  }
-
-  wire::Submit some_submit() {
-    wire::Submit submit;
-    submit.request_id.bytes[0] = in_.byte();
-    submit.ttl_s = in_.chance(32) ? in_.byte() : 0;
-    if (submit.ttl_s != 0) disturbed_ = true;
-    const std::size_t mask = 1 + in_.below(31);
-    const std::size_t size = in_.chance(16) ? 4'000 : 1 + in_.below(64);
-    bodies_.assign(1, wire::Bytes(size, submit.request_id.bytes[0]));
-    submit.bodies = {bodies_[0]};
-    for (std::size_t i = 0; i < people().accounts.size(); ++i) {
-      if ((mask >> i & 1) == 0) continue;
-      const Account& to = people().accounts[i];
-      submit.recipients.push_back({to.user, to.device, to.version, 0});
-      if (in_.chance(16)) submit.recipients.back().list.seq += 1 + in_.byte();
-    }
-    std::ranges::sort(submit.recipients, {}, &wire::Recipient::device);
-    return submit;
-  }
-
-  wire::Bytes some_frame() {
-    const Body body = some_body();
-    return copy_of(encoder_.encode(wire::Request{in_.byte(), body}));
-  }
-
-  void ask(Peer& peer, const Body& body) {
-    send(peer, copy_of(encoder_.encode(wire::Request{in_.byte(), body})));
-  }
   void send(wire::ByteView frame) {
     if (!peers_.empty()) send(peers_[in_.below(peers_.size())], copy_of(frame));
   }
   // In a block of its own size, so that a sanitizer sees a read behind its end.
   void send(Peer& peer, const wire::Bytes& frame) {
-    if (host_->closed.contains(peer.id) || host_->paused.contains(peer.id)) return;
+    const auto& host = peer.loop->host;
+    if (host.closed.contains(peer.id) || host.paused.contains(peer.id)) return;
     if (const auto request = wire::parse_request(frame)) {
       peer.asked.insert(request->id);
-      if (const auto* submit = std::get_if<wire::Submit>(&request->body))
-        note(peer, *request, *submit);
-      if (const auto* ack = std::get_if<wire::Ack>(&request->body)) note(peer, *ack);
+      std::visit([&](const auto& body) { note(peer, request->id, body); }, request->body);
     } else {
       peer.asked.insert(wire::request_id_of(frame));
     }
-    shard_->on_frame(peer.id, frame, now_);
+    peer.loop->shard.on_frame(peer.id, frame, now_);
   }
 
-  void note(Peer& peer, const wire::Request& request, const wire::Submit& submit) {
+  template <class Request>
+  void note(Peer&, std::uint32_t, const Request&) {}
+  void note(Peer& peer, std::uint32_t request, const wire::Submit& submit) {
     OpenSubmit open{submit.request_id, {}};
     for (const wire::Recipient& to : submit.recipients) {
-      open.envelopes.push_back({to.device, copy_of(submit.bodies[to.body])});
-      submitted_.insert(open.envelopes.back());
-      // A retry may find that its envelope was accepted, and is gone.
-      if (!submitted_ids_.insert({to.device, submit.request_id}).second) disturbed_ = true;
+      const Envelope envelope{to.device, copy_of(submit.bodies[to.body])};
+      const auto [origin, first] =
+          submitted_.try_emplace(envelope, Origin{peer.number, submitted_.size(), false});
+      if (!first) origin->second.again = true;
+      // Under an id that another envelope has, it counts as that one.
+      const auto [known, fresh] = ids_.try_emplace({to.device, submit.request_id}, envelope.second);
+      if (!fresh && known->second != envelope.second) disturbed_ = true;
+      open.envelopes.push_back(envelope);
     }
     if (submit.ttl_s != 0) disturbed_ = true;
     // Of two under one id the replies cannot be told apart.
-    if (!peer.submits.emplace(request.id, std::move(open)).second) disturbed_ = true;
+    if (!peer.submits.emplace(request, std::move(open)).second) disturbed_ = true;
   }
-
-  void note(const Peer& peer, const wire::Ack& ack) {
+  void note(Peer& peer, std::uint32_t request, const wire::Ack& ack) {
+    std::vector<Envelope> envelopes;
     for (std::size_t i = 0; i < peer.delivered.size(); ++i) {
       const auto number = static_cast<std::uint32_t>(i + 1);
       const bool listed = std::ranges::find(ack.numbers, number) != ack.numbers.end();
-      if (number <= ack.upto || listed) acked_.insert({peer.account->device, peer.delivered[i]});
+      if (number <= ack.upto || listed) envelopes.push_back(peer.delivered[i]);
+    }
+    acked_.insert(envelopes.begin(), envelopes.end());
+    // What is on its way from the other loop counts as delivered.
+    const bool ahead = ack.upto > peer.delivered.size() ||
+                       std::ranges::any_of(ack.numbers, [&](std::uint32_t number) {
+                         return number > peer.delivered.size();
+                       });
+    if (ahead && peer.loop != &home_of(peer.account->user)) disturbed_ = true;
+    if (!peer.acks.emplace(request, std::move(envelopes)).second) disturbed_ = true;
+  }
+  void note(Peer& peer, std::uint32_t, const wire::PutKeys& keys) {
+    for (const auto& key : keys.one_time) ++one_time_put_[{peer.account->device, key.id}];
+  }
+  void note(Peer&, std::uint32_t, const wire::PutDevices& put) { note(put.list); }
+  void note(Peer&, std::uint32_t, const wire::Register& put) { note(put.list); }
+  // A device that leaves takes its mail along.
+  void note(const wire::SignedListView& list) {
+    const auto parsed = wire::parse_device_list(list.body);
+    if (!parsed) return;
+    for (const Account& one : people().accounts) {
+      const bool stays = std::ranges::find(parsed->devices, one.device, &wire::DeviceRecord::id) !=
+                         parsed->devices.end();
+      if (one.user == parsed->user && !stays) dropped_.insert(one.device);
     }
   }
 
-  // ---- What is said
-  // -------------------------------------------------------------------------------
+  // ---- What is said -----------------------------------------------------------------------------
 
   void look() {
-    for (; seen_ < host_->sent.size(); ++seen_) {
-      const auto& sent = host_->sent[seen_];
-      const auto peer = std::ranges::find(peers_, sent.session, &Peer::id);
-      if (peer == peers_.end()) continue;
-      std::visit([&](const auto& body) { on(*peer, sent.frame.request, body); }, sent.frame.body);
+    for (const auto& loop : loops_) {
+      for (; loop->seen < loop->host.sent.size(); ++loop->seen) {
+        const auto& sent = loop->host.sent[loop->seen];
+        const auto peer = std::ranges::find_if(peers_, [&](const Peer& one) {
+          return one.loop == loop.get() && one.id == sent.session;
+        });
+        if (peer == peers_.end()) continue;
+        std::visit([&](const auto& body) { on(*peer, sent.frame.request, body); }, sent.frame.body);
+      }
+      const auto counted =
+          std::pair(loop->counters.queued_envelopes.get(), loop->counters.queued_bytes.get());
+      require(loop->shard.engine().recount() == counted, "the counters are a recount");
     }
-    const auto counted =
-        std::pair(counters_->queued_envelopes.get(), counters_->queued_bytes.get());
-    require(shard_->engine().recount() == counted, "the counters are a recount");
   }
 
   template <class Reply>
@@ -365,28 +347,61 @@ class World {
     answered(peer, request);
   }
   void on(Peer& peer, std::uint32_t, const wire::Deliver& deliver) {
-    peer.delivered.push_back(copy_of(deliver.envelope));
+    const Envelope envelope{peer.account->device, copy_of(deliver.envelope)};
+    const bool twice = std::ranges::find(peer.delivered, envelope) != peer.delivered.end();
+    peer.delivered.push_back(envelope);
     require(deliver.number == peer.delivered.size(), "deliveries are numbered without holes");
-    require(submitted_.contains({peer.account->device, peer.delivered.back()}),
-            "what is delivered was submitted, for this device");
+    const auto found = submitted_.find(envelope);
+    require(found != submitted_.end(), "what is delivered was submitted, for this device");
+    const Origin& origin = found->second;
+    require(!gone_.contains(envelope) || origin.again, "what was acknowledged is gone");
+    if (disturbed_) return;
+    // It may be sent anew once it was acknowledged, or refused after it was delivered.
+    require(!twice || acked_.contains(envelope) || was_full_, "a session gets an envelope once");
+    if (origin.again) return;
+    std::size_t& last = peer.last_from[origin.sender];
+    require(last <= origin.order, "what one session sent arrives in its order");
+    last = origin.order;
   }
   void on(Peer&, std::uint32_t, const wire::CaughtUp&) {}
   void on(Peer&, std::uint32_t, const wire::KeysLow&) {}
   void on(Peer&, std::uint32_t, const wire::Closing&) {}
+  void on(Peer& peer, std::uint32_t request, const wire::Done&) {
+    answered(peer, request);
+    const auto ack = peer.acks.extract(request);
+    if (!ack.empty() && !disturbed_) gone_.insert(ack.mapped().begin(), ack.mapped().end());
+  }
+  void on(Peer& peer, std::uint32_t request, const wire::Refused&) {
+    answered(peer, request);
+    peer.acks.erase(request);
+  }
+  void on(Peer& peer, std::uint32_t request, const wire::Prekeys& prekeys) {
+    answered(peer, request);
+    for (const wire::Bundle& bundle : prekeys.bundles) {
+      if (!bundle.one_time) continue;
+      require(one_time_put_[{bundle.device, bundle.one_time->id}]-- > 0,
+              "a one-time key is given away once");
+    }
+  }
   void on(Peer& peer, std::uint32_t request, const wire::Submitted& submitted) {
     answered(peer, request);
-    const auto found = peer.submits.find(request);
-    require(found != peer.submits.end(), "only a submit is answered with outcomes");
+    require(peer.submits.contains(request), "only a submit is answered with outcomes");
     if (disturbed_) return;
-    const OpenSubmit submit = std::move(found->second);
-    peer.submits.erase(found);
+    const OpenSubmit submit = std::move(peer.submits.extract(request).mapped());
     require(submitted.outcomes.size() == submit.envelopes.size(), "each recipient has an outcome");
     for (std::size_t i = 0; i < submitted.outcomes.size(); ++i) {
       if (submitted.outcomes[i].code != wire::ErrorCode::ok) continue;
-      require(
-          acked_.contains(submit.envelopes[i]) || disk_.holds(submit.envelopes[i].first, submit.id),
-          "what is accepted is on the disk or was acknowledged");
+      accepted_.emplace(submit.envelopes[i], submit.id);
+      check_accepted(submit.envelopes[i], submit.id);
     }
+  }
+  void check_accepted(const Envelope& envelope, const wire::RequestId& id) const {
+    require(disturbed_ || acked_.contains(envelope) || dropped_.contains(envelope.first) ||
+                disk_.holds(envelope.first, id),
+            "what is accepted is on the disk or was acknowledged");
+  }
+  void check_accepted() const {
+    for (const auto& [envelope, id] : accepted_) check_accepted(envelope, id);
   }
   static void answered(Peer& peer, std::uint32_t request) {
     const auto asked = peer.asked.find(request);
@@ -396,34 +411,46 @@ class World {
 
   void end() {
     disk_.set_room(true);
+    make_room();
     for (int i = 0; i < 4; ++i) {  // what gathers behind a hold
       now_.steady += 1s;
       now_.wall_ms += 1'000;
-      shard_->on_tick(now_);
+      for (const auto& loop : loops_) loop->shard.on_tick(now_);
       commit_all();
     }
     look();
-    require(shard_->idle(), "everything was committed or refused");
-    const auto before = shard_->engine().recount();
+    const auto before = recounted();
+    for (const auto& loop : loops_) {
+      require(loop->shard.idle(), "everything was committed or refused");
+    }
     start();
-    require(disk_.rotted() || shard_->engine().recount() == before, "opening changes nothing");
+    require(disk_.rotted() || recounted() == before, "opening changes nothing");
+  }
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> recounted() const {
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> counts;
+    for (const auto& loop : loops_) counts.push_back(loop->shard.engine().recount());
+    return counts;
   }
 
   Input& in_;
+  Requests requests_{in_};
   relay::Config config_;
   test::MemoryRecords disk_;
   relay::policy::AddressAdmission admission_{config_, {}};
-  wire::Encoder encoder_;
-  std::optional<relay::ops::Counters> counters_;
-  std::optional<test::FakeHost> host_;
-  std::optional<relay::Shard> shard_;
+  std::vector<std::unique_ptr<Loop>> loops_;
   relay::Now now_{relay::Steady{} + 1h, 1'700'000'000'000};
   std::vector<Peer> peers_;
-  std::vector<wire::Bytes> bodies_;  // of the submit that is being made
-  std::size_t seen_ = 0;             // of host_->sent
-  std::set<Envelope> submitted_;
-  std::set<std::pair<wire::DeviceId, wire::RequestId>> submitted_ids_;
+  std::size_t peers_made_ = 0;
+  std::map<Envelope, Origin> submitted_;
+  std::map<std::pair<wire::DeviceId, wire::RequestId>, wire::Bytes> ids_;
+  std::map<Envelope, wire::RequestId> accepted_;
   std::set<Envelope> acked_;
+  std::set<Envelope> gone_;  // whose ack is done
+  std::set<wire::DeviceId> dropped_;
+  std::map<std::pair<wire::DeviceId, std::uint32_t>, int> one_time_put_;
+  std::uint32_t boot_ = 0;
+  bool flows_ = true;  // messages reach the other loop at once
+  bool was_full_ = false;
   bool disturbed_ = false;  // something happened that may undo what was accepted
 };
 

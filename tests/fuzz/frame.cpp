@@ -1,5 +1,6 @@
 // The stream that is cut into frames. However it comes in pieces, the frames are the same ones, and
 // together with what is kept they are the stream.
+// About: schema/wire/frame.cpp
 #include "schema/wire/frame.hpp"
 
 #include <optional>

@@ -1,6 +1,7 @@
 // The handshake of a connection, read by either end from a peer who may hold any keys and write any
 // bytes. It is complete exactly when the peer's message came as it was made, under the right keys
 // and prologue and without a payload; then both ends read each other. Else the channel is dead.
+// About: schema/wire/channel.cpp schema/wire/noise_handshake.cpp schema/wire/noise_symmetric.cpp
 #include "schema/wire/channel.hpp"
 #include "schema/wire/noise_handshake.hpp"
 #include "schema/wire/x25519.hpp"

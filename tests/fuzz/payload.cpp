@@ -1,5 +1,6 @@
 // What one device says to another, once it is decrypted: padding, plaintext, payload, and the text
 // in it. What parses is encoded to what parses alike.
+// About: schema/wire/payload_codec.cpp client-sdk/src/crypto/sequence.cpp
 #include "schema/wire/payload.hpp"
 
 #include "client-sdk/src/crypto/sequence.hpp"

@@ -1,12 +1,17 @@
 // A first message, which names the keys that a session is to be begun with. Altered on its way, or
 // made by an initiator who names what he likes: it begins a session as it was made, or changes
 // nothing; no first message begins one twice.
+// About: client-sdk/src/crypto/x3dh.cpp client-sdk/src/crypto/session.cpp
+// About: client-sdk/src/crypto/session_set.cpp
 #include "tests/fuzz/party.hpp"
 
 namespace godwit::fuzz {
 namespace {
 
 using crypto::SessionError;
+
+// Enough for sessions to leave, and for their first messages to come again.
+constexpr int kStepsMax = 40;
 
 const PartyKeys& keys_of(std::size_t which) {
   static const std::array<PartyKeys, 2> keys{PartyKeys("alice"), PartyKeys("bob")};
@@ -18,7 +23,7 @@ class Story {
   explicit Story(Input& in) : in_(in) {}
 
   void play() {
-    for (int i = 0; i < 12 && !in_.empty(); ++i) {
+    for (int i = 0; i < kStepsMax && !in_.empty(); ++i) {
       if (sent_.empty() || in_.chance(96)) {
         write();
       } else {

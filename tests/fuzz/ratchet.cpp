@@ -1,6 +1,7 @@
 // The ratchet messages and ephemeral frames of one running session: late, lost, doubled, altered,
 // or made by the peer with numbers that no honest client uses. What opens is what was sent, once;
 // what does not leaves the session as it was, to the bit.
+// About: client-sdk/src/crypto/ratchet.cpp client-sdk/src/crypto/session.cpp
 #include "client-sdk/src/crypto/ratchet.hpp"
 
 #include "client-sdk/src/crypto/aead.hpp"

@@ -1,6 +1,7 @@
 // The records of an established connection: cut, altered, lost, doubled and swapped on their way.
 // What arrives is a beginning of what was sent, whole frame by whole frame; behind the first
 // altered byte there is nothing but the same error.
+// About: schema/wire/channel.cpp schema/wire/noise_cipher.cpp schema/wire/frame.cpp
 #include "schema/wire/channel.hpp"
 #include "schema/wire/x25519.hpp"
 #include "tests/fuzz/fuzz.hpp"

@@ -1,5 +1,6 @@
 // relay.toml. A file that is taken is written as one that is taken and says the same; one that is
 // refused is refused with its faults.
+// About: relay/config.cpp relay/quantity.cpp relay/nearest.cpp
 #include "relay/config.hpp"
 #include "tests/fuzz/fuzz.hpp"
 

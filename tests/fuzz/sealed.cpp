@@ -1,5 +1,6 @@
 // A sealed envelope as its recipient opens it. It opens as it was sealed, at its own device and
 // under its own seal key, or not at all; what it proves is the key of who sealed it.
+// About: client-sdk/src/crypto/sealed.cpp
 #include "client-sdk/src/crypto/sealed.hpp"
 
 #include "schema/wire/hash.hpp"

@@ -1,5 +1,6 @@
 // The relay's records on disk: the log, counts, meta, users. Behind a good checksum too, every
 // length is checked; a record that turns up at another place, or with another byte, is damaged.
+// About: relay/store/records.cpp relay/slot/directory.cpp
 #include "relay/slot/directory.hpp"
 #include "relay/store/records.hpp"
 #include "tests/fuzz/fuzz.hpp"
