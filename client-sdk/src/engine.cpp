@@ -115,13 +115,12 @@ Result<void> Engine::reopen(core::Now now) {
     core_ = *std::move(core);
   }
   replace_session_key(now);
-  if (!core_) return failure_;  // the disk refused at once
   return {};
 }
 
 Result<void> Engine::ensure_core(core::Now now) {
-  if (core_) return {};
   if (now.steady < reopen_at_) return failure_;
+  if (core_) return {};
   if (auto opened = reopen(now); !opened) {
     reopen_delay_ = std::min(reopen_delay_ * 2, kReopenMax);
     reopen_at_ = now.steady + reopen_delay_;
@@ -133,7 +132,9 @@ Result<void> Engine::ensure_core(core::Now now) {
   return {};
 }
 
-// The disk has refused. LMDB wants to be opened anew, and the core knows things that were not kept.
+// The disk has refused, and the core knows things that were not kept: changes rest for a while, and
+// begin with another core. LMDB wants to be opened anew, unless there was only no room: then it can
+// be read all the while.
 void Engine::fail(const Error& error, core::Now now) {
   if (reopen_at_ + kReopenMax < now.steady) reopen_delay_ = kReopenFirst / 2;
   reopen_delay_ = std::min(reopen_delay_ * 2, kReopenMax);
@@ -144,7 +145,10 @@ void Engine::fail(const Error& error, core::Now now) {
     failure_ = error;
     last_account_ = core_->account();
     core_.reset();
-    database_.reset();
+    if (error.code != ErrorCode::disk_full) database_.reset();
+    if (database_) {
+      if (auto core = core::Core::open(*database_, random_, now)) core_ = *std::move(core);
+    }
   }
   Event event;
   event.kind = EventKind::storage_failed;
@@ -236,7 +240,7 @@ ToSend Engine::exchange(const Received& received) {
   }
   if (ensure_core(now)) feed(received, now);
   ToSend to_send;
-  if (!core_) {
+  if (!core_ || now.steady < reopen_at_) {
     to_send.deadline = reopen_at_;
   } else {
     to_send.deadline = core_->deadline();
@@ -281,11 +285,11 @@ void Engine::feed(const Received& received, core::Now now) {
   replace_session_key(now);
 }
 
-// Between rounds. One that fails is tried again with the next exchange, so nothing is said of it.
+// Between rounds. One that fails is tried again with the next exchange, so nothing is said of it: a
+// full disk keeps nobody from reading. That it was done is written with the next round.
 void Engine::replace_session_key(core::Now now) {
   if (!core_->session_key_due(now) || !database_->rotate_session_key()) return;
   core_->on_session_key_replaced(now);
-  (void)end_round(now);
 }
 
 // ---- Waiting ------------------------------------------------------------------------------------

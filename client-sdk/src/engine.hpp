@@ -109,10 +109,10 @@ class Engine final : private Speaker {
   std::condition_variable changed_;
   mutable std::shared_mutex reopening_;  // besides, of core_ and failure_
   std::optional<store::Database> database_;
-  std::unique_ptr<core::Core> core_;  // nothing after a failure, until it is opened again
+  std::unique_ptr<core::Core> core_;  // after a failure of the disk nothing, until opened again
   Error failure_{};                   // what it was
   Account last_account_;              // for as long as there is no core
-  std::chrono::milliseconds reopen_at_{};
+  std::chrono::milliseconds reopen_at_{};  // no change before this time
   std::chrono::milliseconds reopen_delay_{};
 
   std::unique_ptr<RelayLink> link_;  // while the app wants one

@@ -353,7 +353,9 @@ Result<Database> Database::open(const OpenOptions& options) {
   auto state = std::make_unique<State>(std::move(*directory), std::move(*keyring),
                                        std::move(*backend), options.random);
   if (state->keyring->retiring()) {
-    if (const auto done = state->finish_rotation(); !done) return unexpected(done.error());
+    const auto done = state->finish_rotation();
+    // On a full disk both keys go on, until a later rotation finds room.
+    if (!done && done.error() != StoreError::disk_full) return unexpected(done.error());
   }
   return Database(std::move(state));
 }

@@ -140,10 +140,10 @@ TEST_SUITE("godwit/testing: faults") {
     CHECK(texts(two.bob, "alice") == "before, after");
   }
 
-  TEST_CASE("a client whose disk is too full to open its home is back when there is room") {
+  TEST_CASE("a client that crashes while its disk is full is back when there is room") {
     TwoPeople two;
     two.world.set_disk_full("alice", true);
-    two.world.run(24h * 2);  // a new key is due, which opening writes
+    two.world.run(24h * 2);
     two.world.crash("alice");
     two.world.run(1h);
     CHECK_FALSE(two.alice.send({.to = "bob", .text = "no"}));
@@ -152,6 +152,42 @@ TEST_SUITE("godwit/testing: faults") {
     (void)say(two.alice, "bob", "yes");
     REQUIRE(two.world.settle());
     CHECK(texts(two.bob, "alice") == "yes");
+  }
+
+  TEST_CASE("what is there can be read all the while that a disk is full") {
+    TwoPeople two;
+    (void)say(two.alice, "bob", "hello");
+    REQUIRE(two.world.settle());
+    two.world.set_disk_full("alice", true);
+    (void)say(two.bob, "alice", "does not fit");
+    for (int i = 0; i < 600; ++i) {
+      two.world.run(1s);
+      REQUIRE(texts(two.alice, "bob") == "hello");
+      if (i % 100 == 0) CHECK_FALSE(two.alice.send({.to = "bob", .text = "no"}));
+    }
+    CHECK(count(events_of(two.alice), EventKind::storage_failed) < 60);  // it is not tried on and on
+    two.world.set_disk_full("alice", false);
+    REQUIRE(two.world.settle());
+    CHECK(texts(two.alice, "bob") == "hello, does not fit");
+  }
+
+  TEST_CASE("a home on a full disk is opened and read, also when its key is due") {
+    TwoPeople two;
+    (void)say(two.alice, "bob", "hello");
+    REQUIRE(two.world.settle());
+    two.alice.disconnect();
+    two.world.set_disk_full("alice", true);
+    two.world.run(25h);
+    two.world.crash("alice");
+    CHECK(texts(two.alice, "bob") == "hello");
+    const auto refused = two.alice.send({.to = "bob", .text = "more"});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::disk_full);
+    CHECK(texts(two.alice, "bob") == "hello");
+    two.world.set_disk_full("alice", false);
+    two.world.run(1min);
+    (void)say(two.alice, "bob", "again");
+    CHECK(texts(two.alice, "bob") == "hello, again");
   }
 
   TEST_CASE("a message for a full disk waits at the relay") {
