@@ -165,7 +165,7 @@ TEST_SUITE("godwit/testing: faults") {
       REQUIRE(texts(two.alice, "bob") == "hello");
       if (i % 100 == 0) CHECK_FALSE(two.alice.send({.to = "bob", .text = "no"}));
     }
-    CHECK(count(events_of(two.alice), EventKind::storage_failed) < 60);  // it is not tried on and on
+    CHECK(count(events_of(two.alice), EventKind::storage_failed) < 60);  // not on and on
     two.world.set_disk_full("alice", false);
     REQUIRE(two.world.settle());
     CHECK(texts(two.alice, "bob") == "hello, does not fit");
