@@ -24,7 +24,7 @@ struct Room {
 };
 
 [[nodiscard]] constexpr bool half_full(const Room& held, const Room& quota) {
-  return held.envelopes >= quota.envelopes / 2 || held.bytes >= quota.bytes / 2;
+  return std::uint64_t{2} * held.envelopes >= quota.envelopes || 2 * held.bytes >= quota.bytes;
 }
 
 class FairShare {

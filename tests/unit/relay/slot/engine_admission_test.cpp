@@ -229,6 +229,23 @@ TEST_CASE("shares begin anew when the mailbox was less than half full, and not b
   CHECK(slot.said() == Lines{"s9 submit 14: mailbox_full after 60000"});
 }
 
+TEST_CASE("a mailbox of one envelope takes the next one when it is empty again") {
+  EngineLimits limits;
+  limits.mailbox.envelopes = 1;
+  EngineUnderTest slot(limits);
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.attach(1, bob);
+  (void)slot.said();
+  for (std::uint32_t i = 1; i <= 3; ++i) {
+    slot.enqueue(bob, i);
+    slot.ack(1, bob, i);
+    const std::string number = std::to_string(i);
+    CHECK(slot.said() ==
+          Lines{"s1 <- #" + number + " m" + number, "s9 submit " + number + ": ok", "s1 ack 0: ok"});
+  }
+}
+
 TEST_CASE("an envelope for nobody, or for a device that is not in the list, is refused") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);
