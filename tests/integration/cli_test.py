@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -169,6 +170,28 @@ class CliTest(unittest.TestCase):
         begin = time.monotonic()
         bob.json("sync", "--for", "0.7")
         self.assertGreaterEqual(time.monotonic() - begin, 0.7)
+
+    def test_each_message_is_shown_by_one_sync_also_by_one_that_is_about_to_end(self):
+        alice, bob = self.two()
+        texts = [f"line {i}" for i in range(400)]
+        chat = alice.start("chat", bob.name)
+
+        def write():
+            for text in texts:
+                chat.stdin.write(f"{text}\n".encode())
+                chat.stdin.flush()
+                time.sleep(0.005)  # so that they come at any moment of a sync
+            chat.stdin.close()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        shown = []
+        while writer.is_alive() or chat.poll() is None:
+            shown += bob.json("sync")[:-1]
+        shown += bob.json("sync")[:-1]
+        writer.join()
+        chat.stdout.close()
+        self.assertEqual([one["text"] for one in shown], texts)
 
     def test_one_key_is_one_message_and_another_text_under_it_is_a_conflict(self):
         alice, bob = self.two()

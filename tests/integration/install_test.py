@@ -62,7 +62,7 @@ class InstallTest(unittest.TestCase):
         return self.place / name
 
     def start(self, program, name, text):
-        """Its output, line by line, as on a terminal."""
+        """The process, and its output, line by line, as on a terminal."""
         try:
             master, slave = pty.openpty()
         except OSError:  # the programs would keep their lines for themselves in a pipe
@@ -80,13 +80,14 @@ class InstallTest(unittest.TestCase):
             output.close()
 
         self.addCleanup(end)
-        return iter(output.readline, "")
+        return running, iter(output.readline, "")
 
     def chat(self, program, name):
         """Sends a text, has it answered, and returns the lines up to the answer."""
-        output = self.start(program, name, f"hello from {name}")
+        running, output = self.start(program, name, f"hello from {name}")
         received = []
         while not received:
+            self.assertIsNone(running.poll(), "it ended before its text was with the other")
             received = self.bob.json("sync", "--for", "0.2")[:-1]
         self.assertEqual([one["text"] for one in received], [f"hello from {name}"])
         self.bob.json("send", name, "an answer")

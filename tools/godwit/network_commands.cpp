@@ -198,6 +198,8 @@ int sync(const Arguments& arguments, const Output& out) {
   Progress progress(*client, out);
   const auto settled = sync_until_settled(*client, in_milliseconds(arguments.for_s.value_or(0)),
                                           interrupt, progress, out);
+  // First: what came after the last look is kept and acknowledged, and no other sync would show it.
+  client->disconnect();
   (void)progress.drain(true);
   if (out.json()) {
     Json object;
