@@ -40,7 +40,8 @@ tl::expected<Unsealed, SealedError> opened(wire::ByteView envelope,
 }
 
 void altered(Input& in) {
-  const wire::Bytes inner = copy_of(in.bytes(4096));
+  wire::Bytes inner = copy_of(in.bytes(4096));
+  if (in.chance(16)) inner.resize(kSealedInnerMax - in.byte(), 0x5a);  // two Noise messages
   const auto sealed = seal({kDevice, kSealId, ends().seal_key.public_key()}, ends().sender, kUser,
                            inner, wire::random_bytes, ends().cache);
   require(sealed.has_value(), "an envelope can be sealed");
