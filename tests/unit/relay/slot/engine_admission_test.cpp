@@ -240,9 +240,9 @@ TEST_CASE("a mailbox of one envelope takes the next one when it is empty again")
   for (std::uint32_t i = 1; i <= 3; ++i) {
     slot.enqueue(bob, i);
     slot.ack(1, bob, i);
-    const std::string number = std::to_string(i);
-    CHECK(slot.said() ==
-          Lines{"s1 <- #" + number + " m" + number, "s9 submit " + number + ": ok", "s1 ack 0: ok"});
+    const std::string n = std::to_string(i);
+    const std::string pushed = "s1 <- #" + n + " m" + n;
+    CHECK(slot.said() == Lines{pushed, "s9 submit " + n + ": ok", "s1 ack 0: ok"});
   }
 }
 
