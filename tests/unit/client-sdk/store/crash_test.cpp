@@ -23,6 +23,8 @@ struct Crash {
   bool fails = false;   // the call fails, and the process lives on
 } g_crash;
 
+bool g_disk_is_full = false;  // no file grows
+
 // True when the process is to die at this call.
 bool is_due() {
   if (g_crash.calls_left < 0) return false;
@@ -55,6 +57,8 @@ extern "C" {
 ssize_t crash_pwrite(int file, const void* bytes, size_t size, off_t at) __asm__("pwrite");
 ssize_t crash_pwrite64(int file, const void* bytes, size_t size, off_t at) __asm__("pwrite64");
 ssize_t crash_writev(int file, const void* parts, int count) __asm__("writev");
+int crash_allocate(int file, off_t at, off_t size) __asm__("posix_fallocate");
+int crash_allocate64(int file, off_t at, off_t size) __asm__("posix_fallocate64");
 int crash_fsync(int file) __asm__("fsync");
 int crash_fdatasync(int file) __asm__("fdatasync");
 int crash_renameat(int from, const char* name, int to, const char* other) __asm__("renameat");
@@ -68,6 +72,13 @@ ssize_t crash_pwrite64(int file, const void* bytes, size_t size, off_t at) {
 }
 ssize_t crash_writev(int file, const void* parts, int count) {
   return counted(SYS_writev, file, parts, count);
+}
+int crash_allocate(int file, off_t at, off_t size) {
+  if (g_disk_is_full) return ENOSPC;
+  return ::syscall(SYS_fallocate, file, 0, at, size) == 0 ? 0 : errno;
+}
+int crash_allocate64(int file, off_t at, off_t size) {
+  return crash_allocate(file, at, size);
 }
 int crash_fsync(int file) {
   return counted(SYS_fsync, file);
@@ -226,6 +237,29 @@ TEST_CASE("a crash anywhere in a rotation is finished by the next open, and the 
     CHECK(died > 6);
   }
   CHECK(resumed >= 4);
+}
+
+TEST_CASE("a rotation on a full disk leaves both keys in force, and a later one finishes it") {
+  const TemporaryDirectory temporary;
+  const auto path = temporary.path() / "db";
+  constexpr std::uint64_t kMany = 3'000;  // to seal them anew takes more than the file has
+  {
+    auto database = Database::create(options_of(path));
+    REQUIRE(database);
+    fill(*database, kMany);
+    g_disk_is_full = true;
+    CHECK(error_of(database->rotate_session_key()) == StoreError::disk_full);
+    CHECK(holds_all(*database, kMany));
+  }
+  CHECK(session_kids(path).size() == 2);
+  auto database = Database::open(options_of(path));
+  REQUIRE(database);
+  CHECK(holds_all(*database, kMany));
+  CHECK(error_of(database->rotate_session_key()) == StoreError::disk_full);
+  g_disk_is_full = false;
+  CHECK(database->rotate_session_key());
+  CHECK(session_kids(path).size() == 1);
+  CHECK(holds_all(*database, kMany));
 }
 
 TEST_CASE("a rotation that was finished by an open may crash again there") {
