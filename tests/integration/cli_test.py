@@ -1,6 +1,7 @@
 """The chat client as a new user and as a script meet it: every command, over a real relay."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -192,6 +193,23 @@ class CliTest(unittest.TestCase):
         writer.join()
         chat.stdout.close()
         self.assertEqual([one["text"] for one in shown], texts)
+
+    def test_send_tells_of_what_came_while_it_was_connected(self):
+        alice, bob = self.two()
+        self.assertNotIn(b"came meanwhile", alice.run("send", bob.name, "hello").stderr)
+        self.send(bob, alice, "one")
+        self.send(bob, alice, "two")
+        # What comes first may be the answer to what is sent, so it is asked more than once.
+        told = 0
+        for attempt in range(50):
+            shown = alice.run("send", bob.name, f"more {attempt}").stderr.decode()
+            counts = re.findall(r"note: (\d+) messages? came meanwhile", shown)
+            told += sum(int(count) for count in counts)
+            if told == 2:
+                break
+        self.assertEqual(told, 2)
+        self.assertEqual(alice.json("conversations")[0]["unread"], 2)
+        self.assertEqual(alice.json("sync")[-1]["received"], 0)
 
     def test_one_key_is_one_message_and_another_text_under_it_is_a_conflict(self):
         alice, bob = self.two()

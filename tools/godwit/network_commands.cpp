@@ -126,6 +126,19 @@ class Progress {
   std::size_t sent_ = 0;
 };
 
+// What came while a message was sent is kept and acknowledged, so that no sync shows it any more.
+// Ends the connection, for nothing to come after this.
+void tell_of_arrivals(Client& client, const Output& out) {
+  client.disconnect();
+  std::size_t count = 0;
+  while (const auto event = client.next_event()) {
+    if (event->kind == EventKind::message_received) ++count;
+  }
+  if (count == 0) return;
+  out.note("note: " + std::to_string(count) + (count == 1 ? " message" : " messages") +
+           " came meanwhile; see `godwit conversations`");
+}
+
 }  // namespace
 
 int send(const Arguments& arguments, const Output& out) {
@@ -146,15 +159,16 @@ int send(const Arguments& arguments, const Output& out) {
     reasons.tell(status.error());
     status = client->wait_accepted(sent->id, kSlice);
   }
+  if (!status && status.error().code == ErrorCode::timed_out) {
+    const auto explanation = client->explain(sent->id);
+    if (explanation) out.note("note: it waits on " + one_line(explanation->waits_on));
+  }
+  tell_of_arrivals(*client, out);
   if (status && *status == Status::failed) {
     return print_failed(out, *client, arguments, sent->id);
   }
   if (!status && !goes_on(status.error())) {
     return out.fail(with_advice(status.error()));
-  }
-  if (!status && status.error().code == ErrorCode::timed_out) {
-    const auto explanation = client->explain(sent->id);
-    if (explanation) out.note("note: it waits on " + one_line(explanation->waits_on));
   }
   print_sent(out, sent->id, status ? *status : Status::queued);
   return interrupt.happened() ? kExitInterrupted : kExitOk;
