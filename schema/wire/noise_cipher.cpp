@@ -1,26 +1,22 @@
 #include "schema/wire/noise_cipher.hpp"
 
-#include <sodium.h>
-
 #include <cassert>
 #include <limits>
 
 #include "schema/wire/bytes.hpp"
+#include "schema/wire/chacha20_poly1305.hpp"
 #include "schema/wire/hash.hpp"
 
 namespace godwit::wire {
 namespace {
 
-static_assert(SecretKey::kSize == crypto_aead_chacha20poly1305_ietf_KEYBYTES);
-static_assert(kNoiseTagSize == crypto_aead_chacha20poly1305_ietf_ABYTES);
+static_assert(kNoiseTagSize == kAeadTagSize);
 
 // The last value is Noise's own: rekey() uses it, no message may.
 constexpr std::uint64_t kNonceReserved = std::numeric_limits<std::uint64_t>::max();
 
-using Nonce = std::array<std::uint8_t, crypto_aead_chacha20poly1305_ietf_NPUBBYTES>;
-
-Nonce nonce_bytes(std::uint64_t counter) {
-  Nonce nonce{};  // 4 zero bytes, then the counter
+AeadNonce nonce_bytes(std::uint64_t counter) {
+  AeadNonce nonce{};  // 4 zero bytes, then the counter
   store_le(nonce.data() + 4, counter);
   return nonce;
 }
@@ -37,11 +33,7 @@ tl::expected<void, CipherError> CipherState::seal(std::span<std::uint8_t> out, B
                                                   ByteView plaintext) {
   assert(out.size() == plaintext.size() + kNoiseTagSize);
   if (nonce_ == kNonceReserved) return tl::unexpected(CipherError::nonce_exhausted);
-  const Nonce nonce = nonce_bytes(nonce_);
-  [[maybe_unused]] const int failed = crypto_aead_chacha20poly1305_ietf_encrypt(
-      out.data(), nullptr, plaintext.data(), plaintext.size(), ad.data(), ad.size(), nullptr,
-      nonce.data(), key_.bytes.data());
-  assert(failed == 0);  // it fails for no input that fits into memory
+  chacha20_poly1305_seal(out, key_, nonce_bytes(nonce_), ad, plaintext);
   ++nonce_;
   return {};
 }
@@ -51,12 +43,7 @@ tl::expected<void, CipherError> CipherState::open(std::span<std::uint8_t> out, B
   if (ciphertext.size() < kNoiseTagSize) return tl::unexpected(CipherError::not_authentic);
   assert(out.size() == ciphertext.size() - kNoiseTagSize);
   if (nonce_ == kNonceReserved) return tl::unexpected(CipherError::nonce_exhausted);
-  const Nonce nonce = nonce_bytes(nonce_);
-  // libsodium compares the tag first, and zeroes `out` when it does not hold. An empty `out` may
-  // have no address, which libsodium would take for "verify only": the same thing.
-  if (crypto_aead_chacha20poly1305_ietf_decrypt(out.data(), nullptr, nullptr, ciphertext.data(),
-                                                ciphertext.size(), ad.data(), ad.size(),
-                                                nonce.data(), key_.bytes.data()) != 0) {
+  if (!chacha20_poly1305_open(out, key_, nonce_bytes(nonce_), ad, ciphertext)) {
     return tl::unexpected(CipherError::not_authentic);
   }
   ++nonce_;
@@ -64,13 +51,9 @@ tl::expected<void, CipherError> CipherState::open(std::span<std::uint8_t> out, B
 }
 
 void CipherState::rekey() {
-  const Nonce nonce = nonce_bytes(kNonceReserved);
   const std::array<std::uint8_t, SecretKey::kSize> zeros{};
   std::array<std::uint8_t, SecretKey::kSize + kNoiseTagSize> sealed;
-  [[maybe_unused]] const int failed = crypto_aead_chacha20poly1305_ietf_encrypt(
-      sealed.data(), nullptr, zeros.data(), zeros.size(), nullptr, 0, nullptr, nonce.data(),
-      key_.bytes.data());
-  assert(failed == 0);
+  chacha20_poly1305_seal(sealed, key_, nonce_bytes(kNonceReserved), {}, zeros);
   key_ = SecretKey::copy_of(ByteView(sealed).first(SecretKey::kSize));
   wipe(sealed);
 }

@@ -49,6 +49,8 @@ int __real_crypto_aead_chacha20poly1305_ietf_decrypt(Byte* out, Size* out_size, 
                                                      const Byte* sealed, Size size, const Byte* ad,
                                                      Size ad_size, const Byte* nonce,
                                                      const Byte* key);
+int __real_crypto_stream_chacha20_ietf_xor(Byte* out, const Byte* in, Size size, const Byte* nonce,
+                                           const Byte* key);
 int __real_crypto_aead_xchacha20poly1305_ietf_decrypt(Byte* out, Size* out_size, Byte* none,
                                                       const Byte* sealed, Size size, const Byte* ad,
                                                       Size ad_size, const Byte* nonce,
@@ -98,6 +100,16 @@ int __wrap_crypto_aead_chacha20poly1305_ietf_decrypt(Byte* out, Size* out_size, 
       out, out_size, none, sealed, size, ad, ad_size, nonce, key));
   if (result == 0) make_public({out, size - crypto_aead_chacha20poly1305_ietf_ABYTES});
   return result;
+}
+
+// The same for short records, whose tag sodium_memcmp() compares; the first block is the key of
+// the tag.
+int __wrap_crypto_stream_chacha20_ietf_xor(Byte* out, const Byte* in, Size size, const Byte* nonce,
+                                           const Byte* key) {
+  const int result = __real_crypto_stream_chacha20_ietf_xor(out, in, size, nonce, key);
+  constexpr Size kBlock = 64;
+  make_public({out + kBlock, size - kBlock});
+  return as_public(result);
 }
 
 // Whether a tag holds, as above. Of what opens, the header of a ratchet message is looked at: a
