@@ -24,7 +24,7 @@ namespace godwit::net {
 class Stream {
  public:
   struct Callbacks {
-    // Once in a round of the loop, at most 64 KiB. Bytes live during the call (they lie in a read
+    // Once in a round of the loop, at most 256 KiB. Bytes live during the call (they lie in a read
     // buffer that all streams of the loop share).
     std::function<void(wire::ByteView)> on_read;
     // End of stream or error; no callback after it. The owner destroys the stream. A reset right
