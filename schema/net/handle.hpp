@@ -21,7 +21,7 @@ namespace godwit::net {
 
 // libuv reads one stream at a time and hands the bytes over before it reads the next, so a loop
 // needs one buffer, and an idle connection none. It is the loop's `data`. Six messages to a group
-// of 1,024 fit into it, at 40 KiB each; were it one, each member would get each by itself.
+// of 1,024 fit into it, at 40 KiB each, so that a member gets them in one write and not in six.
 inline constexpr std::size_t kReadBufferSize = 256 * 1024;
 struct ReadBuffer {
   std::array<char, kReadBufferSize> bytes;
