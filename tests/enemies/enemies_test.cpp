@@ -8,20 +8,17 @@
 // let in; the relay lives; sessions and descriptors are back; memory kept to its bound; the limits
 // did what they are there for. How long the honest waited is told and not judged: machines have
 // other work too.
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <thread>
 
 #include "schema/wire/bytes.hpp"
 #include "tests/enemies/enemy.hpp"
-#include "tests/enemies/newcomer.hpp"
+#include "tests/enemies/processors.hpp"
+#include "tests/enemies/table.hpp"
 #include "tests/support/enrol.hpp"
-#include "tests/support/honest_pair.hpp"
 
 namespace godwit::enemies {
 namespace {
@@ -30,7 +27,6 @@ using std::chrono::steady_clock;
 using support::HonestPair;
 using support::Measured;
 using support::RelayProcess;
-using Times = std::vector<std::chrono::microseconds>;
 using namespace std::chrono_literals;
 
 constexpr const char* kHonestAddress = "127.0.0.2";
@@ -43,86 +39,13 @@ constexpr std::uint64_t kWarmUp = 100;  // messages
 constexpr auto kPatience = 30s;
 constexpr auto kEndPatience = 60s;  // of a relay on a machine that others use as well
 constexpr auto kLook = 200ms;
-// The enemy's own work is done elsewhere in the world; here it shares the honest's processors.
-constexpr int kNiceness = 10;
-// What a 99th percentile may be under an enemy, as a multiple of what it was before.
-constexpr double kSlowerMax = 2;
 
 struct Options {
   std::string enemy;
   double seconds = 20;
+  std::size_t rounds = 1;
   bool list = false;
 };
-
-// What the honest saw in a while.
-struct While {
-  HonestPair::Report pair;
-  Newcomer::Report newcomers;
-  double processor = 0;  // how much of one the relay had meanwhile
-};
-
-struct Row {
-  Watched watched;
-  While before, during, after;
-  Problems problems;
-};
-
-double quantile_ms(Times times, double share) {
-  if (times.empty()) return std::nan("");
-  const auto place = static_cast<std::size_t>(share * static_cast<double>(times.size() - 1));
-  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(place), times.end());
-  return static_cast<double>(times[place].count()) / 1'000;
-}
-
-// ---- The table ---------------------------------------------------------------------------------
-
-void print_head() {
-  std::printf(
-      "| enemy | tried | honest p50/p99 ms before | during | after | p99 | slowest ms | "
-      "newcomers p50/p99 ms before | during | relay's processor %% before/during | "
-      "memory MiB before/peak/after | descriptors before/peak/after | refused | verdict |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n");
-  std::fflush(stdout);
-}
-
-std::string p50_p99(const Times& times) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.2f/%.2f", quantile_ms(times, 0.5),
-                quantile_ms(times, 0.99));
-  return text.data();
-}
-
-std::string slower_in_words(const Row& row) {
-  const double slower =
-      quantile_ms(row.during.pair.times, 0.99) / quantile_ms(row.before.pair.times, 0.99);
-  if (slower <= kSlowerMax) return "within 2x";
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "MISSED: %.1fx", slower);
-  return text.data();
-}
-
-void print(const Enemy& enemy, const Row& row) {
-  const Watched& seen = row.watched;
-  const auto mebibytes = [](std::uint64_t bytes) {
-    return static_cast<double>(bytes) / static_cast<double>(kMebibyte);
-  };
-  std::printf(
-      "| %s | %llu | %s | %s | %s | %s | %lld | %s | %s | %.0f/%.0f | %.1f/%.1f/%.1f | "
-      "%zu/%zu/%zu | %llu | %s |\n",
-      enemy.name.c_str(), static_cast<unsigned long long>(seen.done.tried),
-      p50_p99(row.before.pair.times).c_str(), p50_p99(row.during.pair.times).c_str(),
-      p50_p99(row.after.pair.times).c_str(), slower_in_words(row).c_str(),
-      static_cast<long long>(row.during.pair.slowest.count()),
-      p50_p99(row.before.newcomers.times).c_str(), p50_p99(row.during.newcomers.times).c_str(),
-      100 * row.before.processor, 100 * row.during.processor, mebibytes(seen.before.memory),
-      mebibytes(seen.memory_peak), mebibytes(seen.after.memory), seen.before.descriptors,
-      seen.descriptors_peak, seen.after.descriptors,
-      static_cast<unsigned long long>(seen.after.figures.refused_total -
-                                      seen.before.figures.refused_total),
-      row.problems.empty() ? "ok" : "FAILED");
-  for (const auto& problem : row.problems) std::printf("    %s\n", problem.c_str());
-  std::fflush(stdout);
-}
 
 // ---- One enemy ---------------------------------------------------------------------------------
 
@@ -133,7 +56,8 @@ While pass_time(const RelayProcess& relay, HonestPair& pair, double seconds,
   (void)pair.report();  // of what came before
   const auto began = steady_clock::now();
   const double cpu_before = relay.cpu_seconds();
-  Newcomer newcomer(relay.address(), support::Account::from_seed(kNewcomerSeed), kHonestAddress);
+  auto newcomer = placed<Newcomer>(Role::honest, relay.address(),
+                                   support::Account::from_seed(kNewcomerSeed), kHonestAddress);
   const auto until = began + std::chrono::duration<double>(seconds);
   while (steady_clock::now() < until) {
     std::this_thread::sleep_for(kLook);
@@ -171,12 +95,12 @@ void judge_while(const While& seen, const Enemy& enemy, const std::string& when,
   }
 }
 
-void judge(const Enemy& enemy, Row& row) {
-  const Watched& watched = row.watched;
-  Problems& problems = row.problems;
-  judge_while(row.before, enemy, "before", problems);
-  judge_while(row.during, enemy, "during", problems);
-  judge_while(row.after, enemy, "after", problems);
+void judge(const Enemy& enemy, Round& round) {
+  const Watched& watched = round.watched;
+  Problems& problems = round.problems;
+  judge_while(round.before, enemy, "before", problems);
+  judge_while(round.during, enemy, "during", problems);
+  judge_while(round.after, enemy, "after", problems);
   for (const Measured* one : {&watched.before, &watched.after}) {
     if (one->figures.connections != kPairSessions || one->figures.sessions != kPairSessions) {
       problems.push_back("connections left: " + std::to_string(one->figures.connections) +
@@ -219,9 +143,6 @@ While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, co
   Work work(ground);
   const auto began = steady_clock::now();
   std::jthread thread([&] {
-    if (::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness) != 0) {
-      work.done.wrong.push_back("the enemy cannot stand back from the processors");
-    }
     enemy.attack(work);
   });
   // Also when the relay does not answer any more, and this function is left by what is thrown.
@@ -242,7 +163,7 @@ While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, co
   return seen;
 }
 
-Row face(const Enemy& enemy, double seconds) {
+Round face(const Enemy& enemy, double seconds) {
   support::TempDirectory directory;
   Clock clock(directory.path() / "clock");
   RelayProcess::Options options;
@@ -256,29 +177,42 @@ Row face(const Enemy& enemy, double seconds) {
   }
   options.settings["network.unlimited_from"] = "[]";
   options.environment = clock.environment();
-  RelayProcess relay(options);
+  auto relay = placed<RelayProcess>(Role::relay, options);
   ground.relay = relay.address();
   ground.clock = &clock;
 
-  Row row;
-  HonestPair pair(relay.address(), kHonestSeed, kHonestAddress);
+  Round round;
+  auto pair = placed<HonestPair>(Role::honest, relay.address(), kHonestSeed, kHonestAddress);
   if (!pair.await(kWarmUp, kPatience)) throw support::RelayFailure("the honest are not served");
-  row.before = pass_time(relay, pair, seconds / 2, [] {});
-  row.watched.before = support::settle(relay, kPairSessions, {});
-  row.during = attack(enemy, relay, pair, ground, seconds, row.watched, row.problems);
-  row.watched.after = support::settle(relay, kPairSessions, row.watched.before.descriptors);
-  row.after = pass_time(relay, pair, seconds / 2, [] {});
-  if (!pair.settle(kPatience)) row.problems.push_back("something honest was lost");
-  if (!relay.running()) row.problems.push_back("the relay has ended");
-  judge(enemy, row);
-  return row;
+  round.before = pass_time(relay, pair, seconds / 2, [] {});
+  round.watched.before = support::settle(relay, kPairSessions, {});
+  round.during = attack(enemy, relay, pair, ground, seconds, round.watched, round.problems);
+  round.watched.after = support::settle(relay, kPairSessions, round.watched.before.descriptors);
+  round.after = pass_time(relay, pair, seconds / 2, [] {});
+  if (!pair.settle(kPatience)) round.problems.push_back("something honest was lost");
+  if (!relay.running()) round.problems.push_back("the relay has ended");
+  judge(enemy, round);
+  return round;
 }
 
 // ---- The program -------------------------------------------------------------------------------
 
+// Against whom the others are compared: what the machine does by itself.
+Enemy nobody() {
+  Enemy enemy;
+  enemy.name = "nobody";
+  enemy.does = "nothing: what differs is what the machine does";
+  enemy.attack = [](Work& work) {
+    while (!work.over()) std::this_thread::sleep_for(kLook);
+  };
+  enemy.judge = [](const Watched&, Problems&) {};
+  return enemy;
+}
+
 std::vector<Enemy> all_enemies() {
-  std::vector<Enemy> all = enemies_that_connect();
-  for (auto more : {enemies_with_sessions(), enemies_of_the_clock()}) {
+  std::vector<Enemy> all;
+  all.push_back(nobody());
+  for (auto more : {enemies_that_connect(), enemies_with_sessions(), enemies_of_the_clock()}) {
     for (Enemy& enemy : more) all.push_back(std::move(enemy));
   }
   return all;
@@ -294,13 +228,17 @@ int run(const Options& options) {
   }
   bool found = false;
   bool right = true;
+  const Place place(Role::other);
   print_head();
   for (const Enemy& enemy : all) {
     if (!options.enemy.empty() && options.enemy != enemy.name) continue;
     found = true;
-    const Row row = face(enemy, options.seconds);
-    print(enemy, row);
-    right = right && row.problems.empty();
+    std::vector<Round> rounds;
+    while (rounds.size() < options.rounds) {
+      rounds.push_back(face(enemy, options.seconds));
+      right = right && rounds.back().problems.empty();
+    }
+    print_row(enemy.name, rounds);
   }
   if (!found)
     std::fprintf(stderr, "there is no enemy \"%s\"; --list names them\n", options.enemy.c_str());
@@ -316,6 +254,8 @@ int main(int argc, char** argv) {
   app.add_option("--enemy", options.enemy, "this one only");
   app.add_option("--seconds", options.seconds, "how long each stays; the honest have as long alone")
       ->check(CLI::Range(0.5, 600.0));
+  app.add_option("--rounds", options.rounds, "how often each comes; the table has the medians")
+      ->check(CLI::Range(1, 100));
   app.add_flag("--list", options.list, "names them, and what they do");
   CLI11_PARSE(app, argc, argv);
   godwit::net::raise_descriptor_limit();
