@@ -204,7 +204,8 @@ int Server::run() {
     // The writer is a thread too, and so is whatever else the machine does.
     options_.config.loops = std::max(2U, std::thread::hardware_concurrency()) - 1;
   }
-  godwit::net::raise_descriptor_limit();
+  godwit::net::prepare_descriptors(std::uint64_t{options_.config.connections_max} +
+                                   kOwnDescriptorsMax);
   const auto fail = [](const Outcome& outcome) {
     std::fprintf(stderr, "godwit-relay: %s\n", outcome.error().c_str());
     return 1;

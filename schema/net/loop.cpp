@@ -1,5 +1,6 @@
 #include "schema/net/loop.hpp"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -146,12 +147,20 @@ std::size_t Loop::open_handles() const {
   return count - 1;  // without round_end
 }
 
-std::uint64_t raise_descriptor_limit() {
+std::uint64_t prepare_descriptors(std::uint64_t expected) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   rlimit raised = limit;
   raised.rlim_cur = raised.rlim_max;
-  return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  // The table never shrinks, so one descriptor that far out, for a moment, is all it takes. Where
+  // there is none to be had the table grows later.
+  const std::uint64_t last = std::min<std::uint64_t>(expected, limit.rlim_cur);
+  const Descriptor near(::eventfd(0, EFD_CLOEXEC));
+  if (last > 0 && near.is_open()) {
+    const Descriptor far(::fcntl(near.get(), F_DUPFD_CLOEXEC, static_cast<int>(last - 1)));
+  }
+  return limit.rlim_cur;
 }
 
 std::string describe(NetError error) {

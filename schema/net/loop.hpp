@@ -67,7 +67,10 @@ class Loop {
   uv_loop_s* loop_;
 };
 
-// Raises the soft limit of descriptors to the hard one; returns the limit in force.
-std::uint64_t raise_descriptor_limit();
+// Raises the soft limit of descriptors to the hard one, and has the kernel make room for `expected`
+// of them, as far as the limit goes. Returns the limit in force. To be called before there are
+// threads: a table that grows under several makes who asked for a descriptor wait until every
+// processor has passed through the scheduler, 10 ms or more, each time that it doubles.
+std::uint64_t prepare_descriptors(std::uint64_t expected);
 
 }  // namespace godwit::net

@@ -45,7 +45,7 @@ int run(const bench::Plan& plan, const std::vector<std::string>& only) {
   doctest::Context context;
   context.setAsDefaultForAssertsOutOfTestCases();
   context.setAssertHandler(on_failed);
-  net::raise_descriptor_limit();
+  net::prepare_descriptors(65'536);
   bench::print_machine();
   for (const Case& one : kCases) {
     if (!only.empty() && std::ranges::find(only, one.name) == only.end()) continue;

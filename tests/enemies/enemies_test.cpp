@@ -258,7 +258,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100));
   app.add_flag("--list", options.list, "names them, and what they do");
   CLI11_PARSE(app, argc, argv);
-  godwit::net::raise_descriptor_limit();
+  godwit::net::prepare_descriptors(20'000);
   try {
     return godwit::enemies::run(options);
   } catch (const godwit::support::RelayFailure& failure) {

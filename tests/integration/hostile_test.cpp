@@ -276,7 +276,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: hostile_test [--connections N] [--only KIND]\n");
     return 2;
   }
-  godwit::net::raise_descriptor_limit();
+  godwit::net::prepare_descriptors(20'000);
   try {
     return godwit::integration::run(*arguments);
   } catch (const godwit::support::RelayFailure& failure) {

@@ -22,6 +22,7 @@ namespace {
 constexpr int kPassed = 0;
 constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
+constexpr std::uint64_t kDescriptorsExpected = 65'536;
 
 constexpr auto kFooter = R"(Examples:
   godwit-load --own-relay                            100 pairs for ten seconds
@@ -247,7 +248,7 @@ int start(const Arguments& arguments, const std::string& command) {
     page.open(arguments.html, std::ios::binary);
     if (!page) return complain("cannot write " + arguments.html);
   }
-  net::raise_descriptor_limit();
+  net::prepare_descriptors(kDescriptorsExpected);
   watch_interrupts();
 
   const support::TempDirectory directory;

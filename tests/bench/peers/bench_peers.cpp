@@ -53,7 +53,7 @@ nlohmann::json to_json(const Stage& stage) {
 }
 
 int run(const Options& options) {
-  godwit::net::raise_descriptor_limit();
+  godwit::net::prepare_descriptors(65'536);
   Stage stage(options);
   kCases.at(options.load_case)(stage);
   std::printf("%s\n", to_json(stage).dump().c_str());

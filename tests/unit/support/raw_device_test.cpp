@@ -393,7 +393,7 @@ TEST_SUITE("tests/support/raw_device") {
   }
 
   TEST_CASE("a thousand devices of one process connect, and each gets its own answer") {
-    net::raise_descriptor_limit();
+    net::prepare_descriptors(2'048);
     Fleet fleet({});
     FakeRelay relay(fleet.loop());
     fleet.set_relay(relay.address());
