@@ -35,6 +35,7 @@ inline constexpr std::size_t kInboxMax = 65'536;  // messages; a full one parks 
 // --- Connections ---------------------------------------------------------------------------------
 inline constexpr std::uint32_t kOwnDescriptorsMax = 256;  // besides connections: store, log, loops
 inline constexpr std::size_t kClosesAtOnce = 8;     // as long as a handshake, and less
+inline constexpr std::chrono::microseconds kCanWaitMax = 5ms;  // of hellos and closes, a round
 inline constexpr std::size_t kTicksPerSecond = 10;  // each looks at a part
 inline constexpr std::chrono::seconds kHandshakeDeadline = 10s;  // until Noise is done
 inline constexpr std::chrono::seconds kLoginDeadline = 10s;      // until Welcome, from then on

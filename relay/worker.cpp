@@ -260,14 +260,16 @@ void Worker::on_round_end() {
   if (stopping_since_ && idle()) loop_.stop();
 }
 
-// After all that is live in this round, and for no longer than that took, though a little at least:
-// a thousand who come or go at once make each other wait, and the messages of those who are here
-// hardly.
+// After all that is live in this round, for no longer than that took, nor than kCanWaitMax, though
+// a little at least: a thousand who come or go at once make each other wait, and the messages of
+// those who are here hardly.
 void Worker::do_what_can_wait() {
   const auto nothing_waits = [this] { return hellos_.empty() && ended_.empty(); };
   if (nothing_waits()) return;
   Steady current = std::chrono::steady_clock::now();
-  const Steady until = waited_since_ ? current + (current - *waited_since_) : current;
+  const Steady until =
+      waited_since_ ? current + std::min<Steady::duration>(current - *waited_since_, kCanWaitMax)
+                    : current;
   do {
     for (std::size_t i = 0; i < kClosesAtOnce && !ended_.empty(); ++i) close_first();
     if (!hellos_.empty()) answer_first();
