@@ -46,7 +46,65 @@ void read_payload(wire::ByteView bytes) {
   require(wire::encode_payload(again->value()) == encoded, "it means the same");
   if (const auto* text = std::get_if<wire::Text>(&parsed->value().body)) {
     require(is_utf8_by_hand(wire::as_bytes(text->text)), "a text is well-formed");
+  } else if (const auto* receipt = std::get_if<wire::Receipt>(&parsed->value().body)) {
+    std::uint64_t last = receipt->delivered;
+    for (const wire::SeqRange& range : receipt->ranges) {
+      require(range.first > last && range.first - last > 1, "ranges ascend, and do not touch");
+      require(range.last >= range.first, "a range has an end");
+      last = range.last;
+    }
   }
+}
+
+std::vector<wire::SeqRange> ranges_of(Input& in, std::uint64_t below) {
+  std::vector<wire::SeqRange> ranges(in.below(wire::kReceiptRangesMax + 1));
+  for (wire::SeqRange& range : ranges) {
+    range.first = below + 2 + in.byte();
+    range.last = below = range.first + in.byte();
+  }
+  return ranges;
+}
+
+template <class List, class Made>
+List list_of(std::size_t size, const Made& made) {
+  List list;
+  while (list.size() < size) list.push_back(made());
+  return list;
+}
+
+// One that a device could have sent, of each kind: bytes alone rarely have the form of a list.
+void read_made_payload(Input& in) {
+  wire::Payload payload{.list = {in.number<std::uint32_t>(), in.number<std::uint32_t>()},
+                        .list_hash = {},
+                        .body = {}};
+  const std::uint64_t number = in.number<std::uint32_t>();
+  std::uint64_t seq = number;
+  switch (in.below(4)) {
+    case 0:
+      payload.body = wire::Receipt{
+          .delivered = number, .ranges = ranges_of(in, number), .read = in.below(number + 1)};
+      break;
+    case 1:
+      payload.body = wire::Repair{list_of<std::vector<std::uint64_t>>(
+          1 + in.below(wire::kRepairSeqsMax), [&] { return seq += 1 + in.byte(); })};
+      break;
+    case 2:
+      payload.body = wire::Reset{
+          list_of<std::vector<wire::EnvelopeHash>>(in.below(wire::kResetHashesMax + 1), [&] {
+            wire::EnvelopeHash hash;
+            hash.bytes.front() = in.byte();
+            return hash;
+          })};
+      break;
+    default:
+      payload.body = wire::Typing{.active = in.chance(0x80)};
+  }
+  wire::Bytes bytes = wire::encode_payload(payload);
+  const auto parsed = wire::ParsedPayload::parse(bytes);
+  require(parsed.has_value(), "what was encoded parses");
+  require(wire::encode_payload(parsed->value()) == bytes, "it means what was encoded");
+  (void)mutate(in, bytes);
+  read_payload(bytes);
 }
 
 void read_plaintext(wire::ByteView bytes) {
@@ -73,7 +131,7 @@ void read_padded(wire::ByteView bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace godwit::fuzz;
   Input in(data, size);
-  switch (in.below(4)) {
+  switch (in.below(5)) {
     case 0:
       read_payload(in.rest());
       break;
@@ -82,6 +140,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 2:
       read_padded(in.rest());
+      break;
+    case 3:
+      read_made_payload(in);
       break;
     default: {
       const godwit::wire::ByteView text = in.rest();

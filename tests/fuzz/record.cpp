@@ -1,8 +1,11 @@
 // The records of an established connection: cut, altered, lost, doubled and swapped on their way.
 // What arrives is a beginning of what was sent, whole frame by whole frame; behind the first
-// altered byte there is nothing but the same error.
+// altered byte there is nothing but the same error. And one direction, whose keys change.
 // About: schema/wire/channel.cpp schema/wire/noise_cipher.cpp schema/wire/frame.cpp
+#include <algorithm>
+
 #include "schema/wire/channel.hpp"
+#include "schema/wire/noise_cipher.hpp"
 #include "schema/wire/x25519.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
@@ -105,11 +108,68 @@ class Connection {
   std::optional<wire::ChannelError> error_;
 };
 
+// One direction alone, whose keys change often: an established connection changes them after a
+// million records, which no input has.
+class Direction {
+ public:
+  explicit Direction(Input& in)
+      : in_(in),
+        interval_(1 + in.below(8)),
+        sender_(wire::CipherState(key()), interval_),
+        receiver_(wire::CipherState(key()), interval_),
+        by_hand_(key()) {}
+
+  void run() {
+    for (std::uint64_t count = 0; !in_.empty() && count < 64; ++count) {
+      const wire::ByteView plaintext = in_.bytes(64);
+      wire::Bytes record(plaintext.size() + wire::kNoiseTagSize);
+      require(sender_.seal(record, plaintext).has_value(), "a record is sealed");
+      if (wire::Bytes altered = record; mutate(in_, altered)) refuse(altered);
+      if (in_.chance(0x80)) refuse(last_);
+      require(opened(record) == copy_of(plaintext), "a record opens as it was sealed");
+      if (count > 0 && count % interval_ == 0) by_hand_.rekey();
+      wire::Bytes again(plaintext.size());
+      require(by_hand_.open(again, {}, record).has_value() && same(again, plaintext),
+              "the key changes after so many records, and the counter goes on");
+      last_ = std::move(record);
+    }
+  }
+
+ private:
+  static wire::SecretKey key() {
+    wire::SecretKey key;
+    key.bytes.front() = 3;
+    return key;
+  }
+
+  std::optional<wire::Bytes> opened(wire::ByteView record) {
+    wire::Bytes out(record.size() < wire::kNoiseTagSize ? 0 : record.size() - wire::kNoiseTagSize);
+    if (receiver_.open(out, record)) return out;
+    require(std::ranges::count(out, 0) == std::ssize(out), "nothing of it is released");
+    return std::nullopt;
+  }
+  void refuse(wire::ByteView record) {
+    require(!opened(record), "what was altered, or came before, does not open");
+  }
+
+  Input& in_;
+  std::uint64_t interval_;
+  wire::RecordCipher sender_;
+  wire::RecordCipher receiver_;
+  wire::CipherState by_hand_;
+  wire::Bytes last_;
+};
+
 }  // namespace
 }  // namespace godwit::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  godwit::fuzz::Input in(data, size);
-  godwit::fuzz::Connection(in).run();
+  using namespace godwit::fuzz;
+  Input in(data, size);
+  if (in.below(4) == 0) {
+    Direction(in).run();
+  } else {
+    Connection(in).run();
+  }
   return 0;
 }
