@@ -14,7 +14,8 @@ namespace godwit::enemies {
 enum class Role { relay, honest, other };
 
 // While it lives, what this thread begins (threads, processes) runs as `role` does; with one
-// processor they share it. Throws support::RelayFailure when the system does not let it.
+// processor they share it. Who may not come first (CAP_SYS_NICE) does not, and is told once.
+// Throws support::RelayFailure when the system does not let it choose a processor.
 class Place {
  public:
   explicit Place(Role role);
