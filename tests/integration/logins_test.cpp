@@ -5,6 +5,7 @@
 #include "schema/wire/x25519.hpp"
 #include "tests/integration/story.hpp"
 #include "tests/support/hostile_client.hpp"
+#include "tests/support/process.hpp"
 
 namespace godwit::integration {
 namespace {
@@ -80,6 +81,12 @@ TEST_SUITE("tests/integration/logins") {
     CHECK(*answered_before < kMany / 4);
     story.run_until([&] { return newcomers.answered() == kMany; });
     CHECK(story.relay.status().hellos_waiting == 0);
+  }
+
+  TEST_CASE("before the first comes there is room for the descriptors of all") {
+    constexpr std::uint64_t kConnections = 2'000;
+    const Story story(Settings{{"network.connections_max", std::to_string(kConnections)}});
+    CHECK(support::descriptor_room(story.relay.pid()).value_or(0) >= kConnections);
   }
 
   TEST_CASE("a hello that is played again is not answered") {

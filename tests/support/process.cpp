@@ -11,16 +11,21 @@
 namespace godwit::support {
 namespace {
 
-// A line of /proc/PID/status, in bytes.
-std::optional<std::uint64_t> status_bytes(pid_t pid, std::string_view name) {
+// The number in a line of /proc/PID/status.
+std::optional<std::uint64_t> status_number(pid_t pid, std::string_view name) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
     if (!line.starts_with(name)) continue;
     std::istringstream number(line.substr(name.size()));
-    std::uint64_t kilobytes = 0;
-    if (number >> kilobytes) return kilobytes * 1024;
+    std::uint64_t value = 0;
+    if (number >> value) return value;
   }
   return std::nullopt;
+}
+
+std::optional<std::uint64_t> status_bytes(pid_t pid, std::string_view name) {
+  const auto kilobytes = status_number(pid, name);
+  return kilobytes ? std::optional(*kilobytes * 1024) : std::nullopt;
 }
 
 }  // namespace
@@ -35,6 +40,10 @@ std::optional<std::uint64_t> private_bytes(pid_t pid) {
 
 std::optional<std::uint64_t> peak_bytes(pid_t pid) {
   return status_bytes(pid, "VmHWM:");
+}
+
+std::optional<std::uint64_t> descriptor_room(pid_t pid) {
+  return status_number(pid, "FDSize:");
 }
 
 std::optional<double> cpu_seconds(pid_t pid) {

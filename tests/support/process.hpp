@@ -13,6 +13,8 @@ namespace godwit::support {
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t pid);
 [[nodiscard]] std::optional<std::uint64_t> peak_bytes(pid_t pid);     // resident, at the most
 [[nodiscard]] std::optional<std::uint64_t> private_bytes(pid_t pid);  // without mapped files
+// How many descriptors the kernel's table has room for, before it has to grow.
+[[nodiscard]] std::optional<std::uint64_t> descriptor_room(pid_t pid);
 // User and system, all threads, those that have ended too: by the clock of the process, to the
 // nanosecond, where /proc/PID/stat counts ticks of 10 ms.
 [[nodiscard]] std::optional<double> cpu_seconds(pid_t pid);

@@ -2,32 +2,22 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "schema/net/descriptor.hpp"
 #include "schema/net/inbox.hpp"
+#include "tests/support/process.hpp"
 #include "tests/unit/net/test_loop.hpp"
 
 namespace godwit::net {
 namespace {
 
 using std::chrono::milliseconds;
-
-// How many the kernel's table has room for.
-std::uint64_t descriptor_table_size() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  while (status >> word && word != "FDSize:") {
-  }
-  std::uint64_t size = 0;
-  status >> size;
-  return size;
-}
 
 TEST_SUITE("schema/net/loop") {
   TEST_CASE("run lasts until stop, with nothing else to do") {
@@ -127,9 +117,10 @@ TEST_SUITE("schema/net/loop") {
   TEST_CASE("the limit of descriptors that is in force is told, and there is room for them") {
     const std::uint64_t limit = prepare_descriptors(0);
     CHECK(limit > 0);
-    const std::uint64_t wanted = std::min(2 * descriptor_table_size(), limit);
+    const auto room = [] { return support::descriptor_room(::getpid()).value_or(0); };
+    const std::uint64_t wanted = std::min(2 * room(), limit);
     CHECK(prepare_descriptors(wanted) == limit);
-    CHECK(descriptor_table_size() >= wanted);
+    CHECK(room() >= wanted);
   }
 
   TEST_CASE("a loop is made whole, or the lack of descriptors is told") {
