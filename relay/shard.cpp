@@ -106,6 +106,7 @@ void Shard::on_committed(std::unique_ptr<store::Batch> batch, Now now) {
 void Shard::on_round_end(Now now) {
   now_ = now;
   retry_parked();
+  resume_rested();
   engine_.deliver_more(now_, effects_);
   drain();
   while (auto batch = engine_.flush(now_)) {
@@ -289,6 +290,24 @@ void Shard::resume(Session& session) {
   if (--session.pauses == 0) host_.pause(session.id, false);
 }
 
+// Reading what is refused costs as much as reading what is not. So who goes on beyond its rate is
+// read a few times a second, and what it sends waits in its own system.
+void Shard::rest(Session& session) {
+  if (std::exchange(session.resting, true)) return;
+  pause(session);
+  resting_.push_back({now_.steady + kRestAfterRefusal, session.id});
+}
+
+void Shard::resume_rested() {
+  for (; !resting_.empty() && resting_.front().until <= now_.steady; resting_.pop_front()) {
+    Session* session = find(resting_.front().session);
+    if (session == nullptr) continue;
+    session->resting = false;
+    resume(*session);
+  }
+  if (!resting_.empty()) host_.wake_at(resting_.front().until);
+}
+
 void Shard::retry_parked() {
   for (std::uint32_t loop = 0; loop < options_.loops; ++loop) {
     auto& waiting = parked_[loop];
@@ -318,6 +337,7 @@ void Shard::refuse(Session& session, std::uint32_t request, ErrorCode code,
                    std::chrono::milliseconds retry_after) {
   counters_.refused_total.add();
   reply(session, request, wire::Refused{code, ms(retry_after)});
+  if (code == ErrorCode::rate_limited) rest(session);
 }
 
 void Shard::end(Session& session, ErrorCode code) {

@@ -121,6 +121,8 @@ class Shard final : private handlers::Context {
   // Reasons not to read a connection add up.
   void pause(session::Session& session);
   void resume(session::Session& session);
+  void rest(session::Session& session);
+  void resume_rested();
   // Everything the engine said so far: to sessions here, or to other shards.
   void drain();
   void take(slot::AnswerTo& answer);
@@ -151,6 +153,11 @@ class Shard final : private handlers::Context {
     Message message;
   };
   std::vector<std::deque<Parked>> parked_;  // per loop: its inbox was full
+  struct Resting {
+    Steady until;
+    session::SessionId session = 0;
+  };
+  std::deque<Resting> resting_;  // the first is over first
   std::uint64_t bodies_made_ = 0;
   DeviceRates submit_rates_;
   DeviceRates lookup_rates_;

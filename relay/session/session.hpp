@@ -44,6 +44,7 @@ struct Session {
   SessionId id = 0;
   State state = State::greeting;
   bool unlimited = false;  // its address is in unlimited_from
+  bool resting = false;    // refused for its rate a moment ago: one of its `pauses`
   std::uint16_t slot = 0;  // of its user
   std::uint16_t version = 0;
   std::uint16_t attempts = 0;  // to log in or register

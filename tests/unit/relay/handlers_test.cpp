@@ -266,6 +266,43 @@ TEST_CASE("each kind of request has a rate; who waits as long as told is served 
   }
 }
 
+TEST_CASE("who asks beyond its rate is answered, and is not read for a moment") {
+  ShardWorld world;
+  const Account bob = Account::from_seed(1);
+  const SessionId session = join_limited(world, bob);
+  std::uint32_t number = 10;
+  const auto ask = [&] { world.ask(session, number++, wire::GetUser{bob.user, {}}); };
+  const auto is_read_after = [&](std::chrono::milliseconds time) {
+    world.now.steady += time;
+    world.round();
+    return !world.host.paused.contains(session);
+  };
+  for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(kLookupsBurst); ++i) ask();
+  REQUIRE(is_read_after(0ms));
+  (void)world.host.take_frames(session);
+  ask();
+  ask();  // was read before the pause
+  CHECK(world.host.paused.contains(session));
+  const auto frames = world.host.take_frames(session);
+  REQUIRE(frames.size() == 2);
+  for (const auto* frame : frames) {
+    CHECK(std::get<wire::Refused>(frame->body).code == ErrorCode::rate_limited);
+  }
+  CHECK_FALSE(is_read_after(kRestAfterRefusal - 1ms));
+  REQUIRE(world.host.wake);
+  CHECK(*world.host.wake <= world.now.steady + 1ms);
+  CHECK(is_read_after(1ms));
+
+  // Another time; and one that leaves meanwhile.
+  for (int i = 0; i < 10; ++i) ask();
+  CHECK(world.host.paused.contains(session));
+  world.shard.on_closed(session, world.now);
+  const SessionId again = world.connect(bob, false);
+  world.now.steady += kRestAfterRefusal;
+  world.round();
+  CHECK_FALSE(world.host.paused.contains(again));
+}
+
 TEST_CASE("a name that none may have is refused wherever it is said") {
   ShardWorld world;
   const SessionId session = world.join(Account::from_seed(1));

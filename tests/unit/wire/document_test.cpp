@@ -147,6 +147,7 @@ template <class Unit>
       {"kWriteQueueMaxBytes", relay::kWriteQueueMaxBytes},
       {"kCallsInFlightMax", relay::kCallsInFlightMax},
       {"kAcksInFlightMax", relay::kAcksInFlightMax},
+      {"kRestAfterRefusal", in(relay::kRestAfterRefusal)},
       {"kLoginAttemptsMax", relay::kLoginAttemptsMax},
       {"kOneTimeKeysMax", relay::kOneTimeKeysMax},
       {"kOneTimeKeysLow", relay::kOneTimeKeysLow},
