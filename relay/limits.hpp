@@ -41,6 +41,7 @@ inline constexpr std::chrono::seconds kHandshakeDeadline = 10s;  // until Noise 
 inline constexpr std::chrono::seconds kLoginDeadline = 10s;      // until Welcome, from then on
 inline constexpr std::chrono::seconds kCloseDeadline = 5s;       // until FIN, after Closing
 inline constexpr std::chrono::seconds kIdleDeadline = 120s;      // silence of a live session
+inline constexpr std::size_t kReadOfLimitedMax = 64 * 1024;  // of one connection, in a round
 inline constexpr std::size_t kWriteQueuePauseBytes = 256 * 1024;     // reading stops above
 inline constexpr std::size_t kWriteQueueMaxBytes = 4 << 20;  // and a window; it ends above
 inline constexpr std::chrono::milliseconds kFrameWaitMax = 10ms;  // of a frame nobody waits for

@@ -144,6 +144,7 @@ bool Worker::on_hello(net::Connection& connection, const net::HelloMark& mark) {
 void Worker::on_established(net::Connection& connection, const wire::Key& peer, Now now) {
   std::string address = connection.peer_address();
   const bool unlimited = shared_.admission.unlimited(address);
+  if (!unlimited) connection.read_at_most(kReadOfLimitedMax);
   connection.session = shard_->on_established(peer, std::move(address), unlimited, now);
   const std::uint32_t index = index_of(connection.session);
   if (index >= by_session_.size()) by_session_.resize(index + 1);

@@ -60,6 +60,7 @@ class Connection {
   // `may_wait`: for the next frame that may not, within reason.
   void send(wire::ByteView frame_body, bool may_wait);
   void flush();
+  void read_at_most(std::size_t bytes) { stream_.read_at_most(bytes); }
   void pause(bool paused);
   void lift_frame_limit() { channel_.frames().set_size_max(wire::kFrameSizeMax); }
   // What was sent leaves with the next flush(), then FIN; on_ended comes when the kernel has both.

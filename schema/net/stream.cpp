@@ -43,6 +43,7 @@ struct Stream::State {
   std::size_t backlog_bytes = 0;
   std::uint32_t requests_in_flight = 0;
   std::uint32_t read_in_round = 0;
+  std::uint32_t read_max = kReadBufferSize;  // bytes in a round
   bool connecting = false;
   bool started = false;
   bool reading = false;   // wanted; waits for the connection
@@ -158,6 +159,11 @@ void Stream::start(Callbacks callbacks) {
   state_->update_reading();
 }
 
+void Stream::read_at_most(std::size_t bytes) {
+  assert(bytes >= 1 && bytes <= kReadBufferSize);
+  if (state_) state_->read_max = static_cast<std::uint32_t>(bytes);
+}
+
 void Stream::pause() {
   if (!state_) return;
   state_->reading = false;
@@ -183,7 +189,7 @@ void Stream::State::update_reading() {
     auto* const shared = static_cast<ReadBuffer*>(from->loop->data);
     *buffer = uv_buf_t{nullptr, 0};  // no more for now
     if (std::exchange(state.read_in_round, shared->round) == shared->round) return;
-    *buffer = uv_buf_t{shared->bytes.data(), shared->bytes.size()};
+    *buffer = uv_buf_t{shared->bytes.data(), state.read_max};
   };
   const auto on_bytes = [](uv_stream_t* from, ssize_t size, const uv_buf_t* buffer) {
     State& state = *static_cast<State*>(from->data);

@@ -51,6 +51,9 @@ class Stream {
 
   // Begins to read, once the connection stands. Once for a stream. Callbacks may destroy it.
   void start(Callbacks callbacks);
+  // From now on on_read gets at most so much in a round: for peers who shall not be long in front
+  // of others. `bytes`: 1 to 256 KiB.
+  void read_at_most(std::size_t bytes);
   void pause();   // stop reading: the peer feels back pressure; its end is not seen meanwhile
   void resume();
 
