@@ -128,8 +128,9 @@ const std::vector<Setting>& settings() {
       {"limits", "submits_in_flight_max", &Config::submits_in_flight_max,
        "Submits of one device that wait for an answer.", Unit::none, 1, 65'536},
 
-      {"rates", "submits_per_s", &Config::submits_per_s, "Submits per second and device.",
-       Unit::none, 1, kMax32},
+      {"rates", "submits_per_s", &Config::submits_per_s,
+       "Submits per second and device; to many, each 16 recipients count as one.", Unit::none, 1,
+       kMax32},
       {"rates", "submits_burst", &Config::submits_burst, "Submits at once, after a pause.",
        Unit::none, 1, kMax32},
       {"rates", "handshakes_per_s", &Config::handshakes_per_s,

@@ -49,6 +49,7 @@ inline constexpr std::size_t kWaitingBytesMax = 4 * 1024;  // per connection; mo
 inline constexpr std::size_t kSpareBuffersMax = 256;  // of written frames, kept; a loop
 inline constexpr std::size_t kSpareBufferSizeMax = 16 * 1024;
 inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than submits
+inline constexpr std::size_t kRecipientsPerToken = 16;  // of a Submit: more cost more tokens
 inline constexpr std::chrono::milliseconds kRestAfterRefusal = 100ms;  // for its rate: not read
 inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // refused ones, then the session ends
 inline constexpr std::uint32_t kAcksInFlightMax = 1'024;  // per session; then it is not read

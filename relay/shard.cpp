@@ -393,8 +393,11 @@ std::chrono::milliseconds Shard::take_registration(const Session& session) {
   return session.unlimited ? 0ms : admission_.take_registration(session.address, now_.steady);
 }
 
-std::chrono::milliseconds Shard::take_submit(const Session& session) {
-  return session.unlimited ? 0ms : submit_rates_.take(session.device, now_.steady);
+std::chrono::milliseconds Shard::take_submit(const Session& session, std::size_t recipients) {
+  const auto tokens = (recipients + kRecipientsPerToken - 1) / kRecipientsPerToken;
+  return session.unlimited ? 0ms
+                           : submit_rates_.take(session.device, now_.steady,
+                                                static_cast<double>(tokens));
 }
 
 std::chrono::milliseconds Shard::take_lookup(const Session& session) {

@@ -111,7 +111,8 @@ class Shard final : private handlers::Context {
   [[nodiscard]] std::uint64_t next_body_id() override;
   [[nodiscard]] std::chrono::milliseconds take_registration(
       const session::Session& session) override;
-  [[nodiscard]] std::chrono::milliseconds take_submit(const session::Session& session) override;
+  [[nodiscard]] std::chrono::milliseconds take_submit(const session::Session& session,
+                                                      std::size_t recipients) override;
   [[nodiscard]] std::chrono::milliseconds take_lookup(const session::Session& session) override;
   [[nodiscard]] std::chrono::milliseconds take_prekeys(const session::Session& session) override;
 

@@ -46,7 +46,8 @@ class Context {
 
   // Zero when allowed, else when to try again.
   [[nodiscard]] virtual std::chrono::milliseconds take_registration(const Session& session) = 0;
-  [[nodiscard]] virtual std::chrono::milliseconds take_submit(const Session& session) = 0;
+  [[nodiscard]] virtual std::chrono::milliseconds take_submit(const Session& session,
+                                                              std::size_t recipients) = 0;
   [[nodiscard]] virtual std::chrono::milliseconds take_lookup(const Session& session) = 0;
   [[nodiscard]] virtual std::chrono::milliseconds take_prekeys(const Session& session) = 0;
 };

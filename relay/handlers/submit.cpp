@@ -50,7 +50,7 @@ void handle_submit(Context& context, Session& session, std::uint32_t request,
   if (in_flight >= config.submits_in_flight_max) {
     return context.refuse(session, request, ErrorCode::busy, kRetryBusy);
   }
-  const auto wait = context.take_submit(session);
+  const auto wait = context.take_submit(session, content.recipients.size());
   if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
   if (content.ttl_s > config.ttl_max_s) {
     return context.refuse(session, request, ErrorCode::too_large);

@@ -19,15 +19,16 @@ struct Rate {
 
 class TokenBucket {
  public:
-  // Nothing when a token was taken, else how long until there will be one.
-  [[nodiscard]] std::chrono::milliseconds take(const Rate& rate, Steady now) {
+  // Nothing when it was given, else how long until it will be. What costs several tokens is given
+  // when there is one, and the others are owed: nothing costs more than a bucket can hold.
+  [[nodiscard]] std::chrono::milliseconds take(const Rate& rate, Steady now, double cost = 1) {
     const std::chrono::duration<double> passed = now - last_;
     // Never used before: full.
     tokens_ = last_ == Steady{} ? rate.burst
                                 : std::min(rate.burst, tokens_ + passed.count() * rate.per_second);
     last_ = now;
     if (tokens_ >= 1) {
-      tokens_ -= 1;
+      tokens_ -= cost;
       return {};
     }
     const double wait_s = (1 - tokens_) / rate.per_second;
@@ -50,9 +51,9 @@ class RateTable {
  public:
   explicit RateTable(Rate rate) : rate_(rate) {}
 
-  [[nodiscard]] std::chrono::milliseconds take(const Key& key, Steady now) {
+  [[nodiscard]] std::chrono::milliseconds take(const Key& key, Steady now, double cost = 1) {
     if (buckets_.size() >= kRateBucketsMax && !buckets_.contains(key)) forget(now);
-    return buckets_[key].take(rate_, now);
+    return buckets_[key].take(rate_, now, cost);
   }
 
   [[nodiscard]] std::size_t size() const { return buckets_.size(); }

@@ -25,6 +25,7 @@ struct Ground {
   std::vector<support::Account> attackers;  // kAttackers of them
   support::Account victim;                  // one of the honest pair: it is connected
   support::Account absent;                  // never connected
+  std::vector<support::Account> crowd;      // never connected; whom one submit can name
   wire::Bytes first_message;                // of a real device's login, as it was on the wire
   Clock* clock = nullptr;                   // the relay's
 };

@@ -19,6 +19,10 @@ Senders::Senders(support::Fleet& fleet, Work& work, Manner manner)
       manner_(std::move(manner)),
       envelope_(manner_.envelope_size, 0x5a),
       began_(steady_clock::now()) {
+  for (const support::Account& account : manner_.to) {
+    recipients_.push_back({account.user, account.device, account.version, 0});
+  }
+  std::ranges::sort(recipients_, {}, &wire::Recipient::device);  // as the protocol wants it
   for (const support::Account& account : manner_.from) {
     auto& device = *devices_.emplace_back(std::make_unique<support::RawDevice>(fleet, account));
     support::RawDevice::Callbacks calls;
@@ -44,7 +48,9 @@ void Senders::look() {
 void Senders::submit(support::RawDevice& from) {
   wire::RequestId request;
   wire::random_bytes(request.bytes);
-  const support::Account& to = manner_.to[work_.done.tried++ % manner_.to.size()];
+  const std::span<const wire::Recipient> all = recipients_;
+  const auto to = manner_.to_each ? all : all.subspan(work_.done.tried % all.size(), 1);
+  ++work_.done.tried;
   ++unanswered_;
   from.submit(to, request, envelope_, [this](const wire::RelayFrame& frame) { answered(frame); });
 }

@@ -14,7 +14,8 @@ class Senders {
  public:
   struct Manner {
     std::vector<support::Account> from;
-    std::vector<support::Account> to;  // in turn
+    std::vector<support::Account> to;
+    bool to_each = false;  // every submit names all of `to`, else one of them in turn
     std::size_t envelope_size = 1;
     double per_second = 1;                  // of each sender
     std::vector<wire::ErrorCode> may_meet;  // refusals that are right
@@ -31,6 +32,7 @@ class Senders {
 
   Work& work_;
   Manner manner_;
+  std::vector<wire::Recipient> recipients_;  // of each submit in turn
   wire::Bytes envelope_;
   std::vector<std::unique_ptr<support::RawDevice>> devices_;
   std::chrono::steady_clock::time_point began_;

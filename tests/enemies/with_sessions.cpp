@@ -9,6 +9,7 @@
 #include "tests/enemies/company.hpp"
 #include "tests/enemies/enemy.hpp"
 #include "tests/enemies/senders.hpp"
+#include "tests/support/enrol.hpp"
 
 namespace godwit::enemies {
 namespace {
@@ -28,6 +29,8 @@ constexpr std::size_t kEach = 16 * 1024;  // bytes that a slow one may cost: a s
 constexpr int kSmallBuffer = 16 * 1024;   // so that what is not read waits at the relay
 constexpr std::size_t kMailboxBytes = 16 * kMebibyte;
 constexpr std::size_t kMailSize = 64 * 1024;
+constexpr std::size_t kTextSize = 512;  // of an envelope
+constexpr std::uint64_t kCrowdSeed = 10'000;
 
 // Runs `looks` until the time is over.
 void look_until_over(Work& work, support::Fleet& fleet, const std::function<void()>& looks) {
@@ -251,6 +254,12 @@ Enemy logs_in_again() {
   return enemy;
 }
 
+// Of one device, to one recipient each.
+double submits_allowed(const Watched& watched) {
+  const relay::Config config;
+  return config.submits_burst + (watched.seconds + 2) * config.submits_per_s;
+}
+
 Enemy flood_of_one() {
   Enemy enemy;
   enemy.name = "floods-one-mailbox";
@@ -269,11 +278,40 @@ Enemy flood_of_one() {
     look_until_over(work, fleet, [&] { senders.look(); });
   };
   enemy.judge = [](const Watched& watched, Problems& problems) {
-    const relay::Config config;
-    const auto allowed = static_cast<double>(config.submits_burst) +
-                         (watched.seconds + 2) * static_cast<double>(config.submits_per_s);
-    if (static_cast<double>(watched.done.taken) > allowed) {
+    if (static_cast<double>(watched.done.taken) > submits_allowed(watched)) {
       problems.push_back(std::to_string(watched.done.taken) + " envelopes were taken in");
+    }
+  };
+  return enemy;
+}
+
+// Each of its submits is a thousand envelopes for the relay.
+Enemy flood_of_many() {
+  Enemy enemy;
+  enemy.name = "floods-a-crowd";
+  enemy.does = "a device that submits 100 times a second to 1,024 recipients at once";
+  enemy.memory_max = relay::kStagedBytesMax + relay::kWriteQueueMaxBytes;
+  enemy.prepare = [](Ground& ground, support::Fleet& fleet) {
+    for (std::size_t i = 0; i < wire::kRecipientsMax; ++i) {
+      ground.crowd.push_back(support::enrolled(fleet, kCrowdSeed + i));
+    }
+  };
+  enemy.attack = [](Work& work) {
+    support::Fleet fleet(work.ground().relay);
+    fleet.set_from(address_of(0));
+    Senders senders(fleet, work,
+                    {.from = {work.ground().attackers.front()},
+                     .to = work.ground().crowd,
+                     .to_each = true,
+                     .envelope_size = kTextSize,
+                     .per_second = 100,
+                     .may_meet = {ErrorCode::rate_limited}});
+    look_until_over(work, fleet, [&] { senders.look(); });
+  };
+  enemy.judge = [](const Watched& watched, Problems& problems) {
+    const double tokens = static_cast<double>(wire::kRecipientsMax / relay::kRecipientsPerToken);
+    if (static_cast<double>(watched.done.taken) > submits_allowed(watched) / tokens + 1) {
+      problems.push_back(std::to_string(watched.done.taken) + " submits to all were taken in");
     }
   };
   return enemy;
@@ -288,6 +326,7 @@ std::vector<Enemy> enemies_with_sessions() {
   all.push_back(acks_nothing());
   all.push_back(logs_in_again());
   all.push_back(flood_of_one());
+  all.push_back(flood_of_many());
   return all;
 }
 

@@ -1,4 +1,5 @@
 // What a request is refused for, with which code, and that a refusal leaves nothing behind.
+#include "schema/wire/bytes.hpp"
 #include "tests/unit/relay/shard_world.hpp"
 
 namespace godwit::relay {
@@ -262,7 +263,31 @@ TEST_CASE("each kind of request has a rate; who waits as long as told is served 
     submit.ttl_s = 1;
     submit.bodies = {body};
     submit.recipients.push_back({bob.user, bob.device, bob.version, 0});
-    CHECK(allowed(world, session, submit) == world.config.submits_burst);
+    const auto name = [&](std::size_t devices) {
+      while (submit.recipients.size() < devices) {
+        submit.recipients.push_back(submit.recipients.back());
+        const auto number = static_cast<std::uint16_t>(submit.recipients.size());
+        wire::store_u16_be(submit.recipients.back().device.bytes.data(), number);
+      }
+      std::ranges::sort(submit.recipients, {}, &wire::Recipient::device);
+    };
+    std::uint32_t tokens = 0;
+    SUBCASE("to one") {
+      tokens = 1;
+    }
+    SUBCASE("to as many as one token is for") {
+      name(kRecipientsPerToken);
+      tokens = 1;
+    }
+    SUBCASE("to one more") {
+      name(kRecipientsPerToken + 1);
+      tokens = 2;
+    }
+    SUBCASE("to as many as a Submit can name") {
+      name(wire::kRecipientsMax);
+      tokens = wire::kRecipientsMax / kRecipientsPerToken;
+    }
+    CHECK(allowed(world, session, submit) == (world.config.submits_burst + tokens - 1) / tokens);
   }
 }
 

@@ -31,6 +31,19 @@ TEST_CASE("the advice of a refusal is right: then, and not long before, there is
   CHECK(bucket.take(rate, kStart + 1s + wait) == 0ms);
 }
 
+TEST_CASE("what costs more than there is leaves a debt, and what follows waits for it") {
+  TokenBucket bucket;
+  const Rate rate{10, 3};
+  CHECK(bucket.take(rate, kStart, 2) == 0ms);
+  CHECK(bucket.take(rate, kStart, 64) == 0ms);  // more than a burst can be
+  const auto wait = bucket.take(rate, kStart);
+  CHECK(wait >= 6'400ms);
+  CHECK(wait <= 6'402ms);
+  CHECK_FALSE(bucket.full(rate, kStart + wait));
+  CHECK(bucket.take(rate, kStart + wait - 2ms) > 0ms);
+  CHECK(bucket.take(rate, kStart + wait) == 0ms);
+}
+
 TEST_CASE("a bucket never holds more than its burst") {
   TokenBucket bucket;
   const Rate rate{100, 2};
