@@ -132,7 +132,8 @@ void relay_reads(Input& in) {
   require(channel.established(), "a handshake is two messages");
   require(peer.state->read(ByteView(answer).subspan(kRecordHeaderSize)).has_value(),
           "the answer is read");
-  talk(channel, peer);
+  // Behind it there may be the beginning of a record.
+  if (stream.size() == message.size()) talk(channel, peer);
 }
 
 void device_reads(Input& in) {
@@ -149,7 +150,6 @@ void device_reads(Input& in) {
                               same(ByteView(stream).first(message.size()), message);
   const bool alive = feed(in, channel, stream);
   require(channel.established() == first_is_right, "an answer is taken as it was made");
-  // Behind it there may be the beginning of a record.
   if (alive && first_is_right && stream.size() == message.size()) talk(channel, peer);
 }
 
