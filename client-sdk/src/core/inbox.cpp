@@ -86,6 +86,8 @@ void Inbox::on_deliver(Round& round, const wire::Deliver& deliver) {
   }
   envelope.unsealed = std::move(*unsealed);
   if (open(round, envelope) == Verdict::done) return;
+  // No window is larger. What a relay delivers beyond is not acknowledged, and comes again.
+  if (parked_.size() == wire::kAckNumbersMax) return;
   ask_list(round, envelope.unsealed.user);
   parked_.push_back(std::move(envelope));
 }

@@ -99,6 +99,36 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, deliveries") {
     CHECK(two.bob.count(EventKind::gap_closed) == two.bob.count(EventKind::gap));
   }
 
+  TEST_CASE("a relay that ignores its window has no more than one of it held") {
+    Two two;
+    two.talk();
+    Puppet puppet(two.alice, two.bob);
+    std::size_t asked = 0;
+    two.world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      REQUIRE(request);
+      if (&from != &two.bob || !std::holds_alternative<wire::GetUser>(request->body)) return true;
+      ++asked;
+      return false;  // never answered: what it is about waits
+    };
+    constexpr std::uint32_t kFar = 1'000;  // beyond the numbers that the relay has used
+    for (std::uint32_t i = 0; i < 3 * wire::kAckNumbersMax; ++i) {
+      wire::UserId nobody;
+      puppet.random()(nobody.bytes);
+      const auto identity = crypto::SigningKey::draw(puppet.random());
+      const wire::Bytes envelope = puppet.envelope_as(identity, nobody, wire::Bytes(100));
+      tell(two.bob, {0, wire::Deliver{kFar + i, envelope}});
+    }
+    two.world.settle();
+    CHECK(asked == wire::kAckNumbersMax);
+    two.world.upstream = nullptr;
+    two.bob.disconnect();
+    two.bob.connect();
+    two.alice.send("bob", "afterwards");
+    two.world.settle();
+    two.check_whole({"hello", "hello too", "afterwards"});
+  }
+
   TEST_CASE("a relay that swallows a message and its repairs delays later statuses by an hour") {
     Two two;
     two.talk();
