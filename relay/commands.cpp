@@ -200,7 +200,8 @@ std::string status_table(const ops::Figures& figures) {
       {"stored", number(figures.stored_total)},
       {"refused", number(figures.refused_total)},
       {"duplicates", number(figures.duplicates_total)},
-      {"expired", number(figures.expired_total)},
+      {"expired", number(figures.expired_total) +
+                      (figures.expiry_paused ? ", PAUSED: the clock has jumped" : "")},
       {"quarantined", number(figures.quarantined_total)},
       {"", ""},
       {"store", bytes_text(figures.store_bytes) + " on disk, " +

@@ -19,6 +19,7 @@ inline constexpr std::chrono::microseconds kHoldMax = 20ms;  // and never longer
 inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per loop, then `busy`
 inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
+inline constexpr std::chrono::minutes kClockJumpMin{5};  // of the wall clock: then nothing expires
 
 // --- A mailbox that is half full -----------------------------------------------------------------
 inline constexpr std::uint32_t kSharesOfMailbox = 8;  // one sender may add one of them

@@ -265,6 +265,7 @@ ops::Figures Server::figures() const {
     sum.elided_total += one.elided_total.get();
     sum.refused_total += one.refused_total.get();
     sum.expired_total += one.expired_total.get();
+    sum.expiry_paused |= one.expiry_paused.get() > 0;
     sum.duplicates_total += one.duplicates_total.get();
     sum.handshakes_total += one.handshakes_total.get();
     sum.logins_total += one.logins_total.get();

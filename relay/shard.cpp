@@ -46,6 +46,7 @@ Shard::Shard(const ShardOptions& options, Host& host, slot::Records& records,
       admission_(admission),
       counters_(counters),
       engine_(records, counters, engine_limits(*options.config), options.hash_key),
+      expiry_(std::chrono::seconds{options.config->ttl_max_s}),
       parked_(options.loops),
       submit_rates_({static_cast<double>(options.config->submits_per_s),
                      static_cast<double>(options.config->submits_burst)}),
@@ -69,13 +70,13 @@ SessionId Shard::on_established(const wire::Key& transport, std::string address,
 }
 
 void Shard::on_frame(SessionId id, wire::ByteView body, Now now) {
-  now_ = now;
+  now_ = expiry_.judge(now);
   if (Session* session = find(id)) session::dispatch(*this, *session, body);
   drain();
 }
 
 void Shard::on_closed(SessionId id, Now now) {
-  now_ = now;
+  now_ = expiry_.judge(now);
   const Session* session = sessions_.find(id);
   if (session == nullptr) return;
   detach(*session);
@@ -84,7 +85,7 @@ void Shard::on_closed(SessionId id, Now now) {
 }
 
 void Shard::on_message(Message& message, Now now) {
-  now_ = now;
+  now_ = expiry_.judge(now);
   if (auto* ask = std::get_if<Ask>(&message)) {
     engine_.apply(ask->origin, ask->operation, now_, effects_);
   } else if (auto* answer = std::get_if<slot::AnswerTo>(&message)) {
@@ -98,13 +99,13 @@ void Shard::on_message(Message& message, Now now) {
 }
 
 void Shard::on_committed(std::unique_ptr<store::Batch> batch, Now now) {
-  now_ = now;
+  now_ = expiry_.judge(now);
   engine_.committed(std::move(batch), now_, effects_);
   drain();
 }
 
 void Shard::on_round_end(Now now) {
-  now_ = now;
+  now_ = expiry_.judge(now);
   retry_parked();
   resume_rested();
   engine_.deliver_more(now_, effects_);
@@ -122,7 +123,7 @@ void Shard::on_round_end(Now now) {
 }
 
 void Shard::on_tick(Now now) {
-  now_ = now;
+  now_ = expiry_.judge(now);
   sessions_.for_each([this](Session& session) {
     if (session.state == State::closing) return;
     const bool live = session.state == State::live;
@@ -132,11 +133,12 @@ void Shard::on_tick(Now now) {
     if (silent || late || old) end(session, ErrorCode::timeout);
   });
   engine_.sweep(now_, effects_);
+  counters_.expiry_paused.set(now_.nothing_expires ? 1 : 0);
   drain();
 }
 
 void Shard::on_shutdown(Now now) {
-  now_ = now;
+  now_ = expiry_.judge(now);
   sessions_.for_each([this](Session& session) {
     if (session.state != State::closing) end(session, ErrorCode::busy);
   });

@@ -12,6 +12,7 @@
 
 #include "relay/handlers/context.hpp"
 #include "relay/policy/address_admission.hpp"
+#include "relay/policy/expiry.hpp"
 #include "relay/slot/engine.hpp"
 #include "schema/wire/codec.hpp"
 
@@ -141,6 +142,7 @@ class Shard final : private handlers::Context {
   ops::Counters& counters_;
   slot::Engine engine_;
   Now now_;
+  policy::Expiry expiry_;
   wire::Encoder encoder_;
   slot::Effects effects_;
   HandleMap<session::Session> sessions_;

@@ -313,6 +313,10 @@ void Worker::on_tick() {
     connection.check_deadlines(current.steady);
   });
   if (part == 0) shard_->on_tick(current);
+  const bool paused = counters_.expiry_paused.get() > 0;
+  if (index_ == 0 && paused && !std::exchange(expiry_paused_, paused)) {
+    shared_.log.warning("clock_jumped", {{"nothing_expires_for_s", shared_.config.ttl_max_s}});
+  }
 }
 
 void Worker::begin_stop() {

@@ -117,6 +117,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   godwit::net::Waker stop_requested_;
   godwit::net::Timer tick_;
   std::size_t ticks_ = 0;
+  bool expiry_paused_ = false;  // it was told
   godwit::net::Timer go_on_;
   godwit::net::Timer wake_;
   std::optional<Steady> waking_at_;

@@ -44,7 +44,7 @@ bool Deliver::pump(slot::Mailbox& mailbox, Now now, slot::Effects& effects,
     }
     attachment.cursor = node.next;
     if (attachment.last_at_login == at) attachment.last_at_login = kNoNode;
-    if (!read.body || node.expires <= now.wall_s()) {
+    if (!read.body || now.past(node.expires)) {
       dead.push_back(at);
       continue;
     }

@@ -46,6 +46,7 @@ constexpr std::array kFigureFields{
     FigureField{"stored_total", &Figures::stored_total},
     FigureField{"refused_total", &Figures::refused_total},
     FigureField{"expired_total", &Figures::expired_total},
+    FigureField{"expiry_paused", &Figures::expiry_paused},
     FigureField{"quarantined_total", &Figures::quarantined_total},
     FigureField{"duplicates_total", &Figures::duplicates_total},
     FigureField{"handshakes_total", &Figures::handshakes_total},

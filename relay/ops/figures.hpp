@@ -13,6 +13,7 @@ class Counter {
  public:
   void add(std::uint64_t n = 1) { value_.store(get() + n, std::memory_order_relaxed); }
   void subtract(std::uint64_t n = 1) { value_.store(get() - n, std::memory_order_relaxed); }
+  void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
 
  private:
@@ -32,6 +33,7 @@ struct Counters {
   Counter elided_total;      // acknowledged before they reached the disk
   Counter refused_total;     // refusals of every kind, outcomes included
   Counter expired_total;
+  Counter expiry_paused;     // now: 1 when the wall clock has jumped, and nothing expires
   Counter duplicates_total;  // submits answered from the queue or the window
   Counter handshakes_total;
   Counter logins_total;
@@ -50,7 +52,7 @@ struct Figures {
   std::uint64_t closed_by_relay_total = 0;
   std::uint64_t commits_total = 0;
   std::uint64_t store_bytes = 0, store_used_bytes = 0, store_reclaimable_bytes = 0;
-  bool store_full = false;
+  bool store_full = false, expiry_paused = false;
   std::uint64_t store_generation = 0;
   std::string store_id;  // 32 hex
   std::uint64_t uptime_s = 0;

@@ -172,7 +172,7 @@ void Engine::pump(Mailbox& mailbox, Now now, Effects& effects) {
       if (std::holds_alternative<Push>(effects[i])) counters_.delivered_total.add();
     }
     for (const NodeIndex at : dead_) {
-      if (mailboxes_.node(at).expires <= now.wall_s()) {
+      if (now.past(mailboxes_.node(at).expires)) {
         counters_.expired_total.add();
         take_out(mailbox, at, kExpired, effects);
       } else {
@@ -326,7 +326,7 @@ void Engine::expire(Mailbox& mailbox, Now now, Effects& effects) {
   bool any = false;
   for (NodeIndex at = mailbox.head; at != kNoNode;) {
     const NodeIndex next = mailboxes_.node(at).next;
-    if (mailboxes_.node(at).expires <= now.wall_s()) {
+    if (now.past(mailboxes_.node(at).expires)) {
       any = true;
       counters_.expired_total.add();
       deliver_.erased(mailbox, at);

@@ -199,12 +199,15 @@ TEST_SUITE("relay/commands") {
     figures.queued_bytes = 1'536;
     figures.store_bytes = std::uint64_t{5} << 30;
     figures.store_full = true;
+    figures.expired_total = 3;
+    figures.expiry_paused = true;
     const auto table = status_table(figures);
     CHECK(table.find("version          1.2.3\nup               3 d 4 h\n"
                      "memory           1023 B\n") == 0);
     CHECK(table.find("\nqueued           7 envelopes, 1.5 KiB\n") != std::string::npos);
     CHECK(table.find("\nstore            5.0 GiB on disk, 0 B used, 0 B reclaimable, FULL\n") !=
           std::string::npos);
+    CHECK(table.find("\nexpired          3, PAUSED: the clock has jumped\n") != std::string::npos);
     figures.uptime_s = 3'660;
     CHECK(status_table(figures).find("up               1 h 1 min\n") != std::string::npos);
     figures.uptime_s = 61;

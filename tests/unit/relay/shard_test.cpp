@@ -386,6 +386,39 @@ TEST_CASE("a session that is silent or never logs in is ended") {
   CHECK(world.only<wire::Closing>(live).code == ErrorCode::timeout);
 }
 
+TEST_CASE("a clock that jumps years ahead ends no mail, and that nothing expires is shown") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const Account eve = Account::from_seed(2);
+  world.shard.on_closed(world.join(eve), world.now);
+  const SessionId sender = world.join(bob);
+  world.submit(sender, 5, {&eve}, 'a');
+  world.round();
+  const auto pass = [&](std::chrono::seconds steady, std::chrono::seconds wall) {
+    world.now.steady += steady;
+    world.now.wall_ms += static_cast<std::uint64_t>(std::chrono::milliseconds{wall}.count());
+    world.shard.on_tick(world.now);
+    world.round();
+    return world.counters.queued_envelopes.get();
+  };
+  CHECK(pass(1s, 1s) == 1);
+  CHECK(world.counters.expiry_paused.get() == 0);
+  CHECK(pass(1s, 24h * 3'650) == 1);
+  CHECK(world.counters.expiry_paused.get() == 1);
+  const SessionId reader = world.connect(eve);
+  world.ask(reader, 1, wire::Login{1, eve.user, eve.device});
+  world.round();
+  const auto frames = world.host.take_frames(reader);
+  REQUIRE(frames.size() == 3);
+  CHECK(std::holds_alternative<wire::Deliver>(frames[1]->body));
+  world.shard.on_closed(reader, world.now);
+  const std::chrono::seconds longest{world.config.ttl_max_s};
+  CHECK(pass(longest - 1s, longest - 1s) == 1);
+  CHECK(pass(1s, 1s) == 0);
+  CHECK(world.counters.expiry_paused.get() == 0);
+  CHECK(world.counters.expired_total.get() == 1);
+}
+
 TEST_CASE("at shutdown every session is told, and what was held goes to the disk") {
   World world;
   const Account bob = Account::from_seed(1);

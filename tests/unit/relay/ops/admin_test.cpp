@@ -53,17 +53,18 @@ Figures sample_figures() {
   }
   f.resident_bytes = UINT64_MAX;
   f.store_full = true;
+  f.expiry_paused = true;
   f.store_id = "000102030405060708090a0b0c0d0e0f";
   return f;
 }
 
 // Fails to compile when a field is added, so that the checks below cannot forget it.
-constexpr std::size_t kFiguresFields = 29;
+constexpr std::size_t kFiguresFields = 30;
 auto fields_of(const Figures& figures) {
   const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa,
-               ab, ac] = figures;
+               ab, ac, ad] = figures;
   return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa,
-                  ab, ac);
+                  ab, ac, ad);
 }
 
 struct Served {
@@ -114,6 +115,7 @@ TEST_SUITE("relay/ops/admin") {
     CHECK(json.at("version") == "1.2.3");
     CHECK(json.at("connections") == 1);
     CHECK(json.at("store_full") == true);
+    CHECK(json.at("expiry_paused") == true);
     CHECK(json.at("resident_bytes") == UINT64_MAX);
     const auto read = parse_figures(figures_json(sample_figures()));
     REQUIRE(read.has_value());
