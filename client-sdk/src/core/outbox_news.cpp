@@ -191,6 +191,8 @@ void Outbox::on_list_changed(Round& round, const wire::UserId& user) {
   const auto lane = lanes_.find(lane_of(user));
   const auto contact = peers_.contact(round, user);
   if (lane == lanes_.end() || !contact) return;
+  release(lane->second);  // what held it was about the list before
+  wake(lane->first);
   const wire::DeviceList list = Peers::devices_of(*contact);
   const auto numbers = lane->second.entries;
   for (const std::uint64_t number : numbers) {

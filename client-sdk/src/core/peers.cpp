@@ -69,6 +69,8 @@ ListVerdict Peers::take_list(Round& round, const wire::UserId& user,
     round.tell(EventKind::equivocation, user, "two device lists contradict each other");
     return ListVerdict::refused;
   }
+  // A generation begins with the recovery code: who holds that says which list holds.
+  if (verified->version.gen > old.version.gen) before->frozen = false;
   before->list = wire::SignedList::copy_of(list);
   if (contact(round, user)) {
     save(round, *before);

@@ -253,6 +253,22 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, keys and lists") {
     CHECK(three.alice.status(second.id) == Status::queued);
     CHECK(three.alice.status(first.id) != Status::delivered);
     CHECK(three.frames < 10);
+
+    // Only who holds the recovery code can say which list holds.
+    const auto code = three.bob.core->recovery_code();
+    REQUIRE(code.ok());
+    three.bob.disconnect();
+    SimDevice& fresh = three.world.add_blank("bob again");
+    fresh.recover(*code);
+    fresh.connect();
+    three.world.run(5s);
+    fresh.send("alice", "it is me");
+    three.world.run(10s);
+    CHECK(three.alice.status(second.id) == Status::delivered);
+    CHECK(three.alice.texts("bob").back() == "it is me");
+    three.alice.send("bob", "three");
+    three.world.run(10s);
+    CHECK(fresh.texts("alice").back() == "three");
   }
 
   TEST_CASE("a list that the relay withholds is told as soon as its owner writes") {
