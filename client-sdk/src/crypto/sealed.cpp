@@ -97,7 +97,8 @@ tl::expected<wire::Bytes, SealedError> seal(const SealTo& to, const DhKey& own,
   const ByteView all(payload);
   const ByteView first = all.first(std::min(all.size(), kFirstPayloadMax));
   if (!handshake.write(first, envelope)) return unexpected(SealedError::bad_key);
-  if (const ByteView rest = all.subspan(first.size()); !rest.empty()) {
+  // Behind a full message there is always another, so that none can be cut off unseen.
+  if (const ByteView rest = all.subspan(first.size()); first.size() == kFirstPayloadMax) {
     const std::size_t size = envelope.size();
     envelope.resize(size + rest.size() + wire::kNoiseTagSize);
     [[maybe_unused]] const auto sealed =
@@ -142,8 +143,9 @@ tl::expected<Unsealed, SealedError> unseal(ByteView envelope, const wire::Device
     }
     return unexpected(SealedError::not_authentic);
   }
-  if (const ByteView rest = messages.subspan(first.size()); !rest.empty()) {
-    if (rest.size() <= wire::kNoiseTagSize) return unexpected(SealedError::malformed);
+  if (const ByteView rest = messages.subspan(first.size());
+      first.size() == wire::kNoiseMessageSizeMax) {
+    if (rest.size() < wire::kNoiseTagSize) return unexpected(SealedError::malformed);
     const std::size_t size = payload->size();
     payload->resize(size + rest.size() - wire::kNoiseTagSize);
     if (!handshake.split().receive.open(std::span(*payload).subspan(size), {}, rest)) {

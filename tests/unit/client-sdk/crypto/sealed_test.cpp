@@ -10,6 +10,7 @@ namespace {
 
 // The longest inner message that one Noise message holds.
 constexpr std::size_t kOneMessageMax = wire::kNoiseMessageSizeMax - 96 - wire::UserId::kSize;
+constexpr std::size_t kOneEnvelopeMax = 5 + wire::kNoiseMessageSizeMax;
 
 struct Post {
   test::FixedRandom random{"post"};
@@ -95,14 +96,30 @@ TEST_SUITE("client-sdk/src/crypto/sealed") {
       CHECK(post.receive(envelope).error() == SealedError::not_authentic);
       envelope[at] ^= 1;
     }
-    for (const std::size_t size : {kSecondAt + 1, kSecondAt + 16, kSecondAt + 17}) {
+    for (const std::size_t size :
+         {kSecondAt - 1, kSecondAt, kSecondAt + 1, kSecondAt + 16, kSecondAt + 17}) {
       CHECK_FALSE(post.receive(wire::ByteView(envelope).first(size)));
     }
-    // Cut between the two it opens; what is inside is cut too, and has a tag of its own.
-    const auto cut = post.receive(wire::ByteView(envelope).first(kSecondAt));
-    REQUIRE(cut.has_value());
-    CHECK(cut->inner.size() == kOneMessageMax);
     CHECK(post.receive(envelope).has_value());
+  }
+
+  TEST_CASE("a message that is just full has another behind it, which cannot be cut off") {
+    Post post;
+    for (const auto& [size, whole] :
+         {std::pair{kOneMessageMax - 1, kOneEnvelopeMax - 1},
+          std::pair{kOneMessageMax, kOneEnvelopeMax + wire::kNoiseTagSize},
+          std::pair{kOneMessageMax + 1, kOneEnvelopeMax + wire::kNoiseTagSize + 1}}) {
+      CAPTURE(size);
+      const wire::Bytes inner(size, 0x5a);
+      const wire::Bytes envelope = *post.send(inner);
+      CHECK(envelope.size() == whole);
+      const auto opened = post.receive(envelope);
+      REQUIRE(opened.has_value());
+      CHECK(opened->inner == inner);
+      for (std::size_t cut = 1; cut <= wire::kNoiseTagSize + 1; ++cut) {
+        CHECK_FALSE(post.receive(wire::ByteView(envelope).first(whole - cut)));
+      }
+    }
   }
 
   TEST_CASE("keys of small order are refused at both ends") {
