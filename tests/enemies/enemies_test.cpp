@@ -83,7 +83,7 @@ void judge_while(const While& seen, const Enemy& enemy, const std::string& when,
                  Problems& problems) {
   const auto& pair = seen.pair;
   if (!pair.broken.empty()) problems.push_back(when + ": " + pair.broken);
-  if (pair.refused > 0 && !enemy.honest_refusals) {
+  if (pair.refused > 0) {
     problems.push_back(when + ": an honest submit was refused");
   }
   if (pair.strange > 0 && !enemy.strange_mail) {

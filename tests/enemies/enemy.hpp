@@ -87,8 +87,7 @@ struct Enemy {
   // until that is so, or a minute more: how soon a relay gets to run is not what is judged.
   std::chrono::seconds acts_within{};
   std::function<bool(const Watched&)> acted{};
-  bool strange_mail = false;     // what it sends arrives at one of the honest pair
-  bool honest_refusals = false;  // honest submits may be refused as `busy`, and are sent again
+  bool strange_mail = false;  // what it sends arrives at one of the honest pair
 };
 
 // Of enemy number `index`; the honest are at 127.0.0.2.

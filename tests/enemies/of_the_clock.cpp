@@ -38,7 +38,6 @@ Enemy jumping(std::string name, std::string does, std::chrono::seconds by) {
   enemy.name = std::move(name);
   enemy.does = std::move(does);
   enemy.memory_max = 0;
-  enemy.honest_refusals = true;
   enemy.prepare = put_mail;
   enemy.attack = [by](Work& work) {
     work.ground().clock->set_ahead(by);

@@ -23,6 +23,17 @@ struct Three {
     bob.send("alice", "hello too");
     world.settle();
   }
+  // Bob on a new device, by his recovery code.
+  SimDevice& recover_bob() {
+    const auto code = bob.core->recovery_code();
+    REQUIRE(code.ok());
+    bob.disconnect();
+    SimDevice& fresh = world.add_blank("bob again");
+    fresh.recover(*code);
+    fresh.connect();
+    world.run(5s);
+    return fresh;
+  }
   // From now on counts what alice sends, and lets nothing through beyond a bound, so that a loop
   // ends. While there is a `stale`, the relay keeps her submits and says that this list is newer.
   void watch_alice() {
@@ -255,13 +266,7 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, keys and lists") {
     CHECK(three.frames < 10);
 
     // Only who holds the recovery code can say which list holds.
-    const auto code = three.bob.core->recovery_code();
-    REQUIRE(code.ok());
-    three.bob.disconnect();
-    SimDevice& fresh = three.world.add_blank("bob again");
-    fresh.recover(*code);
-    fresh.connect();
-    three.world.run(5s);
+    SimDevice& fresh = three.recover_bob();
     fresh.send("alice", "it is me");
     three.world.run(10s);
     CHECK(three.alice.status(second.id) == Status::delivered);
@@ -310,13 +315,7 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, keys and lists") {
     Three three;
     three.talk();
     const auto old = keys_of(three.bob).account.list;
-    const auto code = three.bob.core->recovery_code();
-    REQUIRE(code.ok());
-    three.bob.disconnect();
-    SimDevice& fresh = three.world.add_blank("bob again");
-    fresh.recover(*code);
-    fresh.connect();
-    three.world.run(5s);
+    SimDevice& fresh = three.recover_bob();
     three.alice.send("bob", "for the new one");
     three.world.run(10s);
     REQUIRE(fresh.texts("alice") == Texts{"for the new one"});
