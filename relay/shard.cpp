@@ -344,11 +344,10 @@ void Shard::refuse(Session& session, std::uint32_t request, ErrorCode code,
 
 void Shard::end(Session& session, ErrorCode code) {
   if (session.state == State::closing) return;
-  counters_.closed_by_relay_total.add();
   const std::uint32_t retry_after_ms = code == ErrorCode::busy ? ms(kRetryBusy) : 0;
   host_.send(session.id, encoder_.encode(wire::RelayFrame{0, wire::Closing{code, retry_after_ms}}),
              Host::Leaves::soon);
-  host_.close(session.id);
+  host_.close(session.id, code);
   detach(session);
   session.state = State::closing;
   ended_.push_back(session.id);

@@ -39,7 +39,7 @@ class Host {
   // Frames may be as large as the protocol allows from now on.
   virtual void lift_frame_limit(session::SessionId session) = 0;
   // What was sent leaves first; then the connection ends. on_closed() is not called for it.
-  virtual void close(session::SessionId session) = 0;
+  virtual void close(session::SessionId session, wire::ErrorCode why) = 0;
   virtual void pause(session::SessionId session, bool paused) = 0;
 
   // False: that shard's inbox is full, `message` is as it was.

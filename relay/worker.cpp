@@ -156,15 +156,19 @@ void Worker::on_frame(net::Connection& connection, wire::ByteView body, Now now)
 }
 
 void Worker::on_ended(net::Connection& connection, std::string_view reason) {
-  if (reason != "closed_by_peer" && connection.finished() == Steady{}) {
-    counters_.closed_by_relay_total.add();
-    shared_.log.info("connection_ended", {{"reason", reason}});
-  }
+  if (reason != "closed_by_peer" && connection.finished() == Steady{}) tell_ended(reason);
   if (find(connection.session) == &connection) {
     by_session_[index_of(connection.session)] = nullptr;
     shard_->on_closed(connection.session, now());
   }
   ended_.push_back(connection.id);
+}
+
+// That a relay which stops ends everybody is no news.
+void Worker::tell_ended(std::string_view reason) {
+  if (stopping_since_) return;
+  shared_.log.info("connection_ended", {{"reason", reason}});
+  counters_.closed_by_relay_total.add();
 }
 
 void Worker::on_output(net::Connection& connection) {
@@ -208,9 +212,10 @@ void Worker::lift_frame_limit(SessionId session) {
   if (net::Connection* connection = find(session)) connection->lift_frame_limit();
 }
 
-void Worker::close(SessionId session) {
+void Worker::close(SessionId session, wire::ErrorCode why) {
   net::Connection* connection = find(session);
   if (connection == nullptr) return;
+  tell_ended(wire::name_of(why));
   by_session_[index_of(session)] = nullptr;  // the shard has let go of it
   connection->finish(now().steady);
 }

@@ -59,7 +59,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   // ---- Host
   void send(session::SessionId session, wire::ByteView frame_body, Leaves leaves) override;
   void lift_frame_limit(session::SessionId session) override;
-  void close(session::SessionId session) override;
+  void close(session::SessionId session, wire::ErrorCode why) override;
   void pause(session::SessionId session, bool paused) override;
   [[nodiscard]] bool post(std::uint32_t loop, Message& message) override;
   void post_always(std::uint32_t loop, Message message) override;
@@ -79,6 +79,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   void take_back(wire::Bytes buffer) override;
 
   void on_accepted(int descriptor);
+  void tell_ended(std::string_view reason);
   void on_round_end();
   void do_what_can_wait();
   void close_first();

@@ -142,14 +142,18 @@ std::vector<Enemy> enemies_that_connect() {
                          {.addresses = 20, .most = kHalfOpen, .stays = kForEver, .says = {}}));
   all.back().acts_within = relay::kHandshakeDeadline + 1s * (kHalfOpen / kPerSecond);
   all.back().acted = [](const Watched& watched) { return ended_by_relay(watched) >= kHalfOpen; };
+  all.back().log_says = "connection_ended reason=handshake_timeout";
   all.push_back(flooding("half-open-one-address",
                          "5,000 connections a second of one address that say nothing, and stay",
                          of_one_address * kEach,
                          {.most = kHalfOpen, .stays = kForEver, .says = {}}));
+  all.back().log_says = "connection_refused reason=handshake_rate";
   all.push_back(flooding("garbage", "5,000 first messages of random bytes a second, one address",
                          of_one_address * kEach, {.says = garbage}));
+  all.back().log_says = "connection_ended reason=bad_handshake";
   all.push_back(flooding("replay", "5,000 replayed first messages a second, one address",
                          of_one_address * kEach, {.says = replay}));
+  all.back().log_says = "connection_ended reason=replayed_hello";
   all.push_back(flooding("replay-100-addresses",
                          "5,000 replayed first messages a second, 50 of each address",
                          config.connections_max * kEach, {.addresses = 100, .says = replay}));

@@ -6,8 +6,8 @@
 // honest, beside the enemy -> it leaves -> measure -> the honest, for themselves again -> a row of
 // the table. Verdict: nothing honest was lost, doubled, reordered or refused, and each newcomer was
 // let in; the relay lives; sessions and descriptors are back; memory kept to its bound; the limits
-// did what they are there for. How long the honest waited is told and not judged: machines have
-// other work too.
+// did what they are there for, and the log says so. How long the honest waited is told and not
+// judged: machines have other work too.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -155,6 +155,10 @@ While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, co
     const auto limit = steady_clock::now() + kEndPatience;
     while (!enemy.acted(watched) && steady_clock::now() < limit) look_at(relay, watched);
     if (!enemy.acted(watched)) problems.push_back("the relay did nothing against it");
+  }
+  if (seconds >= std::chrono::duration<double>(enemy.acts_within).count() &&
+      relay.log().find(enemy.log_says) == std::string::npos) {
+    problems.push_back("the log does not say " + enemy.log_says);
   }
   work.end();
   thread.join();

@@ -87,6 +87,7 @@ struct Enemy {
   // until that is so, or a minute more: how soon a relay gets to run is not what is judged.
   std::chrono::seconds acts_within{};
   std::function<bool(const Watched&)> acted{};
+  std::string log_says{};     // by then, when there is something to say: an event and a field
   bool strange_mail = false;  // what it sends arrives at one of the honest pair
 };
 

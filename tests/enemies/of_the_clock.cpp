@@ -55,6 +55,7 @@ Enemy jumping(std::string name, std::string does, std::chrono::seconds by) {
     }
   };
   enemy.acted = [](const Watched& watched) { return watched.last.figures.expiry_paused; };
+  enemy.log_says = "warning clock_jumped nothing_expires_for_s=3888000";
   return enemy;
 }
 

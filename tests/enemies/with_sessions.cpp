@@ -43,9 +43,9 @@ void look_until_over(Work& work, support::Fleet& fleet, const std::function<void
 
 using Slow = std::function<Plan(const Ground&, std::size_t place)>;
 
-// `deadline`: the relay ends what takes longer.
+// `deadline`: the relay ends what takes longer, and says why.
 Enemy slow_in(std::string name, std::string does, std::size_t size, std::size_t each,
-              std::chrono::seconds deadline, Slow slow) {
+              std::chrono::seconds deadline, std::string reason, Slow slow) {
   Enemy enemy;
   enemy.name = std::move(name);
   enemy.does = std::move(does);
@@ -63,6 +63,7 @@ Enemy slow_in(std::string name, std::string does, std::size_t size, std::size_t 
   };
   enemy.acts_within = deadline;
   enemy.acted = [size](const Watched& watched) { return ended_by_relay(watched) >= size; };
+  enemy.log_says = "connection_ended reason=" + std::move(reason);
   return enemy;
 }
 
@@ -104,13 +105,14 @@ Plan drips_a_frame(const Ground& ground, std::size_t place) {
 std::vector<Enemy> slow_ones() {
   std::vector<Enemy> all;
   all.push_back(slow_in("slow-handshake", "400 that send a byte of their handshake in 200 ms",
-                        kSlow, kEach, relay::kHandshakeDeadline, drips_its_handshake));
+                        kSlow, kEach, relay::kHandshakeDeadline, "handshake_timeout",
+                        drips_its_handshake));
   all.push_back(slow_in("slow-login", "400 that send a byte of their login in 200 ms", kSlow,
-                        kEach + wire::kFrameSizeMaxBeforeLogin, relay::kLoginDeadline,
+                        kEach + wire::kFrameSizeMaxBeforeLogin, relay::kLoginDeadline, "timeout",
                         drips_its_login));
   all.push_back(slow_in("slow-frame", "16 devices with half a MiB of a frame that never ends",
                         kAttackers, kEach + 2 * wire::kFrameSizeMax, relay::kIdleDeadline,
-                        drips_a_frame));
+                        "timeout", drips_a_frame));
   return all;
 }
 
@@ -174,6 +176,7 @@ Enemy slow_farewell() {
   enemy.acted = [](const Watched& watched) {
     return ended_by_relay(watched) >= kAttackers && watched.last.figures.connections < kAttackers;
   };
+  enemy.log_says = "connection_ended reason=bad_request";
   return enemy;
 }
 

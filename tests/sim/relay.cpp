@@ -70,7 +70,7 @@ class Relay::Loop final : public relay::Host {
     });
   }
   void lift_frame_limit(SessionId) override {}
-  void close(SessionId session) override {
+  void close(SessionId session, wire::ErrorCode) override {
     Connection* const connection = find(session);
     if (connection == nullptr) return;
     by_session_.erase(session);

@@ -42,7 +42,7 @@ class FakeHost final : public relay::Host {
     added.frame = std::move(*parsed);
   }
   void lift_frame_limit(SessionId session) override { lifted.insert(session); }
-  void close(SessionId session) override { closed.insert(session); }
+  void close(SessionId session, wire::ErrorCode) override { closed.insert(session); }
   void pause(SessionId session, bool pause_it) override {
     pauses.emplace_back(session, pause_it);
     pause_it ? (void)paused.insert(session) : (void)paused.erase(session);
