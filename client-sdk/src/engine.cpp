@@ -238,13 +238,15 @@ ToSend Engine::exchange(const Received& received) {
     last_problem_ = *received.ended;
     changed_.notify_all();
   }
+  // What the core wants of a connection is said of that one, not of the attempts after it.
+  const bool concerns_core = core_knows_ || received.connected;
   if (ensure_core(now)) feed(received, now);
   ToSend to_send;
   if (!core_ || now.steady < reopen_at_) {
     to_send.deadline = reopen_at_;
   } else {
     to_send.deadline = core_->deadline();
-    to_send.link = core_->link();
+    if (concerns_core) to_send.link = core_->link();
   }
   if (core_ && core_knows_) {
     if (received.has_room) to_send.frames = core_->take_frames();
@@ -286,7 +288,7 @@ void Engine::feed(const Received& received, core::Now now) {
 }
 
 // Between rounds. One that fails is tried again with the next exchange, so nothing is said of it: a
-// full disk keeps nobody from reading. That it was done is written with the next round.
+// full disk keeps nobody from reading. That it was done is written with the next round that writes.
 void Engine::replace_session_key(core::Now now) {
   if (!core_->session_key_due(now) || !database_->rotate_session_key()) return;
   core_->on_session_key_replaced(now);

@@ -1,6 +1,7 @@
 #include "tests/support/memory_backend.hpp"
 
 #include <cassert>
+#include <thread>
 
 namespace godwit::test {
 namespace {
@@ -42,10 +43,12 @@ class MemoryBackend::Txn : public BackendTxn {
     for (std::size_t i = 0; i < store::kTables; ++i) tables_[i] = backend.disk_->tables[i];
     assert(!writes || !backend.has_writer_);
     if (writes) backend.has_writer_ = true;
+    thread_ = std::this_thread::get_id();
   }
   Txn(const Txn&) = delete;
   Txn& operator=(const Txn&) = delete;
   ~Txn() override {
+    assert((!writes_ || thread_ == std::this_thread::get_id()) && "LMDB would never unlock it");
     if (writes_) backend_.has_writer_ = false;
   }
 
@@ -120,6 +123,7 @@ class MemoryBackend::Txn : public BackendTxn {
 
   MemoryBackend& backend_;
   bool writes_;
+  std::thread::id thread_;
   std::array<std::shared_ptr<const Records>, store::kTables> tables_;
   std::array<std::map<Bytes, std::optional<Bytes>, KeyLess>, store::kTables> changes_;
 };

@@ -4,7 +4,7 @@
 // A crash is a dropped backend: what was committed stays in the Disk, which outlives it.
 //
 // Owns:    nothing that lasts; the Disk is the caller's and outlives every backend over it.
-// Thread:  one.
+// Thread:  one at a time; a write transaction ends in the thread that began it, as LMDB's do.
 #pragma once
 
 #include <algorithm>

@@ -211,6 +211,7 @@ Result<void> Core::end_round(Now now) {
   }
   s.peers.flush(s.round);
   if (!s.round.dirty()) return {};
+  s.upkeep.flush(s.round);
   if (auto done = s.round.commit(); !done) return error_of(done.error());
   return {};
 }
@@ -220,8 +221,7 @@ bool Core::session_key_due(Now now) const {
 }
 
 void Core::on_session_key_replaced(Now now) {
-  state_->round.now = now;
-  state_->upkeep.on_session_key_replaced(state_->round);
+  state_->upkeep.on_session_key_replaced(now);
 }
 
 std::vector<wire::Bytes> Core::take_frames() {

@@ -135,9 +135,15 @@ bool Upkeep::session_key_due(Now now) const {
   return is_over(record_.session_key_at, kSessionKeyAge, wall);
 }
 
-void Upkeep::on_session_key_replaced(Round& round) {
-  record_.session_key_at = round.wall();
-  save(round);
+// Between rounds: a transaction begun here would be open until the next one, perhaps another
+// thread's, and LMDB's belong to the thread that began them.
+void Upkeep::on_session_key_replaced(Now now) {
+  record_.session_key_at = static_cast<Milliseconds>(now.wall.count());
+  noted_ = true;
+}
+
+void Upkeep::flush(Round& round) {
+  if (std::exchange(noted_, false)) save(round);
 }
 
 bool Upkeep::all_put() const {

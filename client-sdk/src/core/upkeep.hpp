@@ -33,7 +33,9 @@ class Upkeep {
   void on_put_failed() { putting_ = false; }  // refused, or the connection went: later again
   // The store's session key, which seals ratchets and prekeys, is replaced every day.
   [[nodiscard]] bool session_key_due(Now now) const;
-  void on_session_key_replaced(Round& round);
+  void on_session_key_replaced(Now now);
+  // Writes what was noted between rounds. With a round that writes anyway.
+  void flush(Round& round);
   // Deletes secret halves that nobody can still use.
   void sweep(Round& round);
   [[nodiscard]] bool all_put() const;
@@ -47,6 +49,7 @@ class Upkeep {
   void save(Round& round) const { round.save(name_bytes(kUpkeepName), record_); }
 
   UpkeepRecord record_;
+  bool noted_ = false;  // and not written
   bool putting_ = false;
   milliseconds next_top_up_{};  // of Now::steady: a relay may say "none left" as often as it likes
   std::map<std::uint32_t, crypto::DhKey> seal_secrets_;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <thread>
 
 #include "client-sdk/src/platform.hpp"
 #include "schema/wire/x25519.hpp"
@@ -185,6 +186,62 @@ TEST_SUITE("client-sdk/engine") {
     REQUIRE(client.connect().ok());
     CHECK(client.wait_settled(1h).error().code == ErrorCode::offline);
     CHECK(platform->time.steady - begin == 1h);
+  }
+
+  TEST_CASE("after `replaced`, connect() tries once more") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    platform->log_in();
+    const std::vector<wire::RelayFrame> frames{{0, wire::Closing{wire::ErrorCode::replaced, 0}}};
+    Received closing;
+    closing.frames = frames;
+    CHECK(platform->speaker->exchange(closing).link.give_up);
+    Received ended;
+    ended.ended = "closed";
+    CHECK(platform->speaker->exchange(ended).link.give_up);
+    CHECK(client.wait_settled(1h).error().code == ErrorCode::replaced);
+
+    REQUIRE(client.connect().ok());
+    CHECK_FALSE(platform->speaker->exchange({}).link.give_up);  // the first round of an attempt
+    Received failed;
+    failed.ended = "the relay cannot be reached";
+    CHECK_FALSE(platform->speaker->exchange(failed).link.give_up);  // it is to try again
+    platform->log_in();
+    const auto settled = client.wait_settled(1h);
+    REQUIRE_FALSE(settled.ok());
+    CHECK(settled.error().code == ErrorCode::timed_out);  // logged in, and the relay says no more
+  }
+
+  TEST_CASE("a delay that one connection was told is not that of the attempts after it") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    platform->log_in();
+    const std::vector<wire::RelayFrame> frames{{0, wire::Closing{wire::ErrorCode::busy, 600'000}}};
+    Received closing;
+    closing.frames = frames;
+    (void)platform->speaker->exchange(closing);
+    Received ended;
+    ended.ended = "closed";
+    CHECK(platform->speaker->exchange(ended).link.retry_after == 10min);
+    platform->time.steady += 10min;
+    ended.ended = "cannot be reached";
+    CHECK(platform->speaker->exchange(ended).link.retry_after == 0min);
+  }
+
+  TEST_CASE("a home that is opened a day later is any thread's to use") {
+    const auto platform = std::make_shared<TestPlatform>();
+    { const Client client = make_client(platform); }
+    platform->time.wall += 25h;  // the session key is due
+    auto client = Client::open({.home = "no such directory", .platform = platform});
+    REQUIRE(client.ok());
+    std::thread([&] { CHECK(client->send({.to = "bob", .text = "one"}).ok()); }).join();
+    platform->time.wall += 25h;
+    REQUIRE(client->connect().ok());
+    platform->log_in();
+    (void)platform->speaker->exchange({});  // the link's thread replaces it again
+    std::thread([&] { CHECK(client->send({.to = "bob", .text = "two"}).ok()); }).join();
   }
 
   TEST_CASE("a change wakes the link, and none is needed for it") {
