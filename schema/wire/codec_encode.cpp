@@ -81,7 +81,7 @@ template <class To, class From>
 [[nodiscard]] Offset<flatbuffers::String> write_own_name(Builder& builder,
                                                          const std::string& name) {
   if (name.empty()) return {};
-  assert(fold_name(name) == name);
+  assert(name.size() <= kNameSizeMax);
   return builder.CreateString(name);
 }
 

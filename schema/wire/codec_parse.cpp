@@ -299,12 +299,15 @@ template <class Root>
   return User{.list = *list};
 }
 
-[[nodiscard]] Bundle read_bundle(const fb::Bundle& from) {
+[[nodiscard]] Parsed<Bundle> read_bundle(const fb::Bundle& from) {
   Bundle to{.device = std::bit_cast<DeviceId>(*from.device()),
             .seal_key = read_key(*from.seal_key()),
             .signed_prekey = read_key(*from.signed_prekey()),
             .one_time = {}};
-  if (from.one_time() != nullptr) to.one_time = read_key(*from.one_time());
+  if (const auto* key = from.one_time()) {
+    if (key->id() == 0 || key->id() == kNoOneTimeKey) return out_of_bounds();  // as PutKeys has it
+    to.one_time = read_key(*key);
+  }
   return to;
 }
 
@@ -313,7 +316,11 @@ template <class Root>
   if (!list || from.bundles()->size() > kDevicesMax) return out_of_bounds();
   Prekeys to{.list = *list, .bundles = {}};
   to.bundles.reserve(from.bundles()->size());
-  for (const auto* bundle : *from.bundles()) to.bundles.push_back(read_bundle(*bundle));
+  for (const auto* bundle : *from.bundles()) {
+    const auto read = read_bundle(*bundle);
+    if (!read) return out_of_bounds();
+    to.bundles.push_back(*read);
+  }
   return to;
 }
 

@@ -260,6 +260,7 @@ std::optional<std::string> fold_name(std::string_view name) {
   if (name.size() < kNameSizeMin || name.size() > kNameSizeMax) return {};
   std::string folded;
   folded.reserve(name.size());
+  bool hex = true;
   for (const char letter : name) {
     const bool upper = letter >= 'A' && letter <= 'Z';
     const char lower = upper ? static_cast<char>(letter - 'A' + 'a') : letter;
@@ -267,7 +268,9 @@ std::optional<std::string> fold_name(std::string_view name) {
                          lower == '.' || lower == '_' || lower == '-';
     if (!allowed) return {};
     folded.push_back(lower);
+    hex &= (lower >= 'a' && lower <= 'f') || (lower >= '0' && lower <= '9');
   }
+  if (hex && folded.size() == 2 * UserId::kSize) return {};
   return folded;
 }
 

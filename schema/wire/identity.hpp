@@ -105,7 +105,8 @@ enum class SignedKeyKind : std::uint8_t { prekey, seal };
 // True when the Ed25519 signature holds. Small-order and non-canonical keys never verify.
 [[nodiscard]] bool verify_signature(const Key& signer, ByteView message, const Signature&);
 
-// Lower-cases ASCII and checks the length and the alphabet [a-z0-9._-].
+// Lower-cases ASCII and checks the length and the alphabet [a-z0-9._-]. Nobody is called what could
+// be somebody's user id in hex.
 [[nodiscard]] std::optional<std::string> fold_name(std::string_view name);
 
 }  // namespace godwit::wire

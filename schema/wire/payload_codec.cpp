@@ -58,8 +58,7 @@ constexpr std::size_t kPlaintextHeaderSize = 1 + 8 + Hash32::kSize;
 
 [[nodiscard]] bool holds(const Text& text) {
   return text.hlc != 0 && !text.text.empty() && text.text.size() <= kTextSizeMax &&
-         is_utf8(text.text) &&
-         (!text.sender_name || fold_name(*text.sender_name) == text.sender_name);
+         is_utf8(text.text);
 }
 
 [[nodiscard]] bool holds(const Receipt& receipt) {

@@ -58,11 +58,10 @@ ConversationRecord Core::State::conversation_to(const std::string& name) {
   const auto known = reads::user_of(round, name);
   if (!known) return history::conversation_named(round, *wire::fold_name(name));
   auto contact = peers.contact(round, *known);
-  if (contact && !contact->accepted) {  // who writes to somebody accepts them
-    contact->accepted = true;
-    peers.save(round, *contact);
-  }
-  return history::conversation_with(round, *known);
+  if (contact && !contact->accepted) peers.accept(round, *contact);  // who writes accepts them
+  ConversationRecord conversation = history::conversation_with(round, *known);
+  conversation.request = false;
+  return conversation;
 }
 
 // Precondition: check() found nothing.
@@ -141,6 +140,7 @@ Result<void> Core::set_typing(std::string_view name, bool active, Now now) {
   const auto user = reads::user_of(s.round, name);
   const auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
   if (!contact) return reads::no_such_name(name);
+  if (contact->blocked || contact->frozen) return {};  // nothing is sent to them
   const wire::DeviceList list = Peers::devices_of(*contact);
   for (const auto& listed : list.devices) {
     Peer* peer = s.peers.device(s.round, listed.id);
@@ -164,13 +164,15 @@ Result<void> Core::set_name(std::string_view name, Now now) {
     return Error{ErrorCode::invalid_argument,
                  "a name has 2 to 32 characters of a-z, 0-9, dot, dash and underscore"};
   }
-  if (s.login.link().logged_in) {
-    s.requests.ask(s.round, wire::SetName{*folded}, NamePut{*folded});
+  if (!s.account.record.registered) {
+    s.account.record.name = *folded;
+    s.account.save(s.round);
     return {};
   }
-  if (s.account.record.registered) return offline();
-  s.account.record.name = *folded;
+  if (!s.login.link().logged_in) return offline();
+  s.account.record.wanted_name = *folded;  // kept: the answer may be lost with the connection
   s.account.save(s.round);
+  s.requests.ask(s.round, wire::SetName{*folded}, NamePut{*folded});
   return {};
 }
 
@@ -180,15 +182,10 @@ Result<void> Core::accept(std::string_view name, Now now) {
   const auto user = reads::user_of(s.round, name);
   auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
   if (!contact) return reads::no_such_name(name);
-  contact->accepted = true;
-  s.peers.save(s.round, *contact);
+  s.peers.accept(s.round, *contact);
   auto conversation = history::conversation_with(s.round, *user);
   conversation.request = false;
   s.round.save(conversation.id.view(), conversation);
-  for (const auto& listed : Peers::devices_of(*contact).devices) {
-    Peer* peer = s.peers.device(s.round, listed.id);
-    if (peer != nullptr && peer->record.seq > 0) peer->change().receipt_owed = true;
-  }
   return {};
 }
 
@@ -198,7 +195,11 @@ Result<void> Core::block(std::string_view name, bool blocked, Now now) {
   const auto user = reads::user_of(s.round, name);
   auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
   if (!contact) return reads::no_such_name(name);
-  contact->blocked = blocked;
+  if (!blocked) {
+    s.peers.unblock(s.round, *contact);
+    return {};
+  }
+  contact->blocked = true;
   s.peers.save(s.round, *contact);
   return {};
 }

@@ -54,6 +54,16 @@ SortKey sort_key_of(std::uint64_t hlc, const wire::DeviceId& device,
   return key;
 }
 
+namespace {
+
+SortKey behind(SortKey key) {
+  for (auto digit = key.bytes.rbegin(); digit != key.bytes.rend() && ++*digit == 0; ++digit) {
+  }
+  return key;
+}
+
+}  // namespace
+
 Milliseconds time_of(std::uint64_t hlc) {
   return hlc >> kCounterBits;
 }
@@ -152,6 +162,7 @@ LocalConversation resolve(Round& round, const std::string& name, const wire::Use
       }
       round.erase(Table::conversations, unresolved.id.view());
       touch(round, *existing);
+      existing->request = false;  // we write to them
       round.save(existing->id.view(), *existing);
       return existing->id;
     }
@@ -167,8 +178,12 @@ LocalConversation resolve(Round& round, const std::string& name, const wire::Use
 
 MessagePlace add(Round& round, ConversationRecord& conversation, MessageRecord& message) {
   message.arrival = ++round.count().arrival;
-  const MessagePlace place{conversation.id, sort_key_of(message.hlc, message.device, message.id),
-                           message.sender};
+  MessagePlace place{conversation.id, sort_key_of(message.hlc, message.device, message.id),
+                     message.sender};
+  // Ids are short in it, and a peer can choose its own: nobody takes another message's place.
+  while (round.contains(Table::messages, conversation.id.view(), place.key.view())) {
+    place.key = behind(place.key);
+  }
   save(round, place, message);
   round.save(message.id.view(), sender_tag(message.sender), place);
   if (!message.outgoing) ++conversation.unread;

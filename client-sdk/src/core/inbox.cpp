@@ -259,8 +259,15 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
     return false;
   }
   const bool tombstone = plaintext.kind == wire::Plaintext::Kind::tombstone;
+  // What stood here is lost, and with it what was missing: the device goes on from this one.
+  const bool anew = std::exchange(record.begins_anew, false);
+  if (anew) record.seq = plaintext.seq - 1;
   const bool next = plaintext.seq == record.seq + 1;
-  if (!next && !note_early(record, plaintext.seq)) return false;
+  const bool had_gap = has_gap(record);
+  if (!next && !note_early(record, plaintext.seq)) {
+    if (record.gap_since == 0) open_gap(record, round.wall());
+    return false;
+  }
   if (text) {
     record.text_top = std::max(record.text_top, plaintext.seq);
     record.read_to = std::min(record.read_to, plaintext.seq - 1);  // one that comes late is unread
@@ -269,20 +276,17 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
     EarlyRecord early{plaintext.h, tombstone, {}};
     early.payload.assign(plaintext.payload.begin(), plaintext.payload.end());
     round.save(record.device.view(), order_bytes(plaintext.seq), early);
-    if (record.gap_since == 0) {
-      record.gap_since = round.wall();
-      record.asked = 0;
-      record.asked_at = 0;
-      round.tell(EventKind::gap, record.user);
-    }
+    if (record.gap_since == 0) open_gap(record, round.wall());
+    if (!had_gap) round.tell(EventKind::gap, record.user);
     record.receipt_owed |= text;
     return true;
   }
-  const bool fits = tombstone || crypto::chain(record.h, plaintext.payload) == plaintext.h;
+  const bool fits =
+      tombstone || anew || crypto::chain(record.h, plaintext.payload) == plaintext.h;
   if (!fits) round.tell(EventKind::chain_broken, record.user);
   record.h = plaintext.h;
   advance(record);
-  close_gap(round, peer);
+  if (had_gap) close_gap(round, peer);
   // Receipts and the like ask for a receipt only when many have come, or two devices would
   // confirm each other's confirmations for ever.
   record.receipt_owed |= text || record.seq - record.receipted >= kUnreceiptedMax;
@@ -292,7 +296,6 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
 // What arrived early is checked against the chain now that its predecessors are there.
 void Inbox::close_gap(Round& round, Peer& peer) {
   DeviceRecord& record = peer.change();
-  if (record.gap_since == 0) return;
   while (!record.ranges.empty() && record.ranges.front().first == record.seq + 1) {
     const auto place = order_bytes(record.seq + 1);
     const auto early = round.load<EarlyRecord>(record.device.view(), place);
@@ -304,7 +307,10 @@ void Inbox::close_gap(Round& round, Peer& peer) {
     advance(record);
     round.erase(Table::early, record.device.view(), place);
   }
-  if (!record.ranges.empty()) return;
+  if (has_gap(record)) {
+    if (record.gap_since == 0) open_gap(record, round.wall());  // nothing was owed for a while
+    return;
+  }
   record.gap_since = 0;
   record.receipt_owed = true;  // what was read beyond the gap can be said only now
   round.tell(EventKind::gap_closed, record.user);
@@ -343,11 +349,12 @@ void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, const wi
   event.conversation = as_id<ConversationId>(conversation.id);
   event.message = as_id<MessageId>(text.id);
   event.status = Status::received;
-  if (text.sender_name && contact.name != *text.sender_name &&
-      contact.claimed_name != *text.sender_name) {
+  // What is no name is passed over: the text counts.
+  const auto claimed = text.sender_name ? wire::fold_name(*text.sender_name) : std::nullopt;
+  if (claimed && contact.name != *claimed && contact.claimed_name != *claimed) {
     auto claims = peers_.contact(round, contact.user);
     if (!claims) return;
-    claims->claimed_name = *text.sender_name;
+    claims->claimed_name = *claimed;
     peers_.save(round, *claims);
     peer.change().name_to_check = true;
   }
@@ -357,8 +364,9 @@ void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, const wi
 
 void Inbox::on_name(Round& round, const UserAsked& asked, const wire::User* user,
                     const wire::Refused* refused) {
-  receipts_.on_name_checked(asked.claimed_by);
-  const bool later_again = refused != nullptr && refused->retry_after_ms != 0;
+  const milliseconds retry_after{refused != nullptr ? refused->retry_after_ms : 0};
+  receipts_.on_name_checked(round, asked.claimed_by, retry_after);
+  const bool later_again = retry_after.count() != 0;
   auto contact = peers_.contact(round, asked.claimed_by);
   if (!contact || later_again) return;
   const bool theirs = user != nullptr && wire::user_id_of(user->list.root) == contact->user;

@@ -98,8 +98,12 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
     requests_.ask(round, ask, UserAsked{record.user, {}, {}});
   }
   // Registered, and yet the name is not ours there: a relay that lost it, or was too busy.
-  if (!record.name.empty() && welcome.own_name != record.name) {
-    requests_.ask(round, wire::SetName{record.name}, NamePut{record.name});
+  // Or another was asked for, and no answer came.
+  const std::string& name = record.wanted_name.empty() ? record.name : record.wanted_name;
+  if (!name.empty() && welcome.own_name != name) {
+    requests_.ask(round, wire::SetName{name}, NamePut{name});
+  } else if (!record.wanted_name.empty()) {
+    on_name_put(round, {name}, nullptr);
   }
   outbox_.on_login(welcome.limits);
   if (new_store) {
@@ -174,6 +178,7 @@ void Login::on_own_list(Round& round, const wire::User& user) {
 
 void Login::on_name_put(Round& round, const NamePut& put, const wire::Refused* refused) {
   if (refused == nullptr) {
+    if (account_.record.wanted_name == put.name) account_.record.wanted_name.clear();
     account_.record.name = put.name;
     account_.save(round);
     return;
@@ -182,8 +187,9 @@ void Login::on_name_put(Round& round, const NamePut& put, const wire::Refused* r
                      refused->code == wire::ErrorCode::name_invalid;
   if (!final) return;  // said again at the next login
   round.tell(EventKind::name_taken, {}, put.name);
-  if (account_.record.name != put.name) return;
-  account_.record.name.clear();
+  for (std::string* name : {&account_.record.name, &account_.record.wanted_name}) {
+    if (*name == put.name) name->clear();
+  }
   account_.save(round);
 }
 

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kEntriesPerTurn = 16;  // of a lane, before the next one has its turn
 constexpr Milliseconds kSecond = 1000;
+constexpr std::size_t kSubmitOverheadMax = 4'096;  // of its frame, besides the bodies
 
 milliseconds delay_after(milliseconds before) {
   return before.count() == 0 ? kRetryFirst : std::min(before * 2, kRetryMax);
@@ -71,7 +72,7 @@ void Outbox::drop(Round& round, std::uint64_t number) {
   round.erase(Table::outbox, {}, order_bytes(number));
   const auto line = lines_.find(number);
   if (line == lines_.end()) return;
-  if (line->second.control) controls_.erase(*line->second.control);
+  if (line->second.control) controls_.erase(controls_.find(*line->second.control));
   const auto lane = lanes_.find(line->second.lane);
   lane->second.entries.erase(number);
   lane->second.unsent.erase(number);
@@ -224,11 +225,20 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
     return round.failed() ? Step::full : Step::went_on;
   }
   if (!record->resolved) return ask_name(round, lane, *record) ? Step::waits : Step::full;
-  if (record->state == OutboxRecord::State::waiting && !seal(round, lane, *record)) {
+  const auto contact = peers_.contact(round, record->user);
+  if (!contact) {
+    if (!round.failed()) drop(round, number);
+    return round.failed() ? Step::full : Step::went_on;
+  }
+  if (contact->frozen) {
+    hold(round, lane, kRetryMax, "the contact's device lists contradict each other");
+    return Step::waits;
+  }
+  if (record->state == OutboxRecord::State::waiting && !seal(round, lane, *contact, *record)) {
     return lanes_.contains(key) && lanes_[key].unsent.contains(number) ? Step::waits
                                                                        : Step::went_on;
   }
-  return submit(round, *record);
+  return submit(round, *contact, *record);
 }
 
 bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
@@ -244,19 +254,19 @@ bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
 
 // ---- Submitting ---------------------------------------------------------------------------------
 
-Outbox::Step Outbox::submit(Round& round, OutboxRecord& record) {
-  const auto contact = peers_.contact(round, record.user);
-  if (!contact) {
-    if (!round.failed()) drop(round, record.number);
-    return Step::went_on;
-  }
-  const wire::DeviceList list = Peers::devices_of(*contact);
+// What does not go into one frame goes with the next Submit of the same request id: to the relay
+// each recipient of it is a submit of its own.
+Outbox::Step Outbox::submit(Round& round, const ContactRecord& contact, OutboxRecord& record) {
+  const wire::DeviceList list = Peers::devices_of(contact);
   if (follow_list(record, list)) store(round, record);
   wire::Submit submit;
   submit.request_id = record.request;
   SubmitAsked asked{record.number, {}, 0};
+  const auto frame_max = std::min<std::size_t>(limits_.frame_size_max, wire::kFrameSizeMax);
   for (const auto& target : record.targets) {
     if (target.accepted || target.delivered) continue;
+    const bool fits = asked.bytes + target.body.size() + kSubmitOverheadMax <= frame_max;
+    if (!fits && !submit.recipients.empty()) break;
     submit.recipients.push_back({record.user, target.device, list.version,
                                  static_cast<std::uint32_t>(submit.bodies.size())});
     submit.bodies.push_back(target.body);
@@ -315,7 +325,8 @@ void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
   const auto target = std::ranges::find(record.targets, device, &OutboxRecord::Target::device);
   if (target == record.targets.end()) return;
   if (outcome.code == ErrorCode::ok) {
-    target->accepted = true;
+    target->accepted = target->hash != wire::EnvelopeHash{};
+    if (!target->accepted) record.state = OutboxRecord::State::waiting;
     return;
   }
   const bool list_is_old =
@@ -380,6 +391,25 @@ void Outbox::on_submitted(Round& round, const SubmitAsked& asked,
   if (std::exchange(list_changed_, false)) on_list_changed(round, record->user);
 }
 
+// The numbers that it has taken are made good by tombstones, or nothing behind them would ever
+// count as read.
+void Outbox::fail(Round& round, std::uint64_t number, std::string why) {
+  const auto record = entry(round, number);
+  drop(round, number);
+  if (!record || record->kind != OutboxRecord::Kind::text) return;
+  history::fail(round, record->message, std::move(why));
+  for (const auto& target : record->targets) {
+    if (target.accepted || target.delivered) continue;
+    auto sent = round.load<SentRecord>(target.device.view(), order_bytes(target.seq));
+    const Peer* peer = peers_.device(round, target.device);
+    if (!sent || peer == nullptr) continue;
+    sent->payload.clear();
+    sent->text = false;
+    round.save(target.device.view(), order_bytes(target.seq), *sent);
+    add_resend(round, *peer, target.seq);
+  }
+}
+
 void Outbox::on_submit_refused(Round& round, const SubmitAsked& asked,
                                const wire::Refused& refused) {
   if (asked.number == 0) return;
@@ -391,12 +421,7 @@ void Outbox::on_submit_refused(Round& round, const SubmitAsked& asked,
   const bool never =
       refused.code == wire::ErrorCode::too_large || refused.code == wire::ErrorCode::bad_request;
   if (never) {
-    const auto record = entry(round, asked.number);
-    if (record && record->kind == OutboxRecord::Kind::text) {
-      history::fail(round, record->message,
-                    "the relay refused it: " + std::string(wire::name_of(refused.code)));
-    }
-    drop(round, asked.number);
+    fail(round, asked.number, "the relay refused it: " + std::string(wire::name_of(refused.code)));
     return;
   }
   hold(round, lanes_[line->second.lane], told(refused.retry_after_ms),
@@ -419,13 +444,13 @@ std::optional<milliseconds> Outbox::deadline() const {
 std::string Outbox::waits_on(std::uint64_t number) const {
   const auto line = lines_.find(number);
   if (line == lines_.end()) return {};
-  if (!logged_in_) return "a connection to the relay";
   if (line->second.in_flight) return "the relay to accept it";
   const auto lane = lanes_.find(line->second.lane);
   if (lane->second.expired.contains(number)) {
     return "a sign of the recipient's device: it did not fetch it while the relay kept it";
   }
   if (!lane->second.unsent.contains(number)) return "the recipient's device to fetch it";
+  if (!logged_in_) return "a connection to the relay";
   if (*lane->second.unsent.begin() != number) return "earlier messages to the same recipient";
   return lane->second.why.empty() ? "its turn" : lane->second.why;
 }

@@ -42,8 +42,9 @@ class Outbox {
   void on_disconnected();
   // Sends what can be sent now.
   void pump(Round& round);
-  // Asks for the keys of a device that something is owed to; not again before the answer.
-  void ask_prekeys(Round& round, const wire::UserId& user, const wire::DeviceId& device);
+  // Asks for the keys of a device that something is owed to; not again before the answer. False:
+  // there were none a moment ago.
+  bool ask_prekeys(Round& round, const wire::UserId& user, const wire::DeviceId& device);
 
   // ---- Answers. `refused`: the code, where there is no other answer.
   void on_user(Round& round, const UserAsked& asked, const wire::User* user,
@@ -109,7 +110,8 @@ class Outbox {
   [[nodiscard]] Step step(Round& round, const LaneKey& key, Lane& lane);
   [[nodiscard]] bool ask_name(Round& round, Lane& lane, const OutboxRecord& record);
   // Makes the bodies. False: not now, or never.
-  [[nodiscard]] bool seal(Round& round, Lane& lane, OutboxRecord& record);
+  [[nodiscard]] bool seal(Round& round, Lane& lane, const ContactRecord& contact,
+                          OutboxRecord& record);
   [[nodiscard]] bool seal_text(Round& round, Lane& lane, const ContactRecord& contact,
                                OutboxRecord& record);
   [[nodiscard]] bool seal_control(Round& round, OutboxRecord& record);
@@ -117,8 +119,9 @@ class Outbox {
   [[nodiscard]] bool reach(Round& round, Lane& lane, const ContactRecord& contact);
   void get_prekeys(Round& round, const wire::UserId& user,
                    const std::vector<wire::DeviceId>& devices);
-  [[nodiscard]] Step submit(Round& round, OutboxRecord& record);
+  [[nodiscard]] Step submit(Round& round, const ContactRecord& contact, OutboxRecord& record);
   void landed(Round& round, OutboxRecord& record);
+  void fail(Round& round, std::uint64_t number, std::string why);  // for good
   void hold(Round& round, Lane& lane, milliseconds least, std::string why);
   void wake(const LaneKey& key);
   void set_asking(Lane& lane, bool asking, std::string why = {});
@@ -149,7 +152,7 @@ class Outbox {
   std::set<std::pair<milliseconds, LaneKey>> held_;
   std::size_t asking_ = 0;
   LaneKey last_;  // lanes take turns
-  std::set<wire::DeviceId> controls_;
+  std::multiset<wire::DeviceId> controls_;  // a device for each entry that goes to it
   bool list_changed_ = false;                             // by an outcome that is being applied
   std::set<wire::DeviceId> keys_asked_;                   // whose bundles are on the way
   std::map<wire::DeviceId, milliseconds> no_keys_until_;  // devices that have put no keys

@@ -7,6 +7,7 @@ namespace godwit::core {
 namespace {
 
 constexpr std::uint64_t kSecond = 1000;
+constexpr std::uint64_t kStaleMax_s = static_cast<std::uint64_t>(kStalePrekeyMax.count()) / kSecond;
 constexpr milliseconds kNoKeysWait = std::chrono::minutes{1};
 
 }  // namespace
@@ -52,7 +53,8 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
   if (verdict == ListVerdict::newer) on_list_changed(round, who);
   auto contact = peers_.known(round, who);
   if (!contact) return;
-  const bool added = !std::exchange(contact->accepted, true);  // we write to them
+  const bool added = !contact->accepted;
+  if (added) peers_.accept(round, *contact);  // we write to them
   peers_.set_name(round, *contact, asked.name);
   if (added) round.tell(EventKind::contact_added, who, asked.name);
   const LocalConversation conversation = history::resolve(round, asked.name, who);
@@ -128,7 +130,7 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
   const std::uint64_t now_s = round.wall() / kSecond;
   const auto holds = [&](wire::SignedKeyKind kind, const wire::SignedKey& key) {
     return wire::verify_signed_key(kind, contact.user, listed->identity, key).has_value() &&
-           key.expires + static_cast<std::uint64_t>(kStalePrekeyMax.count()) / kSecond > now_s;
+           key.expires + kStaleMax_s > now_s;
   };
   if (!holds(wire::SignedKeyKind::seal, bundle.seal_key) ||
       !holds(wire::SignedKeyKind::prekey, bundle.signed_prekey)) {
@@ -160,7 +162,9 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
   // unanswered: what is written then begins another one.
   const std::uint64_t day = now_s + 24 * 3600;
   const bool answered = peer->sessions.current()->answered();
-  record.seal_expires = (answered ? std::max(bundle.seal_key.expires, day) : day) * kSecond;
+  const std::uint64_t latest = now_s + kStaleMax_s;
+  const std::uint64_t until = answered ? std::max(bundle.seal_key.expires, day) : day;
+  record.seal_expires = std::min(until, latest) * kSecond;
   if (reset) {
     wire::Reset notice{record.undecryptable};
     record.undecryptable.clear();
@@ -228,17 +232,23 @@ void Outbox::on_undecryptable(Round& round, const wire::UserId& user, const wire
   const auto numbers = lane->second.entries;
   for (const std::uint64_t number : numbers) {
     auto record = entry(round, number);
-    if (!record || lines_[number].in_flight) continue;
+    if (!record) continue;
     bool named = false;
     for (auto& target : record->targets) {
       if (target.device != device) continue;
       if (std::ranges::find(hashes, target.hash) == hashes.end()) continue;
       target.accepted = false;
+      target.hash = {};
       named = true;
     }
     if (!named) continue;
+    const bool in_flight = lines_[number].in_flight;
     if (record->kind != OutboxRecord::Kind::text) {
-      drop(round, number);
+      if (!in_flight) drop(round, number);
+      continue;
+    }
+    if (in_flight) {  // again: its answer finds what this says
+      store(round, *record);
       continue;
     }
     record->state = OutboxRecord::State::waiting;

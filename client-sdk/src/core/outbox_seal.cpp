@@ -9,10 +9,6 @@ namespace godwit::core {
 
 // True when at least one device can be reached, and none is being asked about.
 bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
-  if (contact.frozen) {
-    hold(round, lane, kRetryMax, "the contact's device lists contradict each other");
-    return false;
-  }
   std::vector<wire::DeviceId> unknown;
   bool some = false, coming = false;
   for (const auto& listed : Peers::devices_of(contact).devices) {
@@ -44,28 +40,25 @@ void Outbox::get_prekeys(Round& round, const wire::UserId& user,
   requests_.ask(round, wire::GetPrekeys{user, devices}, PrekeysAsked{user, devices});
 }
 
-void Outbox::ask_prekeys(Round& round, const wire::UserId& user, const wire::DeviceId& device) {
-  if (!logged_in_ || keys_asked_.contains(device) || keys_asked_.size() >= kLookUpsInFlightMax) {
-    return;
-  }
+bool Outbox::ask_prekeys(Round& round, const wire::UserId& user, const wire::DeviceId& device) {
   if (const auto none = no_keys_until_.find(device);
       none != no_keys_until_.end() && none->second > round.now.steady) {
-    return;
+    return false;
   }
-  get_prekeys(round, user, {device});
+  const bool can_ask = logged_in_ && keys_asked_.size() < kLookUpsInFlightMax;
+  if (can_ask && !keys_asked_.contains(device)) get_prekeys(round, user, {device});
+  return true;
 }
 
-bool Outbox::seal(Round& round, Lane& lane, OutboxRecord& record) {
-  const auto contact = peers_.contact(round, record.user);
+bool Outbox::seal(Round& round, Lane& lane, const ContactRecord& contact, OutboxRecord& record) {
   const bool text = record.kind == OutboxRecord::Kind::text;
-  if (contact && (text ? seal_text(round, lane, *contact, record) : seal_control(round, record))) {
-    record.state = OutboxRecord::State::sealed;
-    round.random(record.request.bytes);
-    store(round, record);
-    return true;
-  }
-  if (!contact && !round.failed()) drop(round, record.number);
-  return false;
+  const bool sealed =
+      text ? seal_text(round, lane, contact, record) : seal_control(round, record);
+  if (!sealed) return false;
+  record.state = OutboxRecord::State::sealed;
+  round.random(record.request.bytes);
+  store(round, record);
+  return true;
 }
 
 bool Outbox::seal_control(Round& round, OutboxRecord& record) {

@@ -41,6 +41,8 @@ class Unpacker {
   explicit Unpacker(wire::ByteView from) : from_(from) {}
   [[nodiscard]] bool ok() const { return ok_; }
   [[nodiscard]] bool done() const { return ok_ && from_.empty(); }
+  // Fields that came later stand at the end: a record without them was written before.
+  [[nodiscard]] bool more() const { return ok_ && !from_.empty(); }
 
   template <std::unsigned_integral Int>
   Unpacker& number(Int& value) {

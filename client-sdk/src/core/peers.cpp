@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client-sdk/src/core/sequence.hpp"
 #include "client-sdk/src/crypto/sealed.hpp"
 #include "schema/wire/hash.hpp"
 
@@ -22,6 +23,28 @@ std::optional<ContactRecord> Peers::known(const View& view, const wire::UserId& 
       std::ranges::find_if(strangers_, [&](const auto& one) { return one.user == user; });
   if (stranger == strangers_.end()) return std::nullopt;
   return *stranger;
+}
+
+void Peers::accept(Round& round, ContactRecord& contact) {
+  contact.accepted = true;
+  save(round, contact);
+  owe_all(round, contact);
+}
+
+void Peers::unblock(Round& round, ContactRecord& contact) {
+  contact.blocked = false;
+  save(round, contact);
+  if (contact.accepted) owe_all(round, contact);
+}
+
+void Peers::owe_all(Round& round, const ContactRecord& contact) {
+  for (const auto& listed : devices_of(contact).devices) {
+    Peer* peer = device(round, listed.id);
+    if (peer == nullptr || (peer->record.seq == 0 && !has_gap(peer->record))) continue;
+    DeviceRecord& record = peer->change();
+    record.receipt_owed = true;
+    if (has_gap(record)) open_gap(record, round.wall());
+  }
 }
 
 void Peers::set_name(Round& round, ContactRecord& contact, const std::string& name) {
@@ -104,12 +127,30 @@ Peer* Peers::device(Round& round, const wire::DeviceId& id) {
   if (!record) return nullptr;
   Peer& peer = devices_[id];
   peer.record = std::move(*record);
-  if (const auto bytes = round.load<SessionsRecord>(id.view())) {
-    if (auto sessions = crypto::SessionSet::unpack(bytes->packed)) {
-      peer.sessions = std::move(*sessions);
-    }
-  }
+  (void)load_sessions(round, peer);
   return &peer;
+}
+
+// Nothing when there is no record, or it is damaged.
+std::optional<SessionsRecord> Peers::load_sessions(Round& round, Peer& peer) {
+  auto record = round.load<SessionsRecord>(peer.record.device.view());
+  if (!record) return std::nullopt;
+  if (auto sessions = crypto::SessionSet::unpack(record->packed)) {
+    peer.sessions = std::move(*sessions);
+  }
+  return record;
+}
+
+// Its record is damaged. What comes from it begins where the next one says; what goes to it goes on
+// where the sessions say, or nowhere: a number that is used twice counts as a duplicate there, and
+// what it carried would never be shown.
+void Peers::restore(Round& round, Peer& peer) {
+  const auto sessions = load_sessions(round, peer);
+  const bool known = sessions && sessions->sent_seq != 0;
+  DeviceRecord& record = peer.change();
+  record.begins_anew = true;
+  record.sent_seq = known ? sessions->sent_seq : kNumbersLost;
+  if (known) record.sent_h = sessions->sent_h;
 }
 
 Peer* Peers::device(Round& round, const wire::UserId& user, const wire::DeviceRecord& listed) {
@@ -123,6 +164,7 @@ Peer* Peers::device(Round& round, const wire::UserId& user, const wire::DeviceRe
   record.user = user;
   record.identity = listed.identity;
   record.dh = *dh;
+  if (round.contains(Table::devices, listed.id.view())) restore(round, peer);
   return &peer;
 }
 
@@ -160,6 +202,8 @@ void Peers::flush(Round& round) {
     if (peer.sessions_changed) {
       SessionsRecord record;
       peer.sessions.pack(record.packed);
+      record.sent_seq = peer.record.sent_seq;
+      record.sent_h = peer.record.sent_h;
       round.save(id.view(), record);
       peer.sessions_changed = false;
     }

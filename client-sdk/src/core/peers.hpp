@@ -44,6 +44,9 @@ class Peers {
                                       const wire::SignedListView& list);
   // The contact, or what a stranger's contact would be; nothing when no list is known.
   [[nodiscard]] std::optional<ContactRecord> known(const View& view, const wire::UserId& user);
+  // From now on they are told what has arrived, and asked for what is missing.
+  void accept(Round& round, ContactRecord& contact);
+  void unblock(Round& round, ContactRecord& contact);
   // Notes what a contact is called, as the relay says. Empty: unknown.
   void set_name(Round& round, ContactRecord& contact, const std::string& name);
 
@@ -66,6 +69,9 @@ class Peers {
   void flush(Round& round);
 
  private:
+  std::optional<SessionsRecord> load_sessions(Round& round, Peer& peer);
+  void restore(Round& round, Peer& peer);
+  void owe_all(Round& round, const ContactRecord& contact);
   [[nodiscard]] bool needs_attention(const Peer& peer) const;
   void tell_changes(Round& round, const wire::UserId& user, const wire::DeviceList& before,
                     const wire::DeviceList& after);

@@ -126,9 +126,10 @@ std::string name_of(const View& view, const wire::UserId& user) {
 
 std::optional<wire::UserId> user_of(const View& view, std::string_view name) {
   if (const auto folded = wire::fold_name(name)) {
-    if (const auto ref = view.load<UserRef>(wire::as_bytes(*folded))) return ref->user;
+    const auto ref = view.load<UserRef>(wire::as_bytes(*folded));
+    return ref ? std::optional(ref->user) : std::nullopt;
   }
-  const auto id = UserId::parse(name);
+  const auto id = UserId::parse(name);  // no name is one
   if (!id) return std::nullopt;
   const auto user = as_id<wire::UserId>(*id);
   if (!view.contains(Table::contacts, user.view())) return std::nullopt;

@@ -89,15 +89,22 @@ void Receipts::on_repair(Round& round, Peer& peer, const wire::Repair& repair) {
   }
 }
 
+// One an hour of each device, as nobody sends more: who does would have everything again without
+// end. A reset that is not heeded loses nothing, since the gap is asked for.
 void Receipts::on_reset(Round& round, Peer& peer, const wire::Reset& reset) {
-  round.tell(EventKind::undecryptable, peer.record.user,
-             "the other device could not read what we sent; it goes out again");
+  std::erase_if(resets_, [&](const auto& heeded) {
+    return heeded.second + kResetInterval - std::chrono::minutes{1} <= round.now.steady;
+  });
+  if (!resets_.emplace(peer.record.device, round.now.steady).second) return;
+  if (!reset.undecryptable.empty()) {
+    round.tell(EventKind::undecryptable, peer.record.user,
+               "the other device could not read what we sent; it goes out again");
+  }
   outbox_.on_undecryptable(round, peer.record.user, peer.record.device, reset.undecryptable);
   allow_resends(round, peer);
 }
 
-// Resends into a session that the peer had lost were no resends: the count begins anew. Resets are
-// at most one an hour, so this stays bounded.
+// Resends into a session that the peer had lost were no resends: the count begins anew.
 void Receipts::allow_resends(Round& round, const Peer& peer) {
   std::vector<std::pair<std::uint64_t, SentRecord>> used_up;
   round.scan(Table::sent, peer.record.device.view(), order_bytes(peer.record.their_delivered + 1),
@@ -145,6 +152,10 @@ void Receipts::check_name(Round& round, Peer& peer, const ContactRecord& contact
     peer.change().name_to_check = false;
     return;
   }
+  if (round.now.steady < names_at_) {
+    wait_until(round, later(round.wall(), names_at_ - round.now.steady));
+    return;
+  }
   if (requests_.count<UserAsked>() >= kLookUpsInFlightMax) return;
   if (!checking_.insert(contact.user).second) return;
   wire::GetUser ask;
@@ -152,12 +163,17 @@ void Receipts::check_name(Round& round, Peer& peer, const ContactRecord& contact
   requests_.ask(round, ask, UserAsked{{}, contact.claimed_name, contact.user});
 }
 
+void Receipts::on_name_checked(Round& round, const wire::UserId& user, milliseconds retry_after) {
+  checking_.erase(user);
+  names_at_ = round.now.steady + std::min(retry_after, kRetryAfterMax);
+}
+
 void Receipts::ask_reset(Round& round, const Peer& peer) {
   if (!is_over(peer.record.reset_at, kResetInterval, round.wall())) {
     wait_until(round, later(peer.record.reset_at, kResetInterval));
     return;
   }
-  outbox_.ask_prekeys(round, peer.record.user, peer.record.device);  // a bundle begins the session
+  (void)outbox_.ask_prekeys(round, peer.record.user, peer.record.device);  // it begins the session
   wait_until(round, later(round.wall(), kRepairInterval));
 }
 
@@ -174,23 +190,24 @@ void Receipts::care(Round& round, const wire::DeviceId& device) {
   Peer* peer = peers_.device(round, device);
   if (peer == nullptr) return;
   const auto contact = peers_.contact(round, peer->record.user);
-  if (!contact || contact->blocked) return;
+  if (!contact || contact->frozen) return;
   const DeviceRecord& record = peer->record;
-  if (record.name_to_check) check_name(round, *peer, *contact);
-  if (!contact->accepted || contact->frozen) return;
-  if (Peers::devices_of(*contact).find(device) == nullptr) {  // it has left: nothing is owed
-    DeviceRecord& gone = peer->change();
-    gone.receipt_owed = false;
-    gone.gap_since = 0;
-    gone.undecryptable.clear();
+  if (record.name_to_check && !contact->blocked) check_name(round, *peer, *contact);
+  const bool left = Peers::devices_of(*contact).find(device) == nullptr;
+  if (left || contact->blocked || !contact->accepted) {  // nothing is owed
+    DeviceRecord& nobody = peer->change();
+    nobody.receipt_owed = false;
+    nobody.gap_since = 0;
+    nobody.undecryptable.clear();
     return;
   }
   if (!record.undecryptable.empty()) ask_reset(round, *peer);
   const bool ask_again = gap_is_due(round, record);
   if (!record.receipt_owed && !ask_again) return;
   if (!Sealer::reachable(*peer)) {
-    owing_ |= record.receipt_owed;
-    outbox_.ask_prekeys(round, contact->user, device);
+    // Who has no usable keys is asked for them now and then; nobody waits for that.
+    const bool coming = outbox_.ask_prekeys(round, contact->user, device);
+    owing_ |= record.receipt_owed && coming;
     wait_until(round, later(round.wall(), kRepairInterval));
     return;
   }

@@ -24,7 +24,8 @@ class Receipts {
   void owe_again(Round& round);
   // Until when nothing is due; nothing: nothing will be.
   [[nodiscard]] std::optional<milliseconds> deadline() const { return deadline_; }
-  void on_name_checked(const wire::UserId& user) { checking_.erase(user); }
+  // `retry_after`: not asked for a name before.
+  void on_name_checked(Round& round, const wire::UserId& user, milliseconds retry_after);
   void on_disconnected() { checking_.clear(); }
   // A receipt is owed, or a name is being looked up.
   [[nodiscard]] bool owing() const { return owing_ || !checking_.empty(); }
@@ -47,6 +48,8 @@ class Receipts {
   std::optional<milliseconds> deadline_;
   bool owing_ = false;
   std::set<wire::UserId> checking_;  // whose claimed names are being looked up
+  milliseconds names_at_{};          // of Now::steady: none is, before
+  std::map<wire::DeviceId, milliseconds> resets_;  // when one of it was heeded; Now::steady
 };
 
 }  // namespace godwit::core

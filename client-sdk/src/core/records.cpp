@@ -44,7 +44,7 @@ void AccountRecord::pack(Packer& to) const {
   to.fixed(user).fixed(device).text(relay).text(name);
   to.flag(registered).flag(recovering).flag(requests);
   pack_list(to, list);
-  to.fixed(store_id).number(store_generation);
+  to.fixed(store_id).number(store_generation).text(wanted_name);
 }
 
 void AccountRecord::unpack(Unpacker& from) {
@@ -52,6 +52,7 @@ void AccountRecord::unpack(Unpacker& from) {
   from.flag(registered).flag(recovering).flag(requests);
   unpack_list(from, list);
   from.fixed(store_id).number(store_generation);
+  if (from.more()) from.text(wanted_name);
 }
 
 void SecretsRecord::pack(Packer& to) const {
@@ -124,7 +125,7 @@ void DeviceRecord::pack(Packer& to) const {
   to.number(gap_since).number(asked_at).number(asked).number(was_asked_at).number(reset_at);
   to.number(static_cast<std::uint32_t>(undecryptable.size()));
   for (const auto& hash : undecryptable) to.fixed(hash);
-  to.flag(name_to_check);
+  to.flag(name_to_check).number(beyond).flag(begins_anew);
 }
 
 void DeviceRecord::unpack(Unpacker& from) {
@@ -140,6 +141,16 @@ void DeviceRecord::unpack(Unpacker& from) {
   undecryptable.resize(from.count(wire::EnvelopeHash::kSize));
   for (auto& hash : undecryptable) from.fixed(hash);
   from.flag(name_to_check);
+  if (from.more()) from.number(beyond).flag(begins_anew);
+}
+
+void SessionsRecord::pack(Packer& to) const {
+  to.bytes(packed).number(sent_seq).fixed(sent_h);
+}
+
+void SessionsRecord::unpack(Unpacker& from) {
+  from.bytes(packed);
+  if (from.more()) from.number(sent_seq).fixed(sent_h);
 }
 
 SessionsRecord::~SessionsRecord() {

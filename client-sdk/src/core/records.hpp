@@ -30,6 +30,7 @@ struct AccountRecord {
   wire::SignedList list;    // empty body: not made yet
   wire::StoreId store_id;   // of the relay, at the last login
   std::uint64_t store_generation = 0;
+  std::string wanted_name;  // asked for, and neither given nor refused yet
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };
@@ -124,6 +125,8 @@ struct DeviceRecord {
   std::uint64_t seq = 0;  // everything up to it has arrived
   wire::Hash32 h;
   std::vector<wire::SeqRange> ranges;  // what arrived beyond
+  std::uint64_t beyond = 0;            // the highest that came and found no room among them
+  bool begins_anew = false;            // where it stood is lost: the next one that comes says
   std::uint64_t text_top = 0;          // of the last text that has arrived, also beyond a gap
   std::uint64_t read_to = 0;           // texts up to it are read; those that arrive late lower it
   std::uint64_t receipted = 0;         // `seq` of our last receipt
@@ -141,12 +144,18 @@ struct DeviceRecord {
   void unpack(Unpacker& from);
 };
 
+// As DeviceRecord::sent_seq: nothing can be sent to it any more.
+inline constexpr std::uint64_t kNumbersLost = ~std::uint64_t{0};
+
 // The sessions with a device, as crypto/session_set packs them. Name = device id.
 struct SessionsRecord {
   static constexpr Table kTable = Table::sessions;
   wire::Bytes packed;
-  void pack(Packer& to) const { to.bytes(packed); }
-  void unpack(Unpacker& from) { from.bytes(packed); }
+  // Those of the DeviceRecord again: were that one damaged, they would be used twice.
+  std::uint64_t sent_seq = 0;  // 0: none, or an earlier version wrote this
+  wire::Hash32 sent_h;
+  void pack(Packer& to) const;
+  void unpack(Unpacker& from);
   ~SessionsRecord();
 };
 
@@ -224,7 +233,7 @@ struct OutboxRecord {
     std::uint64_t seq = 0;
     bool accepted = false;
     bool delivered = false;
-    wire::EnvelopeHash hash;  // of the body
+    wire::EnvelopeHash hash;  // of the body; zeros: the device could not read it
     wire::Bytes body;
   };
   std::uint64_t number = 0;

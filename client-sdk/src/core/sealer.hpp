@@ -16,7 +16,8 @@ class Sealer {
 
   // True when an envelope could be made now: there is a session and a seal key.
   [[nodiscard]] static bool reachable(const Peer& peer) {
-    return peer.sessions.current() != nullptr && peer.record.seal_expires != 0;
+    return peer.sessions.current() != nullptr && peer.record.seal_expires != 0 &&
+           peer.record.sent_seq != kNumbersLost;
   }
 
   // The payload under the next seq; `sent` says what it was, and is completed and saved.

@@ -13,13 +13,20 @@ bool has_arrived(const DeviceRecord& device, std::uint64_t seq) {
   return seq <= device.seq || in_ranges(device.ranges, seq);
 }
 
+bool has_gap(const DeviceRecord& device) {
+  return !device.ranges.empty() || device.beyond > device.seq;
+}
+
 // seq and each range's first are at least 2; the largest number there is has no successor.
 bool note_early(DeviceRecord& device, std::uint64_t seq) {
   auto& ranges = device.ranges;
   const auto after =
       std::ranges::find_if(ranges, [&](const auto& range) { return range.last >= seq - 1; });
   if (after == ranges.end() || after->first - 1 > seq) {
-    if (ranges.size() >= wire::kReceiptRangesMax) return false;
+    if (ranges.size() >= wire::kReceiptRangesMax) {
+      device.beyond = std::max(device.beyond, seq);
+      return false;
+    }
     ranges.insert(after, {seq, seq});
     return true;
   }
@@ -44,6 +51,12 @@ void advance(DeviceRecord& device) {
   }
 }
 
+void open_gap(DeviceRecord& device, Milliseconds wall) {
+  device.gap_since = wall;
+  device.asked = 0;
+  device.asked_at = 0;
+}
+
 std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most) {
   std::vector<std::uint64_t> seqs;
   std::uint64_t next = device.seq + 1;
@@ -51,6 +64,8 @@ std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most)
     for (; next < range.first && seqs.size() < most; ++next) seqs.push_back(next);
     next = range.last + 1;
   }
+  if (!device.ranges.empty() && device.ranges.back().last >= device.beyond) return seqs;
+  for (; next <= device.beyond && seqs.size() < most; ++next) seqs.push_back(next);
   return seqs;
 }
 

@@ -8,8 +8,11 @@ namespace godwit::core {
 
 [[nodiscard]] bool has_arrived(const DeviceRecord& device, std::uint64_t seq);
 
+// Something is missing.
+[[nodiscard]] bool has_gap(const DeviceRecord& device);
+
 // Notes a number above `device.seq` + 1 among the ranges. False: it would need more ranges than a
-// receipt can tell, and nothing was noted.
+// receipt can tell; then only how far to ask was noted.
 [[nodiscard]] bool note_early(DeviceRecord& device, std::uint64_t seq);
 
 // Moves `device.seq` one on; a range that begins right behind it shrinks by one as it is passed.
@@ -17,6 +20,9 @@ void advance(DeviceRecord& device);
 
 // The numbers that are missing, at most `most`, ascending.
 [[nodiscard]] std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most);
+
+// What is missing is asked for from now on.
+void open_gap(DeviceRecord& device, Milliseconds wall);
 
 [[nodiscard]] bool in_ranges(const std::vector<wire::SeqRange>& ranges, std::uint64_t seq);
 

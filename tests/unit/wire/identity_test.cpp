@@ -380,6 +380,9 @@ TEST_SUITE("schema/wire/identity") {
     CHECK(wire::fold_name("Bar-Tailed_Godwit.7") == "bar-tailed_godwit.7");
     CHECK(wire::fold_name("ab") == "ab");
     CHECK(wire::fold_name(std::string(32, 'Z')) == std::string(32, 'z'));
+    CHECK_FALSE(wire::fold_name("0123456789abcdef0123456789ABCDEF").has_value());  // a user id
+    CHECK(wire::fold_name("0123456789abcdef0123456789abcde").has_value());
+    CHECK(wire::fold_name("0123456789abcdef0123456789abcdeg").has_value());
     CHECK_FALSE(wire::fold_name("").has_value());
     CHECK_FALSE(wire::fold_name("a").has_value());
     CHECK_FALSE(wire::fold_name(std::string(33, 'a')).has_value());

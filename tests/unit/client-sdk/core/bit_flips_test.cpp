@@ -208,6 +208,32 @@ TEST_SUITE("client-sdk/src/core: bit flips") {
       CHECK(flipped.bob.status(sent.id) == Status::sent);
     }
   }
+
+  TEST_CASE("a record of a device that has rotted: both go on where they stood") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    for (const char* text : {"one", "two", "three"}) {
+      alice.send("bob", text);
+      world.settle();
+    }
+    bob.send("alice", "four");
+    world.settle();
+    auto& table = alice.disk->tables[static_cast<std::size_t>(store::Table::devices)];
+    auto copy = std::make_shared<MemoryBackend::Records>(*table);
+    REQUIRE(copy->size() == 1);
+    copy->begin()->second.back() ^= 1;
+    table = copy;
+    alice.crash();
+    alice.connect();
+    world.settle();
+    alice.send("bob", "five");
+    world.run(2h);
+    alice.send("bob", "six");
+    world.run(2h);
+    CHECK(bob.texts("alice") ==
+          std::vector<std::string>{"one", "two", "three", "four", "five", "six"});
+  }
 }
 
 }  // namespace godwit::test

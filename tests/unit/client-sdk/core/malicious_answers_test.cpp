@@ -329,6 +329,25 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, answers") {
     CHECK(watched.bob.texts("alice").back() == "for bob alone");
     CHECK(mallory.count(EventKind::message_received) == 0);
   }
+
+  TEST_CASE("a look-up of a name that is refused for a while waits so long") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    int asked = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      const auto* get = std::get_if<wire::GetUser>(&request->body);
+      if (&from != &bob || get == nullptr || !get->name) return true;
+      if (++asked < 2'000) {
+        tell(from, {request->id, wire::Refused{wire::ErrorCode::rate_limited, 60'000}});
+      }
+      return false;
+    };
+    alice.send("bob", "hello");
+    world.run(20s);
+    CHECK(asked <= 2);
+  }
 }
 
 }  // namespace godwit::test

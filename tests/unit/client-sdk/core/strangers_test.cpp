@@ -211,6 +211,22 @@ TEST_SUITE("client-sdk/src/core: strangers") {
     street.world.run(10s);
     for (const Sent& one : sent) CHECK(street.mallory.status(one.id) == Status::read);
   }
+
+  TEST_CASE("who answers a request has accepted it") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    bob.round([&](core::Core& core) {
+      REQUIRE(core.set_contact_policy(Client::ContactPolicy::requests, world.now()).ok());
+    });
+    alice.send("bob", "hello");
+    world.settle();
+    REQUIRE(bob.core->conversations({})->items.front().request);
+    bob.send("alice", "hello yourself");
+    world.settle();
+    CHECK(bob.core->contacts()->front().accepted);
+    CHECK_FALSE(bob.core->conversations({})->items.front().request);
+  }
 }
 
 }  // namespace godwit::test

@@ -1,0 +1,236 @@
+// What people who have an account can do to us: names and ids that pass for another's, numbers that
+// leave gaps, requests without end, lists that contradict each other.
+#include <doctest/doctest.h>
+
+#include "schema/wire/hash.hpp"
+#include "tests/support/forge.hpp"
+
+namespace godwit::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Texts = std::vector<std::string>;
+
+wire::ListHash hash_of(const wire::SignedList& list) {
+  return wire::ListHash::copy_of(wire::sha512_32(list.body).view().first(wire::ListHash::kSize));
+}
+wire::SignedList list_after(const SimDevice& owner, const wire::SignedList& before,
+                            std::span<const crypto::SignedDevice> devices) {
+  const crypto::ListKey key(crypto::SigningKey::draw(owner.random));
+  auto list = crypto::make_recovered_list(keys_of(owner).root, key, before, devices);
+  REQUIRE(list);
+  return *list;
+}
+crypto::SignedDevice own_entry(const SimDevice& owner) {
+  auto list = crypto::devices_of(keys_of(owner).account.list);
+  REQUIRE(list);
+  return list->front();
+}
+
+}  // namespace
+
+TEST_SUITE("client-sdk/src/core") {
+  TEST_CASE("a device that leaves its list behind a gap can come back") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    Puppet puppet(mallory, bob);
+    const auto v1 = puppet.keys().account.list;
+    const auto ghost = crypto::DeviceKeys::draw(mallory.random)
+                           .sign_device(puppet.keys().account.user, 1, {1});
+    const auto v2 = list_after(mallory, v1, std::array{ghost});
+    const auto v3 = list_after(mallory, v2, std::array{own_entry(mallory)});
+    const wire::SignedList* shown = &v1;
+    world.tamper = altering<wire::User>([&](SimDevice& to, wire::User& body) {
+      if (&to != &bob) return false;
+      body.list = shown->view();
+      return true;
+    });
+    puppet.begin({});
+    puppet.submit_inner(puppet.inner(puppet.text("one")));
+    world.settle();
+    const std::string her = mallory.core->account().user.hex();
+    REQUIRE(bob.texts(her) == Texts{"one"});
+    shown = &v2;  // her list without this device; number 3 names it, 2 is missing
+    wire::Text three;
+    mallory.random(three.id.bytes);
+    three.hlc = 1;
+    three.text = "three";
+    puppet.submit_inner(
+        puppet.inner(wire::encode_payload({version_of(v2), hash_of(v2), three}), 3));
+    world.settle();
+    shown = &v3;  // and with it again
+    puppet.submit_inner(puppet.inner(puppet.text("two"), 2));
+    world.run(1min);
+    puppet.next_seq = 4;
+    puppet.submit_inner(puppet.inner(puppet.text("four")));
+    world.run(1min);
+    CHECK(bob.texts(her).size() == 4);
+  }
+
+  TEST_CASE("a gap wider than a receipt can tell is closed to its end") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    puppet.submit_inner(puppet.inner(puppet.text("0")));
+    world.settle();
+    world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      ParsedFrame frame(bytes);
+      const bool mail = std::holds_alternative<wire::Deliver>(frame.value.body);
+      return &to == &mallory && mail ? Frames{} : as_is(bytes);
+    };
+    std::map<std::uint64_t, wire::Bytes> inners;
+    constexpr std::uint64_t kLast = 80;
+    for (std::uint64_t seq = 2; seq <= kLast; ++seq) {
+      inners[seq] = puppet.inner(puppet.text(std::to_string(seq)), seq);
+    }
+    // Every second one: more gaps than a receipt can tell of.
+    for (std::uint64_t seq = 3; seq <= kLast; seq += 2) puppet.submit_inner(inners[seq]);
+    world.run(1min);
+    const std::string her = mallory.core->account().user.hex();
+    const std::size_t early = bob.texts(her).size();
+    CHECK(early == 1 + wire::kReceiptRangesMax);
+    // All that is missing comes, but nothing new; then what found no room is asked for.
+    for (std::uint64_t seq = 2; seq < 2 * wire::kReceiptRangesMax + 2; seq += 2) {
+      puppet.submit_inner(inners[seq]);
+    }
+    world.settle();
+    CHECK(bob.count(EventKind::gap_closed) == 0);
+    for (std::uint64_t seq = 2 * wire::kReceiptRangesMax + 2; seq <= kLast; ++seq) {
+      puppet.submit_inner(puppet.inner(puppet.text(std::to_string(seq)), seq));
+    }
+    world.settle();
+    CHECK(bob.count(EventKind::gap_closed) == 1);
+  }
+
+  TEST_CASE("two texts with one place in the history both stand there") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    const std::string her = mallory.core->account().user.hex();
+    constexpr std::array<std::uint8_t, 2> kLast{1, 2};  // of ids whose first half is the same
+    for (const auto last : kLast) {
+      wire::Text text;
+      text.id.bytes.fill(7);
+      text.id.bytes[15] = last;
+      text.hlc = 1'000 << 16;
+      text.text = last == 1 ? "I owe you 100" : "I owe you nothing";
+      puppet.submit_inner(puppet.inner(puppet.payload(text)));
+      world.settle();
+    }
+    CHECK(bob.texts(her) == Texts{"I owe you 100", "I owe you nothing"});
+  }
+
+  TEST_CASE("nobody is called what is another's id") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    alice.send("bob", "it is me");
+    mallory.send("bob", "no, me");
+    world.settle();
+    const std::string id = alice.core->account().user.hex();
+    mallory.round([&](core::Core& core) { CHECK_FALSE(core.set_name(id, world.now()).ok()); });
+    // Nor by the word of a relay.
+    world.tamper = altering<wire::Welcome>([&](SimDevice& to, wire::Welcome& body) {
+      if (&to != &mallory) return false;
+      body.own_name = id;
+      return true;
+    });
+    mallory.disconnect();
+    mallory.connect();
+    world.settle();
+    CHECK(mallory.core->account().name == "mallory");
+    bob.send(id, "for alice");
+    world.settle();
+    CHECK(alice.texts("bob") == Texts{"it is me", "for alice"});
+  }
+
+  TEST_CASE("resets without end do not bring everything again without end") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    mallory.send("bob", "hello");
+    world.settle();
+    mallory.disconnect();
+    for (int i = 0; i < 20; ++i) bob.send("mallory", "text " + std::to_string(i));
+    world.settle();
+    Puppet puppet(mallory, bob);
+    puppet.begin({}, 9);
+    puppet.next_seq = 10;
+    std::size_t submits = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      submits += &from == &bob && std::holds_alternative<wire::Submit>(request->body);
+      return true;
+    };
+    std::vector<std::uint64_t> seqs;
+    for (std::uint64_t seq = 1; seq <= 20; ++seq) seqs.push_back(seq);
+    mallory.connect();
+    for (int i = 0; i < 100; ++i) {
+      puppet.submit_inner(puppet.inner(puppet.payload(wire::Reset{})));
+      puppet.submit_inner(puppet.inner(puppet.payload(wire::Repair{seqs})));
+      world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+        return &to == &mallory ? Frames{} : as_is(bytes);
+      };
+      world.run(6s);
+    }
+    CHECK(submits <= 20 * (core::kResendsMax + 1));
+  }
+
+  TEST_CASE("nothing more is sent to whose lists contradict each other") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    bob.send("alice", "two");
+    world.settle();
+    bob.disconnect();
+    alice.send("bob", "three");
+    world.settle();
+    const auto ghost = crypto::DeviceKeys::draw(bob.random)
+                           .sign_device(keys_of(bob).account.user, 1, {1});
+    const auto forked = forked_list(bob, ghost);
+    Puppet puppet(bob, alice);
+    puppet.begin({}, 9);
+    puppet.next_seq = 50;
+    world.tamper = altering<wire::User>([&](SimDevice& to, wire::User& body) {
+      if (&to != &alice) return false;
+      body.list = forked.view();
+      return true;
+    });
+    // It names a list beyond ours, so that alice asks; the answer contradicts what she has.
+    wire::Text text;
+    text.id.bytes.fill(9);
+    text.hlc = 1;
+    text.text = "look";
+    world.tamper = [&, lists = world.tamper](SimDevice& to, wire::ByteView bytes) -> Frames {
+      return &to == &bob ? Frames{} : lists(to, bytes);
+    };
+    bob.connect();
+    world.settle();
+    puppet.submit_inner(puppet.inner(wire::encode_payload({{2, 1}, {}, text})));
+    world.settle();
+    REQUIRE(alice.count(EventKind::equivocation) == 1);
+    int submits = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      submits += &from == &alice && std::holds_alternative<wire::Submit>(request->body);
+      return true;
+    };
+    alice.round([&](core::Core& core) {
+      REQUIRE(core.set_typing("bob", true, world.now()).ok());
+    });
+    world.settle();
+    puppet.submit_inner(puppet.inner(puppet.payload(wire::Repair{{1, 2, 3}})));
+    world.run(1min);
+    CHECK(submits == 0);
+  }
+}
+
+}  // namespace godwit::test
