@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <iostream>
+#include <set>
 
 #include "tools/godwit/chat_view.hpp"
 #include "tools/godwit/commands.hpp"
@@ -274,7 +275,10 @@ class PipeChat : private Chat {
   int run(const Signals& signals) {
     const auto history = load(kPipeHistory);
     if (!history) return out_.fail(history.error());
-    for (const auto& message : *history) print(message);
+    for (const auto& message : *history) {
+      print(message);
+      shown_.insert(message.id);
+    }
     read(*history);
     std::cout.flush();
     bool open = true;
@@ -319,19 +323,26 @@ class PipeChat : private Chat {
       if (event->kind == EventKind::status_changed && event->status == Status::failed) {
         status_ = out_.fail("refused", "a message was not sent: " + event->detail);
       }
-      if (event->kind == EventKind::message_received) ids.push_back(event->message);
+      const bool arrival = event->kind == EventKind::message_received;
+      if (arrival && !shown_.contains(event->message)) ids.push_back(event->message);
     }
     bool received = false;
     for (const auto& id : ids) {
       const auto message = client_.message(id);
       if (!message) continue;
       if (!has_name(*message) && unnamed_.size() < kUnnamedMax) unnamed_.push_back(id);
-      if (message->sender_name != name_) continue;
+      if (!is_here(*message)) continue;
       print(*message);
       received = true;
     }
     std::cout.flush();
     if (received) (void)client_.mark_read(name_).ok();
+  }
+
+  // A conversation may have become another one: that of a name, when it was known whose it is.
+  [[nodiscard]] bool is_here(const Message& message) {
+    if (conversation_ != message.conversation) (void)load(1).ok();
+    return conversation_ == message.conversation;
   }
 
   // False: the input has ended.
@@ -355,6 +366,7 @@ class PipeChat : private Chat {
   const Output& out_;
   std::string pending_;             // a line that has not ended
   std::vector<MessageId> unnamed_;  // of senders whose name is not known yet
+  std::set<MessageId> shown_;       // before anything came: some may come as events too
   int status_ = kExitOk;
 };
 

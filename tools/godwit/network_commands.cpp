@@ -52,6 +52,33 @@ Error with_advice(Error error) {
   return error;
 }
 
+void warn(const Output& out, std::string_view what, std::string_view detail) {
+  out.note("note: " + std::string(what) + (detail.empty() ? "" : ": " + one_line(detail)));
+}
+
+// What somebody should know of an event that is no message.
+void tell(const Event& event, const Output& out) {
+  switch (event.kind) {
+    case EventKind::expired:
+      return warn(out, "not fetched while the relay kept it",
+                  "godwit explain " + event.message.hex());
+    case EventKind::message_received:
+    case EventKind::status_changed:
+    case EventKind::conversation_added:
+    case EventKind::typing:
+    case EventKind::online:
+    case EventKind::caught_up:
+    case EventKind::registered:
+    case EventKind::contact_added:
+    case EventKind::gap:
+    case EventKind::gap_closed:
+    case EventKind::offline:  // the reasons are told, or it is we who ended the connection
+      return;
+    default:
+      return warn(out, words_of(event.kind), event.detail);
+  }
+}
+
 // What a person wants to see of it as it happens; with --json, the messages.
 class Progress {
  public:
@@ -63,7 +90,7 @@ class Progress {
     bool any = false;
     while (const auto event = client_.next_event()) {
       any = true;
-      show(*event);
+      if (!all || event->kind != EventKind::offline) show(*event);
     }
     while (!arrived_.empty()) {
       const auto message = client_.message(arrived_.front());
@@ -85,23 +112,12 @@ class Progress {
         return;
       case EventKind::status_changed:
         sent_ += event.status == Status::sent ? 1 : 0;
-        if (event.status == Status::failed) warn("a message was not sent", event.detail);
+        if (event.status == Status::failed) warn(out_, "a message was not sent", event.detail);
         return;
-      case EventKind::expired:
-        return warn("not fetched while the relay kept it", "godwit explain " + event.message.hex());
       case EventKind::offline:
-        return warn("offline", event.detail);
-      case EventKind::conversation_added:
-      case EventKind::typing:
-      case EventKind::online:
-      case EventKind::caught_up:
-      case EventKind::registered:
-      case EventKind::contact_added:
-      case EventKind::gap:
-      case EventKind::gap_closed:
-        return;
+        return warn(out_, "offline", event.detail);
       default:
-        return warn(words_of(event.kind), event.detail);
+        return tell(event, out_);
     }
   }
 
@@ -113,10 +129,6 @@ class Progress {
     for (const auto& line : lines_of(message.text)) {
       out_.line(std::exchange(head, std::string(9 + width_of(sender), ' ')) + line);
     }
-  }
-
-  void warn(std::string_view what, std::string_view detail) const {
-    out_.note("note: " + std::string(what) + (detail.empty() ? "" : ": " + one_line(detail)));
   }
 
   Client& client_;
@@ -133,6 +145,7 @@ void tell_of_arrivals(Client& client, const Output& out) {
   std::size_t count = 0;
   while (const auto event = client.next_event()) {
     if (event->kind == EventKind::message_received) ++count;
+    tell(*event, out);
   }
   if (count == 0) return;
   out.note("note: " + std::to_string(count) + (count == 1 ? " message" : " messages") +

@@ -99,8 +99,9 @@ bool has_name(const Message& message) {
 std::string sender_of(const Message& message) {
   constexpr std::size_t kIdDigits = 8;
   if (message.outgoing) return "you";
+  if (message.sender_name == "you") return "you (not you)";
   if (has_name(message)) return one_line(message.sender_name);
-  return message.sender.hex().substr(0, kIdDigits);
+  return "#" + message.sender.hex().substr(0, kIdDigits);  // no name begins so
 }
 
 std::string words_of(EventKind kind) {

@@ -65,14 +65,16 @@ class Client {
   // a second call changes nothing, but for a connection that was given up (replaced, removed, or a
   // refusal): that is tried once more.
   [[nodiscard]] Result<void> connect();
-  // Returns when the connection and its thread have ended; ends every wait_* that is under way.
+  // Returns when the connection and its thread have ended; ends every wait_* for the network that
+  // is under way.
   void disconnect();
 
   [[nodiscard]] Account account() const;
   // The only way back to the account when the device is lost.
   [[nodiscard]] Result<std::string> recovery_code() const;
   // Before the registration: the name that it will ask for. After it: asks the relay, which has to
-  // be connected (else `offline`); account() tells when the name holds, an event when it does not.
+  // be connected (else `offline`), and asks again at the next login if the answer was lost;
+  // account() tells when the name holds, the event `name_taken` when it does not.
   [[nodiscard]] Result<void> set_name(std::string_view name);
 
   [[nodiscard]] Result<Sent> send(const Outgoing& message);
@@ -95,8 +97,9 @@ class Client {
   [[nodiscard]] Result<std::vector<Contact>> contacts() const;
   // 60 digits that both compare; needs a contact that was looked up.
   [[nodiscard]] Result<std::string> safety_number(std::string_view name) const;
-  // Strangers' messages are held apart until accepted when the policy says so; blocked users'
-  // messages are dropped.
+  // Strangers' messages are held apart until accepted when the policy says so. Of blocked users
+  // nothing is shown or confirmed; what they sent meanwhile comes when they are unblocked, if their
+  // device still has it.
   [[nodiscard]] Result<void> accept(std::string_view name);
   [[nodiscard]] Result<void> block(std::string_view name, bool blocked);
   enum class ContactPolicy : std::uint8_t { open, requests };
