@@ -22,6 +22,9 @@ constexpr MDB_dbi kFreeTable = 0;
 constexpr std::uint64_t kMetaPages = 2;
 // Pages freed by the last commit are not reused by the next; one more for a reader under way.
 constexpr std::uint64_t kYoungCommits = 3;
+// For neighbours LMDB looks at 60 lists of free pages for each page that it wants in a row, and it
+// wants two at least.
+constexpr std::size_t kListsOfRows = 120;
 
 StoreError error_of(int code) {
   switch (code) {
@@ -196,18 +199,30 @@ Result<Survey> Env::survey(const ReadTxn& txn) const {
   return out;
 }
 
-Result<std::uint64_t> Env::reusable_pages(const ReadTxn& txn, std::uint64_t enough) const {
+Result<Env::Reusable> Env::reusable_pages(const ReadTxn& txn, std::uint64_t enough) const {
   const std::uint64_t newest = mdb_txn_id(txn.raw());
-  std::uint64_t free = 0;
+  std::vector<std::uint64_t> free;
+  std::size_t lists = 0;
+  std::size_t before_rows_end = 0;
   // Not in `tables_`: it is LMDB's, and only read.
   const RawTable free_table(TableId::meta, kFreeTable);
   const auto scanned = free_table.scan(txn, {}, [&](wire::ByteView key, wire::ByteView value) {
     if (u64_of(key) + kYoungCommits > newest) return false;
-    free += u64_of(value);
-    return free < enough;
+    const std::uint64_t count = std::min<std::uint64_t>(u64_of(value), value.size() / 8 - 1);
+    for (std::uint64_t i = 1; i <= count; ++i) free.push_back(u64_of(value.subspan(8 * i)));
+    if (++lists == kListsOfRows) before_rows_end = free.size();
+    return free.size() < enough;
   });
   if (!scanned) return tl::unexpected(scanned.error());
-  return free;
+  Reusable found{free.size(), 0};
+  if (lists > kListsOfRows) free.resize(before_rows_end);
+  std::ranges::sort(free);
+  std::uint64_t row = 0;
+  for (std::size_t i = 0; i < free.size(); ++i) {
+    row = i > 0 && free[i] == free[i - 1] + 1 ? row + 1 : 1;
+    found.row = std::max(found.row, row);
+  }
+  return found;
 }
 
 void Env::check_readers() const {

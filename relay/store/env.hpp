@@ -51,10 +51,14 @@ class Env {
   [[nodiscard]] int reserve_file(std::uint64_t pages);
 
   [[nodiscard]] Result<Survey> survey(const ReadTxn& txn) const;
-  // Counts free pages that the next write may take, up to `enough`. Those of the newest commits
-  // are left out: a reader may still look at them.
-  [[nodiscard]] Result<std::uint64_t> reusable_pages(const ReadTxn& txn,
-                                                     std::uint64_t enough) const;
+  // Free pages that the next write may take, in the order in which it looks at them. Those of the
+  // newest commits are left out: a reader may still look at them.
+  struct Reusable {
+    std::uint64_t pages = 0;
+    std::uint64_t row = 0;  // the most of them that are neighbours
+  };
+  // Looks no further when there are `enough`.
+  [[nodiscard]] Result<Reusable> reusable_pages(const ReadTxn& txn, std::uint64_t enough) const;
   // Frees the reader slots of processes that died with one.
   void check_readers() const;
 

@@ -14,6 +14,9 @@ constexpr std::uint64_t kNodeOverhead = 8 + 2;  // node header and its pointer
 // The way from the root to a leaf in every table, the main table and the table of free pages.
 constexpr std::uint64_t kBasePages = 96;
 constexpr std::uint64_t kPutPages = 4;         // leaf, the sibling of a split, their parents
+// Of the reserve this part must be neighbours: deleting puts down a list of the pages it frees.
+constexpr std::uint64_t kReserveRowsPart = 16;
+constexpr std::uint64_t kLookFurther = 4;  // for neighbours, than for as many pages
 constexpr std::uint64_t kBodyChangePages = 6;  // the same in `bodies` and `body_refs`
 
 bool is_no_room(int code) {
@@ -163,11 +166,16 @@ Result<bool> Space::fits_disk(const Cost& cost, std::uint64_t keep) {
     ask_disk_at_ = now + kRetryInterval;
   }
 
+  // Deleting takes pages from the end while those that are free are young, so what was full and is
+  // drained has next to nothing left there: the reserve is then inside the file too.
   auto txn = ReadTxn::begin(env_.raw());
   if (!txn) return tl::unexpected(txn.error());
-  const auto reusable = env_.reusable_pages(*txn, cost.singles);
+  const std::uint64_t rows = cost.runs + keep / kReserveRowsPart;
+  const auto reusable = env_.reusable_pages(*txn, need - survey_.end + kLookFurther * rows);
   if (!reusable) return tl::unexpected(reusable.error());
-  return holds(need - std::min(*reusable, cost.singles));
+  const bool has_row = reusable->row >= rows;
+  const std::uint64_t inside = need - survey_.end - (has_row ? 0 : rows);
+  return holds(need - std::min(reusable->pages, inside));
 }
 
 }  // namespace godwit::relay::store

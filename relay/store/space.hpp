@@ -4,8 +4,8 @@
 // The map: appends stop at kMapPercentMax of its pages; LMDB itself answers MAP_FULL at the end of
 // the map, which harms nothing. The disk: a transaction is let in only when the file already holds
 // every page it may take, and the reserve after an append. The file grows ahead by a step; when
-// the disk refuses, free pages inside the file count as well, but only for single pages: a run
-// (a value longer than a page) may find no neighbours free and is taken from the end.
+// the disk refuses, free pages inside the file count as well; for a run (a value longer than a
+// page, or the reserve's own) only as many as are neighbours: else it is taken from the end.
 //
 // Thread: the writer's (before it starts: the opener's).
 #pragma once

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 
 #include "tests/support/small_disk.hpp"
 #include "tests/unit/relay/store/store_fixture.hpp"
@@ -177,6 +178,56 @@ TEST_SUITE("relay/store/full") {
     }
     // The last round takes about as much as the first: no page is lost on the way.
     CHECK(taken_in_round.back() > taken_in_round.front() / 2);
+    CHECK(writer.failures().empty());
+  }
+
+  // The pages that acknowledging copies come from the end of the file as long as the free ones are
+  // young, so that draining itself eats the reserve there.
+  TEST_CASE("a store that filled its disk opens again when it is empty, however it was drained") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=40m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    std::size_t each = 0;
+    std::size_t size = 0;
+    SUBCASE("texts, many at a time") {
+      each = kRemovesWhileFullMax;
+      size = 300;
+    }
+    SUBCASE("texts, few at a time") {
+      each = 40;
+      size = 300;
+    }
+    SUBCASE("values longer than a page") {
+      each = 20;
+      size = 9'000;
+    }
+    Options options = small_options(directory.path() / "store");
+    options.grow_step = 4 << 20;
+    options.reserve = 8 << 20;
+    auto store = open_store(options);
+    WriterUnderTest writer(*store);
+    for (int round = 0; round < 3; ++round) {
+      CAPTURE(round);
+      auto taken = fill_up(writer, size);
+      CHECK(store->full());
+      std::shuffle(taken.begin(), taken.end(), std::mt19937_64(7));  // each its own leaf
+      for (std::size_t begin = 0; begin < taken.size(); begin += each) {
+        const std::size_t end = std::min(begin + each, taken.size());
+        std::vector<std::uint64_t> some(taken.begin() + static_cast<std::ptrdiff_t>(begin),
+                                        taken.begin() + static_cast<std::ptrdiff_t>(end));
+        std::ranges::sort(some);
+        writer.commit(Batch{{}, {}, std::move(some), {}});
+      }
+      REQUIRE(recover(*store).empty());
+      REQUIRE(becomes_open(writer, *store));
+      CHECK_FALSE(all_refused(writer.commit(appends_of(1, 10, size))));
+      std::vector<std::uint64_t> rest;
+      for (const Recovered& one : recover(*store)) rest.push_back(one.position);
+      writer.commit(Batch{{}, {}, rest, {}});
+    }
     CHECK(writer.failures().empty());
   }
 
