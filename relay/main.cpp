@@ -12,6 +12,7 @@
 #include "relay/ops/log.hpp"
 #include "relay/server.hpp"
 #include "relay/version.hpp"
+#include "schema/net/standard_descriptors.hpp"
 #include "schema/wire/hash.hpp"
 
 namespace godwit::relay {
@@ -100,5 +101,6 @@ int run_command(int argc, char** argv) {
 }  // namespace godwit::relay
 
 int main(int argc, char** argv) {
+  godwit::net::keep_standard_descriptors();
   return godwit::relay::run_command(argc, argv);
 }

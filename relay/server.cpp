@@ -42,6 +42,7 @@ class Server {
   [[nodiscard]] Outcome recover();
   [[nodiscard]] Outcome start_writer();
   [[nodiscard]] Outcome listen();
+  void keep_to_descriptors();
   [[nodiscard]] Outcome begin_threads(std::vector<std::jthread>& threads);
   void on_accept(int descriptor);
   void stop();
@@ -199,13 +200,23 @@ void Server::on_accept(int descriptor) {
   workers_[next_worker_++ % workers_.size()]->adopt(descriptor);
 }
 
+// Without a descriptor for itself the relay could neither open its store's files nor be asked for
+// its status: connections leave it some.
+void Server::keep_to_descriptors() {
+  std::uint32_t& most = options_.config.connections_max;
+  const auto limit = godwit::net::prepare_descriptors(std::uint64_t{most} + kOwnDescriptorsMax);
+  if (limit >= std::uint64_t{most} + kOwnDescriptorsMax) return;
+  const std::uint64_t left = limit - std::min<std::uint64_t>(limit / 2, kOwnDescriptorsMax);
+  log_.warning("few_descriptors", {{"limit", limit}, {"connections_max", most}, {"uses", left}});
+  most = static_cast<std::uint32_t>(left);
+}
+
 int Server::run() {
   if (options_.config.loops == 0) {
     // The writer is a thread too, and so is whatever else the machine does.
     options_.config.loops = std::max(2U, std::thread::hardware_concurrency()) - 1;
   }
-  godwit::net::prepare_descriptors(std::uint64_t{options_.config.connections_max} +
-                                   kOwnDescriptorsMax);
+  keep_to_descriptors();
   const auto fail = [](const Outcome& outcome) {
     std::fprintf(stderr, "godwit-relay: %s\n", outcome.error().c_str());
     return 1;
@@ -216,7 +227,9 @@ int Server::run() {
   }
 
   {
-    ops::Signals signals(workers_[0]->loop(), [this] { stop(); });
+    ops::Signals signals(
+        workers_[0]->loop(), [this] { stop(); },
+        [this] { log_.info("hangup_ignored", {{"settings", "restart to apply"}}); });
     std::vector<std::jthread> threads;
     if (const Outcome begun = begin_threads(threads); !begun) {
       stop();  // those that were begun

@@ -318,9 +318,21 @@ void Worker::on_tick() {
     connection.check_deadlines(current.steady);
   });
   if (part == 0) shard_->on_tick(current);
+  if (index_ == 0) tell_state();
+}
+
+// What an operator has to know without asking for it.
+void Worker::tell_state() {
   const bool paused = counters_.expiry_paused.get() > 0;
-  if (index_ == 0 && paused && !std::exchange(expiry_paused_, paused)) {
+  if (paused && !std::exchange(expiry_paused_, paused)) {
     shared_.log.warning("clock_jumped", {{"nothing_expires_for_s", shared_.config.ttl_max_s}});
+  }
+  const bool full = shared_.store.full();
+  if (full == std::exchange(store_full_, full)) return;
+  if (full) {
+    shared_.log.warning("store_full", {{"accepts", "acks and deletes only"}});
+  } else {
+    shared_.log.info("store_has_room");
   }
 }
 

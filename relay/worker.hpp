@@ -86,6 +86,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   void answer_first();
   void flush_waiting(Steady now);
   void on_tick();
+  void tell_state();
   void begin_stop();
   [[nodiscard]] bool idle() const;
   [[nodiscard]] net::Connection* find(session::SessionId session);
@@ -119,6 +120,7 @@ class Worker final : public Host, public net::ConnectionOwner {
   godwit::net::Timer tick_;
   std::size_t ticks_ = 0;
   bool expiry_paused_ = false;  // it was told
+  bool store_full_ = false;     // it was told
   godwit::net::Timer go_on_;
   godwit::net::Timer wake_;
   std::optional<Steady> waking_at_;

@@ -7,14 +7,16 @@
 
 namespace godwit::relay::ops {
 
-Signals::Signals(net::Loop& loop, std::function<void()> on_stop, std::function<void()> exit_now)
+Signals::Signals(net::Loop& loop, std::function<void()> on_stop, std::function<void()> on_hangup,
+                 std::function<void()> exit_now)
     : on_stop_(std::move(on_stop)),
       exit_now_(std::move(exit_now)),
       terminate_(loop, SIGTERM, [this] { stop_once(); }),
       interrupt_(loop, SIGINT, [this] {
         if (std::exchange(interrupted_, true)) return exit_now_();
         stop_once();
-      }) {}
+      }),
+      hangup_(loop, SIGHUP, std::move(on_hangup)) {}
 
 void Signals::exit_interrupted() {
   constexpr int kInterruptedStatus = 128 + SIGINT;  // as a shell reports it

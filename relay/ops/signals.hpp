@@ -1,7 +1,8 @@
 // ops/signals: what the daemon does when the system or the operator wants it to end.
 //
 // The first SIGTERM or SIGINT asks for a clean stop. A second SIGINT (an impatient Ctrl-C) ends the
-// process at once: nothing accepted is lost by that, since accepted means committed.
+// process at once: nothing accepted is lost by that, since accepted means committed. SIGHUP, of a
+// terminal that goes or of an operator who means "read the settings again", ends nothing.
 // SIGPIPE is not among them: net/loop has it ignored, a peer that leaves is an error of its write.
 // Thread: the loop's.
 #pragma once
@@ -15,7 +16,7 @@ namespace godwit::relay::ops {
 class Signals {
  public:
   // `on_stop` is called once. `exit_now` ends the process; tests put something milder there.
-  Signals(net::Loop& loop, std::function<void()> on_stop,
+  Signals(net::Loop& loop, std::function<void()> on_stop, std::function<void()> on_hangup,
           std::function<void()> exit_now = exit_interrupted);
   // The signal callbacks point here.
   Signals(const Signals&) = delete;
@@ -30,6 +31,7 @@ class Signals {
   bool interrupted_ = false;
   net::Signal terminate_;
   net::Signal interrupt_;
+  net::Signal hangup_;
 };
 
 }  // namespace godwit::relay::ops

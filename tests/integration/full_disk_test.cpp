@@ -54,6 +54,7 @@ void fill_and_drain(Story& story) {
   CHECK(answer.outcomes[0].retry_after_ms > 0);
   CHECK(accepted > 10);
   CHECK(story.relay.status().queued_envelopes == accepted);
+  story.await_log("warning store_full");
 
   berta.come_back();  // it acknowledges each
   berta.await_texts(accepted);
@@ -66,6 +67,7 @@ void fill_and_drain(Story& story) {
   CHECK(story.relay.pid() == pid);
   CHECK(story.relay.running());
   CHECK_FALSE(anna.closed);
+  story.await_log("info store_has_room");
 }
 
 TEST_SUITE("tests/integration/full_disk") {

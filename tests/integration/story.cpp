@@ -139,12 +139,20 @@ void Device::come_back() {
   story_.run_until([this] { return caught_up_after.has_value(); });
 }
 
-void Story::await_status(const std::function<bool(const relay::ops::Figures&)>& holds) {
+void Story::await(const std::function<bool()>& holds) {
   constexpr std::chrono::milliseconds kInterval{5};
-  bool held = holds(relay.status());
-  net::Timer again(fleet.loop(), [&] { held = holds(relay.status()); });
+  bool held = holds();
+  net::Timer again(fleet.loop(), [&] { held = holds(); });
   again.start(kInterval, kInterval);
   run_until([&] { return held; });
+}
+
+void Story::await_status(const std::function<bool(const relay::ops::Figures&)>& holds) {
+  await([&] { return holds(relay.status()); });
+}
+
+void Story::await_log(const std::string& words) {
+  await([&] { return relay.log().find(words) != std::string::npos; });
 }
 
 }  // namespace godwit::integration

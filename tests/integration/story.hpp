@@ -133,6 +133,7 @@ class Story {
   }
   // Asks the relay for its figures until they are as they should be.
   void await_status(const std::function<bool(const relay::ops::Figures&)>& holds);
+  void await_log(const std::string& words);
 
   void restart() {
     relay.kill();
@@ -142,6 +143,8 @@ class Story {
   }
 
  private:
+  void await(const std::function<bool()>& holds);
+
   std::list<Device> devices_;
 };
 

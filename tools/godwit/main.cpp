@@ -10,6 +10,7 @@
 #include <iostream>
 
 #include "relay/nearest.hpp"
+#include "schema/net/standard_descriptors.hpp"
 #include "tools/godwit/commands.hpp"
 #include "tools/godwit/text.hpp"
 
@@ -245,6 +246,7 @@ class CommandLine {
 }  // namespace godwit::cli
 
 int main(int argc, char** argv) {
+  godwit::net::keep_standard_descriptors();
   // Keys are in memory: none is to end in a file.
   const rlimit none{};
   setrlimit(RLIMIT_CORE, &none);

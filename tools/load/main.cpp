@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "schema/net/loop.hpp"
+#include "schema/net/standard_descriptors.hpp"
 #include "tools/load/processes.hpp"
 
 namespace godwit::load {
@@ -335,5 +336,6 @@ int parse_and_play(int argc, char** argv) {
 }  // namespace godwit::load
 
 int main(int argc, char** argv) {
+  godwit::net::keep_standard_descriptors();
   return godwit::load::parse_and_play(argc, argv);
 }

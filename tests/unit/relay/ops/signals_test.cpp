@@ -13,8 +13,9 @@ namespace {
 struct Heard {
   int stops = 0;
   int exits = 0;
+  int hangups = 0;
   net::TestLoop test;
-  Signals signals{test.loop, [this] { ++stops; }, [this] { ++exits; }};
+  Signals signals{test.loop, [this] { ++stops; }, [this] { ++hangups; }, [this] { ++exits; }};
 };
 
 TEST_SUITE("relay/ops/signals") {
@@ -47,14 +48,25 @@ TEST_SUITE("relay/ops/signals") {
     CHECK(heard.stops == 1);
   }
 
+  TEST_CASE("SIGHUP ends nothing, however often it comes") {
+    Heard heard;
+    for (int times = 1; times <= 3; ++times) {
+      REQUIRE(std::raise(SIGHUP) == 0);
+      heard.test.run_until([&] { return heard.hangups == times; });
+    }
+    CHECK(heard.stops == 0);
+    CHECK(heard.exits == 0);
+  }
+
   TEST_CASE("the callback may end the object that calls it") {
     net::TestLoop test;
     bool stopped = false;
     std::unique_ptr<Signals> signals;
-    signals = std::make_unique<Signals>(test.loop, [&] {
+    const auto stop = [&] {
       signals.reset();
       stopped = true;
-    });
+    };
+    signals = std::make_unique<Signals>(test.loop, stop, [] {});
     REQUIRE(std::raise(SIGTERM) == 0);
     test.run_until([&] { return stopped; });
     CHECK(signals == nullptr);

@@ -1,0 +1,111 @@
+"""What an operator does to a relay that is no command of it: limits, closed descriptors, signals."""
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from programs import GODWIT_RELAY, PATIENCE
+
+
+class Operated:
+    """A relay in a directory of its own, begun as the test says."""
+
+    def __init__(self, **how):
+        self._directory = tempfile.TemporaryDirectory(prefix="godwit-test-")
+        self.path = Path(self._directory.name) / "relay"
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        listen = ["--listen", "127.0.0.1:0"]
+        subprocess.run([GODWIT_RELAY, "init", self.path, *listen], check=True, **quiet)
+        self.log = Path(self._directory.name) / "log"
+        with self.log.open("wb") as log:
+            how = {"stdout": subprocess.DEVNULL, "stderr": log, **how}
+            self.program = subprocess.Popen([GODWIT_RELAY, "run", self.path], **how)
+        self.status()
+
+    def status(self):
+        """Its figures, as soon as it answers."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            asked = subprocess.run(
+                [GODWIT_RELAY, "status", "--json", self.path],
+                capture_output=True,
+                timeout=PATIENCE,
+                check=False,
+            )
+            if asked.returncode == 0:
+                return json.loads(asked.stdout)
+            if time.monotonic() > until or self.program.poll() is not None:
+                raise AssertionError(f"no status: {asked.stderr} {self.log.read_text()}")
+            time.sleep(0.05)
+
+    def port(self):
+        address = [GODWIT_RELAY, "address", self.path]
+        told = subprocess.run(address, capture_output=True, text=True, check=True)
+        return int(told.stdout.strip().rsplit(":", 1)[1])
+
+    def wait_for_log(self, words):
+        until = time.monotonic() + PATIENCE
+        while words not in self.log.read_text():
+            if time.monotonic() > until:
+                raise AssertionError(f"{words!r} is not in the log: {self.log.read_text()}")
+            time.sleep(0.05)
+
+    def close(self):
+        self.program.kill()
+        self.program.wait()
+        self._directory.cleanup()
+
+
+class OperatorTest(unittest.TestCase):
+    def relay(self, **how):
+        relay = Operated(**how)
+        self.addCleanup(relay.close)
+        return relay
+
+    def test_closed_standard_descriptors_are_no_files_of_the_store(self):
+        def close_all():
+            for number in range(3):
+                os.close(number)
+
+        relay = self.relay(preexec_fn=close_all)
+        self.assertEqual(relay.status()["connections"], 0)
+        relay.program.send_signal(signal.SIGTERM)
+        self.assertEqual(relay.program.wait(PATIENCE), 0)
+        for file in relay.path.iterdir():
+            if file.is_file():
+                content = file.read_bytes()
+                self.assertNotIn(b"info started", content, file)
+                self.assertNotIn(b"ready godwit://", content, file)
+
+    def test_sighup_ends_nothing(self):
+        relay = self.relay()
+        relay.program.send_signal(signal.SIGHUP)
+        relay.wait_for_log("hangup_ignored")
+        self.assertIsNone(relay.program.poll())
+        relay.status()
+
+    def test_few_descriptors_are_said_and_leave_the_relay_its_own(self):
+        few = 64
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (few, few))
+
+        relay = self.relay(preexec_fn=limit)
+        relay.wait_for_log("few_descriptors limit=64")
+        port = relay.port()
+        sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(2 * few)]
+        relay.wait_for_log("connection_refused reason=connections_max")
+        self.assertLess(relay.status()["connections"], few)
+        for one in sockets:
+            one.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
