@@ -205,7 +205,7 @@ void Server::on_accept(int descriptor) {
 void Server::keep_to_descriptors() {
   std::uint32_t& most = options_.config.connections_max;
   const auto limit = godwit::net::prepare_descriptors(std::uint64_t{most} + kOwnDescriptorsMax);
-  if (limit >= std::uint64_t{most} + kOwnDescriptorsMax) return;
+  if (limit == 0 || limit >= std::uint64_t{most} + kOwnDescriptorsMax) return;
   const std::uint64_t left = limit - std::min<std::uint64_t>(limit / 2, kOwnDescriptorsMax);
   log_.warning("few_descriptors", {{"limit", limit}, {"connections_max", most}, {"uses", left}});
   most = static_cast<std::uint32_t>(left);
