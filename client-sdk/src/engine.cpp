@@ -29,6 +29,7 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
                                         "; bring back the one it was made with"};
     case store::StoreError::damaged:
     case store::StoreError::truncated:
+    case store::StoreError::no_keyring:
       return {ErrorCode::damaged, where + " is damaged (" + store::describe(error) +
                                       "); bring back a copy, or make a new home with the "
                                       "recovery code"};

@@ -37,6 +37,8 @@ Error error_of(store::StoreError error) {
     case StoreError::truncated:
       return {ErrorCode::damaged,
               "the database of this home is cut short; recover the account into a new home"};
+    case StoreError::no_keyring:
+      return {ErrorCode::damaged, "the file keyring of this home is missing; bring it back"};
     case StoreError::newer:
       return {ErrorCode::newer_version, "a later version wrote this home; update this program"};
     case StoreError::disk_full:

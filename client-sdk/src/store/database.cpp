@@ -81,6 +81,8 @@ std::string describe(StoreError error) {
       return "damaged";
     case StoreError::truncated:
       return "the file of the database is cut short";
+    case StoreError::no_keyring:
+      return "the file keyring is missing";
     case StoreError::newer:
       return "written by a later version";
     case StoreError::disk_full:
@@ -313,6 +315,8 @@ Result<Database> Database::create(const OpenOptions& options) {
   wire::init_crypto();
   auto directory = Directory::create(options.directory);
   if (!directory) return unexpected(directory.error());
+  auto file = directory->make_keyring();
+  if (!file) return unexpected(file.error());
   std::optional<crypto::Secret> key;
   if (!options.passphrase) {
     auto made = directory->make_key(options.random);
@@ -321,8 +325,6 @@ Result<Database> Database::create(const OpenOptions& options) {
   }
   auto backend = LmdbBackend::create(options.directory);
   if (!backend) return unexpected(backend.error());
-  auto file = directory->make_keyring();
-  if (!file) return unexpected(file.error());
   auto keyring =
       Keyring::create(std::move(*file), unlock_of(options.passphrase, key), options.random);
   if (!keyring) return unexpected(keyring.error());

@@ -37,6 +37,7 @@ enum class StoreError : std::uint8_t {
   wrong_key,  // key file or passphrase does not fit
   damaged,    // this record, or the keyring, does not authenticate
   truncated,  // data.mdb is shorter than it says
+  no_keyring, // data.mdb is there, and what opens it is not
   newer,      // written by a later version
   disk_full,  // nothing was written; make room and try again
   io,         // the disk failed: the database takes no write until it is opened again

@@ -92,6 +92,8 @@ Result<Directory> Directory::create(const std::filesystem::path& path) {
   if (const auto synced = sync(parent->get()); !synced) return unexpected(synced.error());
   if (const auto locked = made.lock(); !locked) return unexpected(locked.error());
   if (made.has(kKeyring)) return unexpected(StoreError::exists);
+  if (made.has_lost_keyring()) return unexpected(StoreError::no_keyring);
+  // The keyring that was never named goes last: while it is there, the rest is nobody's history.
   for (const char* name : {"data.mdb", "lock.mdb", kKey, kNewKey, kNewKeyring}) {
     if (::unlinkat(made.directory_.get(), name, 0) != 0 && errno != ENOENT) return system_error();
   }
@@ -104,7 +106,9 @@ Result<Directory> Directory::open(const std::filesystem::path& path) {
   auto opened = open_directory(path);
   if (!opened) return unexpected(opened.error());
   made.directory_ = std::move(*opened);
-  if (!made.has(kKeyring)) return unexpected(StoreError::not_found);
+  if (!made.has(kKeyring)) {
+    return unexpected(made.has_lost_keyring() ? StoreError::no_keyring : StoreError::not_found);
+  }
   if (const auto locked = made.lock(); !locked) return unexpected(locked.error());
   return made;
 }
@@ -126,7 +130,15 @@ void Directory::mark_closed() {
 }
 
 Result<net::Descriptor> Directory::make_keyring() {
-  return open_file(kNewKeyring, O_RDWR | O_CREAT | O_TRUNC);
+  auto file = open_file(kNewKeyring, O_RDWR | O_CREAT | O_TRUNC);
+  if (!file) return file;
+  if (const auto synced = sync(directory_.get()); !synced) return unexpected(synced.error());
+  return file;
+}
+
+// A create() that was cut off leaves the new one beside what it made.
+bool Directory::has_lost_keyring() const {
+  return has("data.mdb") && !has(kNewKeyring);
 }
 
 Result<void> Directory::name_keyring() {

@@ -32,7 +32,7 @@ class Directory {
   // The last thing before the end.
   void mark_closed();
 
-  // A new keyring has no name until it is whole.
+  // A new keyring has no name until it is whole. It is made before anything else is.
   [[nodiscard]] Result<net::Descriptor> make_keyring();
   [[nodiscard]] Result<void> name_keyring();
   [[nodiscard]] Result<net::Descriptor> open_keyring() const;
@@ -48,6 +48,7 @@ class Directory {
   [[nodiscard]] Result<void> lock();
   [[nodiscard]] Result<net::Descriptor> open_file(const char* name, int flags) const;
   [[nodiscard]] Result<void> rename_synced(const char* from, const char* to);
+  [[nodiscard]] bool has_lost_keyring() const;
   [[nodiscard]] bool has(const char* name) const;
 
   std::filesystem::path path_;

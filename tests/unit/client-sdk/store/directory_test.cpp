@@ -60,6 +60,18 @@ TEST_CASE("a database is there once created, for its owner alone, and keeps what
   CHECK(error_of(Database::create(options_of(path / "no" / "parent"))) == StoreError::not_found);
 }
 
+TEST_CASE("a database whose keyring is gone is not taken for none, and not made anew") {
+  const TemporaryDirectory temporary;
+  { REQUIRE(Database::create(options_of(temporary.path()))); }
+  const auto content = content_of(temporary.path() / "data.mdb");
+  std::filesystem::rename(temporary.path() / "keyring", temporary.path() / "elsewhere");
+  CHECK(error_of(Database::open(options_of(temporary.path()))) == StoreError::no_keyring);
+  CHECK(error_of(Database::create(options_of(temporary.path()))) == StoreError::no_keyring);
+  CHECK(content_of(temporary.path() / "data.mdb") == content);
+  std::filesystem::rename(temporary.path() / "elsewhere", temporary.path() / "keyring");
+  CHECK(Database::open(options_of(temporary.path())));
+}
+
 TEST_CASE("a directory that another process has open is in use, until that one ends") {
   const TemporaryDirectory temporary;
   const auto path = temporary.path() / "db";
