@@ -197,13 +197,14 @@ Result<void> Engine::connect() {
   const std::lock_guard alive(link_lifetime_);
   {
     const std::lock_guard lock(mutex_);
-    if (link_ && !gave_up_) return {};
+    if (link_ && !gave_up_ && !resting_) return {};
   }
   const auto relay = wire::parse_address(account().relay);
   if (!relay) return Error{ErrorCode::invalid_argument, relay.error()};
-  end_link();  // of one that has given up
+  end_link();  // of one that has given up, or that waits before it tries again
   const std::lock_guard lock(mutex_);
   gave_up_.reset();
+  resting_ = was_in_ = false;
   give_up_code_ = ErrorCode::refused;
   last_problem_.clear();
   auto link = platform_->link(options_, *relay, *this);
@@ -233,9 +234,14 @@ std::optional<wire::KeyPair> Engine::transport_keys() {
 ToSend Engine::exchange(const Received& received) {
   const std::lock_guard lock(mutex_);
   const core::Now now = platform_->now();
-  if (received.connected) up_ = true;
+  if (received.connected) {
+    up_ = true;
+    resting_ = false;
+  }
   if (received.ended) {
+    tell_failed_attempt(*received.ended, now);
     up_ = logged_in_ = false;
+    resting_ = true;
     last_problem_ = *received.ended;
     changed_.notify_all();
   }
@@ -252,6 +258,7 @@ ToSend Engine::exchange(const Received& received) {
   if (core_ && core_knows_) {
     if (received.has_room) to_send.frames = core_->take_frames();
     logged_in_ = to_send.link.logged_in;
+    was_in_ |= logged_in_;
   } else if (up_) {  // it began with a core that has failed
     to_send.link = {};
     to_send.link.close = true;
@@ -261,6 +268,17 @@ ToSend Engine::exchange(const Received& received) {
   if (to_send.link.give_up) gave_up_ = give_up_code_;
   changed_.notify_all();
   return to_send;
+}
+
+// The core tells of the end of what it had logged in to; of attempts that came to nothing before it
+// knows nothing. Each reason once, or an outage would be an event every few seconds.
+void Engine::tell_failed_attempt(const std::string& reason, core::Now now) {
+  if (logged_in_ || was_in_ || !link_ || reason == last_problem_) return;
+  Event event;
+  event.kind = EventKind::offline;
+  event.time = Time{now.wall};
+  event.detail = reason;
+  publish({std::move(event)});
 }
 
 // What the connection brought, and the time, as one round.

@@ -93,6 +93,7 @@ class Engine final : private Speaker {
   [[nodiscard]] Result<void> end_round(core::Now now);
   void fail(const Error& error, core::Now now);
   void feed(const Received& received, core::Now now);
+  void tell_failed_attempt(const std::string& reason, core::Now now);
   void replace_session_key(core::Now now);
   void publish(std::vector<Event> events);
   [[nodiscard]] Error why_not_done(bool in_time) const;
@@ -117,8 +118,10 @@ class Engine final : private Speaker {
 
   std::unique_ptr<RelayLink> link_;  // while the app wants one
   bool up_ = false;                  // there is a channel
+  bool resting_ = false;             // an attempt has failed, and the next has not come up
   bool core_knows_ = false;          // and this core was told of it
   bool logged_in_ = false;
+  bool was_in_ = false;  // since connect()
   std::string taken_name_;            // the last name that the relay gave to somebody else
   std::optional<ErrorCode> gave_up_;  // why there is no further attempt
   ErrorCode give_up_code_ = ErrorCode::refused;  // why there would be none

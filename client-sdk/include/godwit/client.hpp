@@ -61,9 +61,10 @@ class Client {
   // Ends the connection and the thread; what is not yet accepted stays in the outbox.
   ~Client();
 
-  // Connects and stays connected: after a loss again, with growing, random delays. Returns at once;
-  // a second call changes nothing, but for a connection that was given up (replaced, removed, or a
-  // refusal): that is tried once more.
+  // Connects and stays connected: after a loss again, with growing, random delays. Returns at once.
+  // A second call changes nothing while there is a connection. While there is none it does not wait
+  // out the delay (call it when the network is back), and one that was given up (replaced, removed,
+  // or a refusal) is tried once more.
   [[nodiscard]] Result<void> connect();
   // Returns when the connection and its thread have ended; ends every wait_* for the network that
   // is under way.

@@ -13,7 +13,7 @@ enum class EventKind : std::uint8_t {
   conversation_added,  // conversation
   typing,              // conversation, user; detail "on" or "off"
   online,              // logged in at the relay
-  offline,             // the connection ended; detail says why. Reconnects by itself.
+  offline,             // the connection ended, or none comes about; detail says why. It goes on.
   caught_up,           // all that waited at the relay has been received
   registered,          // the account stands at the relay
   name_taken,          // the name is another user's: choose one with set_name()

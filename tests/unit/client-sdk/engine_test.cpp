@@ -213,6 +213,42 @@ TEST_SUITE("client-sdk/engine") {
     CHECK(settled.error().code == ErrorCode::timed_out);  // logged in, and the relay says no more
   }
 
+  TEST_CASE("an attempt that comes to nothing is told, each reason once") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    while (client.next_event()) {
+    }
+    REQUIRE(client.connect().ok());
+    const auto fail = [&](const char* why) {
+      Received failed;
+      failed.ended = why;
+      (void)platform->speaker->exchange(failed);
+      const auto event = client.next_event();
+      return event && event->kind == EventKind::offline ? event->detail : std::string();
+    };
+    CHECK(fail("nobody listens there") == "nobody listens there");
+    CHECK(fail("nobody listens there").empty());
+    CHECK(fail("it cannot be found") == "it cannot be found");
+    client.disconnect();
+    CHECK_FALSE(client.next_event());  // it was the app's own
+  }
+
+  TEST_CASE("connect() while the next attempt is waited for tries at once") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    REQUIRE(client.connect().ok());
+    CHECK(platform->log.empty());  // the first attempt is under way
+    Received failed;
+    failed.ended = "nobody listens there";
+    (void)platform->speaker->exchange(failed);
+    REQUIRE(client.connect().ok());
+    CHECK(platform->log == Log{"link ended"});  // and there is another
+    platform->log_in();
+    REQUIRE(client.connect().ok());
+    CHECK(platform->log == Log{"link ended"});
+  }
+
   TEST_CASE("a delay that one connection was told is not that of the attempts after it") {
     const auto platform = std::make_shared<TestPlatform>();
     Client client = make_client(platform);
