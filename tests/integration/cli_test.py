@@ -211,6 +211,29 @@ class CliTest(unittest.TestCase):
         self.assertEqual(alice.json("conversations")[0]["unread"], 2)
         self.assertEqual(alice.json("sync")[-1]["received"], 0)
 
+    def test_a_changed_device_is_told_with_its_name_by_every_command_that_connects(self):
+        alice, bob = self.two()
+        carol = self.join("carol")
+        self.send(alice, bob, "hello")
+        code = bob.account["recovery_code"]
+        commands = {
+            "send": lambda: alice.run("send", bob.name, "are you there?"),
+            "sync": lambda: alice.run("sync"),
+            # In the chat with somebody else, too.
+            "chat": lambda: alice.run("chat", carol.name, stdin="a word\n"),
+        }
+        for number, (command, run) in enumerate(commands.items()):
+            with self.subTest(command=command):
+                fresh = Person(self.homes / f"bob-{number}")
+                fresh.json("recover", "--relay", self.relay.address, stdin=code + "\n")
+                alice.json("send", bob.name, f"number {number}", "--no-wait")
+                told = ""
+                for _ in range(20):  # a list that changed is learnt when something goes there
+                    told += run().stderr.decode()
+                    if "devices changed" in told:
+                        break
+                self.assertIn(f"note: {bob.name}: devices changed: ", told)
+
     def test_one_key_is_one_message_and_another_text_under_it_is_a_conflict(self):
         alice, bob = self.two()
         first = self.send(alice, bob, "once", "--key", "k")

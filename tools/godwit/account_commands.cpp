@@ -9,6 +9,7 @@
 
 #include "tools/godwit/commands.hpp"
 #include "tools/godwit/interrupt.hpp"
+#include "tools/godwit/notices.hpp"
 #include "tools/godwit/reasons.hpp"
 #include "tools/godwit/text.hpp"
 
@@ -78,6 +79,7 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
   }
   // Keys for those who write first; and, after a recovery, the name.
   (void)client.wait_settled(kKeysWait).ok();
+  tell_of_arrivals(client, std::nullopt, out);
   return kExitOk;
 }
 

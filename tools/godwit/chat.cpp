@@ -13,6 +13,7 @@
 #include "tools/godwit/chat_view.hpp"
 #include "tools/godwit/commands.hpp"
 #include "tools/godwit/interrupt.hpp"
+#include "tools/godwit/notices.hpp"
 #include "tools/godwit/terminal.hpp"
 #include "tools/godwit/text.hpp"
 
@@ -67,10 +68,6 @@ std::optional<std::string> read_input() {
   if (size > 0) return std::string(bytes.data(), static_cast<std::size_t>(size));
   if (size < 0 && (errno == EINTR || errno == EAGAIN)) return std::string();
   return std::nullopt;
-}
-
-std::string notice_of(const Event& event) {
-  return words_of(event.kind) + (event.detail.empty() ? "" : ": " + event.detail);
 }
 
 // What both ways of chatting do alike.
@@ -200,7 +197,7 @@ class ScreenChat : private Chat {
           view_.notice.clear();
           break;
         default:
-          view_.notice = notice_of(*event);
+          if (const auto notice = notice_of(*event, client_)) view_.notice = *notice;
       }
     }
     return reload();
@@ -298,16 +295,20 @@ class PipeChat : private Chat {
         open = false;
         leave_at = Clock::now() + kFlushWait;
       }
-      if (!open && client_.wait_settled(0ms)) {
-        print_news();
-        return status_;
-      }
+      if (!open && client_.wait_settled(0ms)) return end();
     }
     out_.note("note: not all could be sent; the rest is sent by the next `godwit sync`");
-    return status_;
+    return end();
   }
 
  private:
+  // Also what came after the last look: it is acknowledged, and no other command would show it.
+  int end() {
+    client_.disconnect();
+    print_news();
+    return status_;
+  }
+
   void print(const Message& message) const {
     std::string head = clock_time(message.time) + " " + sender_of(message) + ": ";
     for (const auto& line : lines_of(message.text)) {
@@ -322,6 +323,8 @@ class PipeChat : private Chat {
     while (const auto event = client_.next_event()) {
       if (event->kind == EventKind::status_changed && event->status == Status::failed) {
         status_ = out_.fail("refused", "a message was not sent: " + event->detail);
+      } else {
+        tell(*event, client_, out_);
       }
       const bool arrival = event->kind == EventKind::message_received;
       if (arrival && !shown_.contains(event->message)) ids.push_back(event->message);

@@ -5,6 +5,7 @@
 
 #include "tools/godwit/commands.hpp"
 #include "tools/godwit/interrupt.hpp"
+#include "tools/godwit/notices.hpp"
 #include "tools/godwit/reasons.hpp"
 #include "tools/godwit/text.hpp"
 
@@ -52,33 +53,6 @@ Error with_advice(Error error) {
   return error;
 }
 
-void warn(const Output& out, std::string_view what, std::string_view detail) {
-  out.note("note: " + std::string(what) + (detail.empty() ? "" : ": " + one_line(detail)));
-}
-
-// What somebody should know of an event that is no message.
-void tell(const Event& event, const Output& out) {
-  switch (event.kind) {
-    case EventKind::expired:
-      return warn(out, "not fetched while the relay kept it",
-                  "godwit explain " + event.message.hex());
-    case EventKind::message_received:
-    case EventKind::status_changed:
-    case EventKind::conversation_added:
-    case EventKind::typing:
-    case EventKind::online:
-    case EventKind::caught_up:
-    case EventKind::registered:
-    case EventKind::contact_added:
-    case EventKind::gap:
-    case EventKind::gap_closed:
-    case EventKind::offline:  // the reasons are told, or it is we who ended the connection
-      return;
-    default:
-      return warn(out, words_of(event.kind), event.detail);
-  }
-}
-
 // What a person wants to see of it as it happens; with --json, the messages.
 class Progress {
  public:
@@ -112,12 +86,12 @@ class Progress {
         return;
       case EventKind::status_changed:
         sent_ += event.status == Status::sent ? 1 : 0;
-        if (event.status == Status::failed) warn(out_, "a message was not sent", event.detail);
-        return;
+        return tell(event, client_, out_);
       case EventKind::offline:
-        return warn(out_, "offline", event.detail);
+        return out_.note("note: offline" +
+                         (event.detail.empty() ? "" : ": " + one_line(event.detail)));
       default:
-        return tell(event, out_);
+        return tell(event, client_, out_);
     }
   }
 
@@ -137,20 +111,6 @@ class Progress {
   std::size_t received_ = 0;
   std::size_t sent_ = 0;
 };
-
-// What came while a message was sent is kept and acknowledged, so that no sync shows it any more.
-// Ends the connection, for nothing to come after this.
-void tell_of_arrivals(Client& client, const Output& out) {
-  client.disconnect();
-  std::size_t count = 0;
-  while (const auto event = client.next_event()) {
-    if (event->kind == EventKind::message_received) ++count;
-    tell(*event, out);
-  }
-  if (count == 0) return;
-  out.note("note: " + std::to_string(count) + (count == 1 ? " message" : " messages") +
-           " came meanwhile; see `godwit conversations`");
-}
 
 }  // namespace
 
@@ -176,7 +136,7 @@ int send(const Arguments& arguments, const Output& out) {
     const auto explanation = client->explain(sent->id);
     if (explanation) out.note("note: it waits on " + one_line(explanation->waits_on));
   }
-  tell_of_arrivals(*client, out);
+  tell_of_arrivals(*client, sent->id, out);
   if (status && *status == Status::failed) {
     return print_failed(out, *client, arguments, sent->id);
   }

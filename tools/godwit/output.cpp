@@ -27,6 +27,12 @@ std::string dump(const Json& object) {
   return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
+// Of a user without a name; no name begins so.
+std::string beginning_of(const UserId& user) {
+  constexpr std::size_t kIdDigits = 8;
+  return "#" + user.hex().substr(0, kIdDigits);
+}
+
 }  // namespace
 
 std::string paint(std::string_view text, Style style, bool colours) {
@@ -97,17 +103,48 @@ bool has_name(const Message& message) {
 }
 
 std::string sender_of(const Message& message) {
-  constexpr std::size_t kIdDigits = 8;
   if (message.outgoing) return "you";
   if (message.sender_name == "you") return "you (not you)";
   if (has_name(message)) return one_line(message.sender_name);
-  return "#" + message.sender.hex().substr(0, kIdDigits);  // no name begins so
+  return beginning_of(message.sender);
 }
 
-std::string words_of(EventKind kind) {
-  std::string words(to_string(kind));
-  std::replace(words.begin(), words.end(), '_', ' ');
-  return words;
+std::string name_of(const UserId& user, const std::vector<Contact>& contacts, const Account& own) {
+  if (user == own.user) return "this account";
+  const auto contact = std::ranges::find(contacts, user, &Contact::user);
+  if (contact == contacts.end() || contact->name.empty()) return beginning_of(user);
+  return one_line(contact->name);
+}
+
+std::optional<std::string> words_of(const Event& event) {
+  std::string words(to_string(event.kind));
+  std::ranges::replace(words, '_', ' ');
+  switch (event.kind) {
+    case EventKind::message_received:
+    case EventKind::conversation_added:
+    case EventKind::typing:
+    case EventKind::online:
+    case EventKind::offline:
+    case EventKind::caught_up:
+    case EventKind::registered:
+    case EventKind::contact_added:
+      return std::nullopt;
+    case EventKind::status_changed:
+      if (event.status != Status::failed) return std::nullopt;
+      words = "a message was not sent";
+      break;
+    case EventKind::expired:
+      return "not fetched while the relay kept it: godwit explain " + event.message.hex();
+    case EventKind::gap:
+      return "messages are missing; they are asked for again";
+    case EventKind::gap_closed:
+      return "the missing messages have come";
+    case EventKind::events_lost:
+      return "more came than could be told here; see: godwit conversations";
+    default:
+      break;
+  }
+  return event.detail.empty() ? words : words + ": " + one_line(event.detail);
 }
 
 std::string date_and_time(Time time) {

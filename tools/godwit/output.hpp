@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,7 +60,12 @@ class Output {
 // Who wrote it: a name, or the beginning of the id where none is known; "you" for our own.
 [[nodiscard]] std::string sender_of(const Message& message);
 
-[[nodiscard]] std::string words_of(EventKind kind);  // "store changed"
+// A user among the contacts, or "this account"; as sender_of() has it where no name is known.
+[[nodiscard]] std::string name_of(const UserId& user, const std::vector<Contact>& contacts,
+                                  const Account& own);
+// "devices changed: device left 3a..." of an event that somebody should know of; nothing for the
+// others.
+[[nodiscard]] std::optional<std::string> words_of(const Event& event);
 
 [[nodiscard]] std::string date_and_time(Time time);  // local, "2026-11-21 03:24"
 [[nodiscard]] std::string clock_time(Time time);     // local, "03:24"

@@ -195,6 +195,37 @@ TEST_SUITE("tools/godwit/output") {
     CHECK(json_of(message_of("x"))["key"].is_null());
   }
 
+  TEST_CASE("whatever a person should know of is put into words, and nothing else") {
+    using enum EventKind;
+    for (int number = 0; number <= static_cast<int>(events_lost); ++number) {
+      Event event;
+      event.kind = static_cast<EventKind>(number);
+      event.detail = "a detail\x1b";
+      const bool shown_otherwise =
+          event.kind == message_received || event.kind == typing || event.kind == status_changed ||
+          event.kind == caught_up || event.kind == conversation_added || event.kind == online ||
+          event.kind == offline || event.kind == registered || event.kind == contact_added;
+      const auto words = words_of(event);
+      CHECK(words.has_value() != shown_otherwise);
+      if (words) CHECK(is_safe(*words));
+    }
+    Event failed;
+    failed.kind = status_changed;
+    failed.status = Status::failed;
+    failed.detail = "nobody has this name";
+    CHECK(words_of(failed) == "a message was not sent: nobody has this name");
+  }
+
+  TEST_CASE("a user is a name, the beginning of an id where there is none, or this account") {
+    const Account own{.user = {{1}}, .device = {}, .name = "ann", .relay = {}};
+    const std::vector<Contact> contacts{{.user = {{2}}, .name = "bob"},
+                                        {.user = {{0xab, 0xcd, 0xef, 0x01, 0x23}}, .name = ""}};
+    CHECK(name_of(own.user, contacts, own) == "this account");
+    CHECK(name_of(contacts[0].user, contacts, own) == "bob");
+    CHECK(name_of(contacts[1].user, contacts, own) == "#abcdef01");
+    CHECK(name_of(UserId{{0xff}}, contacts, own) == "#ff000000");
+  }
+
   TEST_CASE("only our own messages have ticks, and without colours read is a word") {
     CHECK(tick_of(message_of("", true, Status::queued), false) == "…");
     CHECK(tick_of(message_of("", true, Status::sent), false) == "✓");
