@@ -9,7 +9,9 @@ namespace godwit::cli {
 namespace {
 
 constexpr std::size_t kColumnsMin = 20;
-constexpr std::size_t kTickColumns = 3;  // a space and two signs
+constexpr std::size_t kTextColumnsMin = 16;
+constexpr std::size_t kNarrowIndent = 2;
+constexpr std::size_t kColouredTickColumns = 2;
 constexpr std::size_t kNameColumnsMax = 16;
 constexpr std::string_view kPrompt = "> ";
 
@@ -29,21 +31,31 @@ std::string status_row(const ChatView& view, std::size_t columns) {
 
 std::vector<std::string> rows_of(const Message& message, std::size_t columns, bool colours) {
   const std::string time = clock_time(message.time);
-  const std::string sender = shorten(sender_of(message), kNameColumnsMax);
-  const std::size_t indent = time.size() + width_of(sender) + 3;
-  const std::size_t room = std::max(columns, kColumnsMin + indent) - indent - kTickColumns;
+  const auto tick = tick_of(message, colours);
+  const std::size_t tick_columns =  // behind a space; colours are no columns
+      tick.empty() ? 0 : 1 + (colours ? kColouredTickColumns : width_of(tick));
+  std::size_t indent = time.size() + width_of(sender_of(message)) + 3;
+  indent = std::min(indent, time.size() + kNameColumnsMax + 3);
+  // Beside the name there has to be room for words; else the text begins on a row of its own.
+  const bool beside = columns >= indent + kTextColumnsMin + tick_columns;
+  const std::size_t name_columns = (beside ? indent : columns) - time.size() - 3;
+  if (!beside) indent = kNarrowIndent;
+  const std::size_t room = columns - indent - tick_columns;
   std::vector<std::string> rows;
   for (const auto& line : lines_of(message.text)) {
     for (auto& part : wrap(line, room)) {
       rows.push_back(std::string(indent, ' ') + std::move(part));
     }
   }
-  rows.front() = paint(time, Style::dim, colours) + " " +
-                 paint(sender + ":", message.outgoing ? Style::good : Style::bold, colours) + " " +
-                 rows.front().substr(indent);
-  if (const auto tick = tick_of(message, colours); !tick.empty()) {
-    rows.back() += " " + tick;
+  const std::string sender = shorten(sender_of(message), name_columns) + ":";
+  const std::string head = paint(time, Style::dim, colours) + " " +
+                           paint(sender, message.outgoing ? Style::good : Style::bold, colours);
+  if (beside) {
+    rows.front() = head + " " + rows.front().substr(indent);
+  } else {
+    rows.insert(rows.begin(), head);
   }
+  if (!tick.empty()) rows.back() += " " + tick;
   if (message.failure) {
     for (auto& part : wrap(one_line("not sent: " + *message.failure), room)) {
       rows.push_back(std::string(indent, ' ') + paint(part, Style::bad, colours));

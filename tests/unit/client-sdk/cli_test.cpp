@@ -263,12 +263,32 @@ TEST_SUITE("tools/godwit/chat_view") {
 
   TEST_CASE_FIXTURE(Utf8, "rows of hostile, long and wide messages fit and are safe") {
     const std::string text = "\x1b]0;title\x07 " + std::string(200, 'x') + "日本語\nnext";
-    for (const std::size_t columns : {40UL, 80UL, 200UL}) {
-      for (const auto& row : rows_of(message_of(text), columns, false)) {
-        CHECK(width_of(row) <= columns);
-        CHECK(is_safe(row));
+    for (std::size_t columns = 20; columns <= 200; ++columns) {
+      for (const std::string name : {"bob", "a.name.of.thirty-two.characters."}) {
+        for (const Status status : {Status::sent, Status::read, Status::failed}) {
+          for (const bool outgoing : {true, false}) {
+            auto message = message_of(text, outgoing, status);
+            message.sender_name = name;
+            if (status == Status::failed) message.failure = "nobody has this name, not at all";
+            for (const auto& row : rows_of(message, columns, false)) {
+              CHECK(width_of(row) <= columns);
+              CHECK(is_safe(row));
+            }
+          }
+        }
       }
     }
+  }
+
+  TEST_CASE_FIXTURE(Utf8, "where beside a name there is no room the text has rows of its own") {
+    auto message = message_of("see you at the harbour", false, Status::received);
+    message.sender_name = "somebody-else";
+    const auto rows = rows_of(message, 20, false);
+    REQUIRE(rows.size() == 3);
+    CHECK(rows[0].ends_with(" somebody-el…:"));
+    CHECK(rows[1] == "  see you at the");
+    CHECK(rows[2] == "  harbour");
+    CHECK(rows_of(message, 80, false).size() == 1);
   }
 }
 
