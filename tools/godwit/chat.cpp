@@ -14,6 +14,7 @@
 #include "tools/godwit/commands.hpp"
 #include "tools/godwit/interrupt.hpp"
 #include "tools/godwit/notices.hpp"
+#include "tools/godwit/reasons.hpp"
 #include "tools/godwit/terminal.hpp"
 #include "tools/godwit/text.hpp"
 
@@ -30,6 +31,7 @@ constexpr auto kTick = 1s;         // typing ends by itself
 constexpr auto kFlushWait = 10s;   // for what a pipe has sent
 constexpr std::size_t kHistory = 200;
 constexpr std::size_t kPipeHistory = 20;
+constexpr std::size_t kNoticesMax = 200;
 constexpr std::size_t kUnnamedMax = 64;  // messages of strangers that are looked at again
 
 // The signals that end or stop a program, as something to poll. Made before the connection's
@@ -125,13 +127,13 @@ class ScreenChat : private Chat {
       : Chat(client, arguments) {
     view_.peer = name_;
     view_.colours = out.colours();
-    view_.notice = "connecting ...";
   }
 
   Result<void> run(const Signals& signals) {
     Terminal terminal;
     if (auto loaded = reload(); !loaded) return loaded;
     for (;;) {
+      view_.connection = connection();
       draw(terminal);
       std::array<pollfd, 3> waiting{{{STDIN_FILENO, POLLIN, 0},
                                      {client_.descriptor(), POLLIN, 0},
@@ -174,8 +176,28 @@ class ScreenChat : private Chat {
     terminal.draw(screen.rows, screen.cursor_row, screen.cursor_column);
   }
 
+  // What keeps this from the relay; empty when nothing does.
+  [[nodiscard]] std::string connection() {
+    const auto settled = client_.wait_settled(0ms);
+    if (settled || settled.error().code == ErrorCode::timed_out) return {};
+    if (is_first_attempt(settled.error())) return "connecting ...";
+    return settled.error().message;
+  }
+
+  // Behind the newest message. Bounded, since a relay can make as many as it likes.
+  void add(const std::vector<std::string>& notices) {
+    const auto newest = view_.messages.empty() ? MessageId{} : view_.messages.back().id;
+    for (const auto& text : notices) view_.notices.push_back({text, newest});
+    if (view_.notices.size() <= kNoticesMax) return;
+    const auto over = view_.notices.size() - kNoticesMax;
+    view_.notices.erase(view_.notices.begin(),
+                        view_.notices.begin() + static_cast<std::ptrdiff_t>(over));
+    view_.notices_dropped += over;
+  }
+
   // One reload for however many events.
   Result<void> take_events() {
+    std::vector<std::string> notices;
     while (const auto event = client_.next_event()) {
       switch (event->kind) {
         case EventKind::typing:
@@ -187,20 +209,15 @@ class ScreenChat : private Chat {
           if (is_here(*event)) view_.typing = false;
           break;
         case EventKind::status_changed:
-        case EventKind::conversation_added:
-        case EventKind::contact_added:
-        case EventKind::events_lost:
-          break;
-        case EventKind::online:
-        case EventKind::caught_up:
-        case EventKind::gap_closed:
-          view_.notice.clear();
-          break;
+          if (is_here(*event)) break;  // shown with the message
+          [[fallthrough]];
         default:
-          if (const auto notice = notice_of(*event, client_)) view_.notice = *notice;
+          if (auto notice = notice_of(*event, client_)) notices.push_back(*std::move(notice));
       }
     }
-    return reload();
+    auto loaded = reload();
+    add(notices);
+    return loaded;
   }
 
   // False: the end.
@@ -232,9 +249,10 @@ class ScreenChat : private Chat {
   void send_line() {
     if (editor_.text().find_first_not_of(" \n") == std::string::npos) return;
     if (auto sent = send(editor_.text()); !sent) {
-      view_.notice = sent.error().message;  // and the line stays, to be sent again
+      view_.problem = sent.error().message;  // and the line stays, to be sent again
       return;
     }
+    view_.problem.clear();
     (void)editor_.take();
     view_.scrolled = 0;
     told_typing_ = {};

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
+#include <set>
+#include <utility>
 
 #include "tools/godwit/text.hpp"
 
@@ -22,9 +25,51 @@ std::string date_of(const Message& message) {
 std::string status_row(const ChatView& view, std::size_t columns) {
   std::string text = one_line(view.peer);
   if (view.typing) text += " is typing ...";
-  if (!view.notice.empty()) text += "  ·  " + one_line(view.notice);
+  for (const auto& part : {view.problem, view.connection}) {
+    if (!part.empty()) text += "  ·  " + one_line(part);
+  }
   if (view.scrolled > 0) text += "  ·  Page Down for newer";
   return paint(shorten(text, columns), Style::dim, view.colours);
+}
+
+void append_notice(std::vector<std::string>& rows, const std::string& text, std::size_t columns,
+                   bool colours) {
+  std::string head = "! ";
+  for (const auto& part : wrap(one_line(text), columns - head.size())) {
+    rows.push_back(paint(std::exchange(head, "  ") + part, Style::bad, colours));
+  }
+}
+
+// All that can be scrolled to: the messages, a row for each day, the notices where they came.
+std::vector<std::string> history_rows(const ChatView& view, std::size_t columns) {
+  std::vector<std::string> rows;
+  if (view.notices_dropped > 0) {
+    append_notice(rows, std::to_string(view.notices_dropped) + " older notices are left out",
+                  columns, view.colours);
+  }
+  std::set<MessageId> here;
+  for (const auto& message : view.messages) here.insert(message.id);
+  std::multimap<MessageId, const Notice*> behind;  // of one message in the order in which they came
+  for (const auto& notice : view.notices) {
+    if (here.contains(notice.after)) {
+      behind.emplace(notice.after, &notice);
+    } else {
+      append_notice(rows, notice.text, columns, view.colours);
+    }
+  }
+  std::string date;
+  for (const auto& message : view.messages) {
+    if (const auto its_date = date_of(message); its_date != date) {
+      date = its_date;
+      rows.push_back(paint("-- " + date + " --", Style::dim, view.colours));
+    }
+    std::ranges::move(rows_of(message, columns, view.colours), std::back_inserter(rows));
+    const auto [begin, end] = behind.equal_range(message.id);
+    for (auto one = begin; one != end; ++one) {
+      append_notice(rows, one->second->text, columns, view.colours);
+    }
+  }
+  return rows;
 }
 
 }  // namespace
@@ -69,16 +114,7 @@ Screen lay_out(const ChatView& view, const LineEditor& editor, std::size_t colum
   columns = std::max(columns, kColumnsMin);
   const std::size_t room = rows > 2 ? rows - 2 : 1;
 
-  std::vector<std::string> all;
-  std::string date;
-  for (const auto& message : view.messages) {
-    if (const auto its_date = date_of(message); its_date != date) {
-      date = its_date;
-      all.push_back(paint("-- " + date + " --", Style::dim, view.colours));
-    }
-    std::ranges::move(rows_of(message, columns, view.colours), std::back_inserter(all));
-  }
-
+  const auto all = history_rows(view, columns);
   Screen screen;
   screen.scrolled = std::min(view.scrolled, all.size() > room ? all.size() - room : 0);
   const std::size_t end = all.size() - screen.scrolled;

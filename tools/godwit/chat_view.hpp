@@ -13,11 +13,20 @@
 
 namespace godwit::cli {
 
+// Something that a person should see, and that stays: a row among the messages.
+struct Notice {
+  std::string text;
+  MessageId after{};  // the newest message when it came
+};
+
 struct ChatView {
   std::string peer;
-  std::vector<Message> messages;  // oldest first
-  std::size_t scrolled = 0;       // rows that are hidden below
-  std::string notice;             // for people, printed as it is sanitised
+  std::vector<Message> messages;    // oldest first
+  std::vector<Notice> notices;      // oldest first; those behind no message here stand at the top
+  std::size_t notices_dropped = 0;  // older than these
+  std::size_t scrolled = 0;         // rows that are hidden below
+  std::string connection;           // why there is none; empty when there is one
+  std::string problem;              // with the line that was to be sent
   bool typing = false;
   bool colours = false;
 };

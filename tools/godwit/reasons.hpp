@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "tools/godwit/output.hpp"
 #include "tools/godwit/text.hpp"
@@ -12,6 +13,12 @@ namespace godwit::cli {
 // The error of a wait_* that may be called again.
 [[nodiscard]] inline bool goes_on(const Error& error) {
   return error.code == ErrorCode::offline || error.code == ErrorCode::timed_out;
+}
+
+// What the library says while the first attempt is under way, which is nothing to tell.
+inline constexpr std::string_view kFirstAttempt = "no connection yet";
+[[nodiscard]] inline bool is_first_attempt(const Error& error) {
+  return error.code == ErrorCode::offline && error.message == kFirstAttempt;
 }
 
 // Each reason once.
@@ -26,8 +33,7 @@ class Reasons {
 
  private:
   const Output& out_;
-  // What the library says while the first attempt is under way, which is nothing to tell.
-  std::string last_ = "no connection yet";
+  std::string last_{kFirstAttempt};
 };
 
 }  // namespace godwit::cli

@@ -261,6 +261,30 @@ TEST_SUITE("tools/godwit/chat_view") {
     CHECK(screen.rows[1].find("m0") != std::string::npos);
   }
 
+  TEST_CASE_FIXTURE(Utf8,
+                    "a notice stays behind the message that it came after, whatever follows") {
+    ChatView view;
+    for (std::uint8_t i = 1; i <= 3; ++i) {
+      view.messages.push_back(message_of("m" + std::to_string(i)));
+      view.messages.back().id.bytes[0] = i;
+    }
+    view.notices = {{"first\x1b", {{1}}}, {"second", {{1}}}, {"of a message that is not here", {}}};
+    view.notices_dropped = 7;
+    view.connection = "the relay is away";
+    const auto rows = lay_out(view, LineEditor(), 40, 12).rows;
+    const auto at = [&rows](std::string_view part) {
+      return std::ranges::find_if(
+                 rows, [&](const auto& row) { return row.find(part) != std::string::npos; }) -
+             rows.begin();
+    };
+    REQUIRE(at("away") == 10);
+    CHECK(at("7 older") < at("not here"));
+    CHECK(at("not here") < at("m1"));
+    CHECK(at("m1") + 1 == at("! first\uFFFD"));
+    CHECK(at("! first") + 1 == at("! second"));
+    CHECK(at("! second") + 1 == at("m2"));
+  }
+
   TEST_CASE_FIXTURE(Utf8, "rows of hostile, long and wide messages fit and are safe") {
     const std::string text = "\x1b]0;title\x07 " + std::string(200, 'x') + "日本語\nnext";
     for (std::size_t columns = 20; columns <= 200; ++columns) {
