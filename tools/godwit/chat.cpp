@@ -5,9 +5,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <iostream>
+#include <iterator>
 #include <set>
 
 #include "tools/godwit/chat_view.hpp"
@@ -24,12 +26,13 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kTypingShown = 7s;  // without a word that it goes on
-constexpr auto kTypingTold = 3s;   // between two words that it goes on
-constexpr auto kKeyPause = 50ms;   // after which an ESC is just that
-constexpr auto kTick = 1s;         // typing ends by itself
-constexpr auto kFlushWait = 10s;   // for what a pipe has sent
-constexpr std::size_t kHistory = 200;
+constexpr auto kTypingShown = 7s;      // without a word that it goes on
+constexpr auto kTypingTold = 3s;       // between two words that it goes on
+constexpr auto kKeyPause = 50ms;       // after which an ESC is just that
+constexpr auto kTick = 1s;             // typing ends by itself
+constexpr auto kFlushWait = 10s;       // for what a pipe has sent
+constexpr std::size_t kHistory = 200;  // on the screen, and so many more where that is scrolled to
+constexpr std::size_t kPageMax = 1'000;  // of the library
 constexpr std::size_t kPipeHistory = 20;
 constexpr std::size_t kNoticesMax = 200;
 constexpr std::size_t kUnnamedMax = 64;  // messages of strangers that are looked at again
@@ -77,20 +80,26 @@ class Chat {
  public:
   Chat(Client& client, const Arguments& arguments) : client_(client), name_(arguments.name) {}
 
-  // Newest `limit` messages, oldest first; none when there is no conversation yet.
-  [[nodiscard]] Result<std::vector<Message>> load(std::size_t limit) {
-    PageRequest request;
-    request.limit = limit;
-    request.newest_first = true;
-    auto page = client_.messages(name_, request);
-    if (!page) {
-      if (page.error().code == ErrorCode::not_found) return std::vector<Message>();
-      return page.error();
-    }
-    std::vector<Message> messages(std::make_move_iterator(page->items.rbegin()),
-                                  std::make_move_iterator(page->items.rend()));
-    if (!messages.empty()) conversation_ = messages.back().conversation;
-    return messages;
+  struct History {
+    std::vector<Message> messages;  // oldest first
+    bool whole = true;              // nothing is older
+  };
+  // The newest `count` messages; none when there is no conversation yet.
+  [[nodiscard]] Result<History> load(std::size_t count) {
+    History history;
+    PageRequest request{.newest_first = true};
+    do {
+      request.limit = std::min(count - history.messages.size(), kPageMax);
+      auto page = client_.messages(name_, request);
+      if (!page && page.error().code == ErrorCode::not_found) return History();
+      if (!page) return page.error();
+      std::ranges::move(page->items, std::back_inserter(history.messages));
+      history.whole = page->end;
+      request.cursor = page->cursor;
+    } while (!history.whole && history.messages.size() < count);
+    std::ranges::reverse(history.messages);
+    if (!history.messages.empty()) conversation_ = history.messages.back().conversation;
+    return history;
   }
 
   // The receipts of what has been shown. A failure shows up as an event of its own.
@@ -134,7 +143,7 @@ class ScreenChat : private Chat {
     if (auto loaded = reload(); !loaded) return loaded;
     for (;;) {
       view_.connection = connection();
-      draw(terminal);
+      if (auto drawn = draw(terminal); !drawn) return drawn;
       std::array<pollfd, 3> waiting{{{STDIN_FILENO, POLLIN, 0},
                                      {client_.descriptor(), POLLIN, 0},
                                      {signals.descriptor(), POLLIN, 0}}};
@@ -162,18 +171,27 @@ class ScreenChat : private Chat {
 
  private:
   Result<void> reload() {
-    auto messages = load(kHistory);
-    if (!messages) return messages.error();
-    view_.messages = *std::move(messages);
+    auto history = load(loaded_);
+    if (!history) return history.error();
+    view_.messages = std::move(history->messages);
+    view_.whole = history->whole;
     if (view_.scrolled == 0) read(view_.messages);
     return {};
   }
 
-  void draw(const Terminal& terminal) {
+  // Loads what is older when it is scrolled to; what was is let go at the bottom again.
+  Result<void> draw(const Terminal& terminal) {
+    if (view_.scrolled == 0) loaded_ = kHistory;
     const auto size = terminal.size();
-    const auto screen = lay_out(view_, editor_, size.columns, size.rows);
+    auto screen = lay_out(view_, editor_, size.columns, size.rows);
+    while (screen.scrolled < view_.scrolled && !view_.whole) {
+      loaded_ += kHistory;
+      if (auto loaded = reload(); !loaded) return loaded;
+      screen = lay_out(view_, editor_, size.columns, size.rows);
+    }
     view_.scrolled = screen.scrolled;
     terminal.draw(screen.rows, screen.cursor_row, screen.cursor_column);
+    return {};
   }
 
   // What keeps this from the relay; empty when nothing does.
@@ -274,6 +292,7 @@ class ScreenChat : private Chat {
   }
 
   ChatView view_;
+  std::size_t loaded_ = kHistory;  // messages, when there are so many
   LineEditor editor_;
   Clock::time_point typing_until_{};
   std::optional<Clock::time_point> told_typing_;
@@ -290,11 +309,11 @@ class PipeChat : private Chat {
   int run(const Signals& signals) {
     const auto history = load(kPipeHistory);
     if (!history) return out_.fail(history.error());
-    for (const auto& message : *history) {
+    for (const auto& message : history->messages) {
       print(message);
       shown_.insert(message.id);
     }
-    read(*history);
+    read(history->messages);
     std::cout.flush();
     bool open = true;
     for (auto leave_at = Clock::time_point::max(); Clock::now() < leave_at;) {

@@ -43,6 +43,9 @@ void append_notice(std::vector<std::string>& rows, const std::string& text, std:
 // All that can be scrolled to: the messages, a row for each day, the notices where they came.
 std::vector<std::string> history_rows(const ChatView& view, std::size_t columns) {
   std::vector<std::string> rows;
+  if (view.whole && !view.messages.empty()) {
+    rows.push_back(paint("-- the beginning --", Style::dim, view.colours));
+  }
   if (view.notices_dropped > 0) {
     append_notice(rows, std::to_string(view.notices_dropped) + " older notices are left out",
                   columns, view.colours);

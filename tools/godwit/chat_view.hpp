@@ -22,6 +22,7 @@ struct Notice {
 struct ChatView {
   std::string peer;
   std::vector<Message> messages;    // oldest first
+  bool whole = false;               // nothing is older than these
   std::vector<Notice> notices;      // oldest first; those behind no message here stand at the top
   std::size_t notices_dropped = 0;  // older than these
   std::size_t scrolled = 0;         // rows that are hidden below

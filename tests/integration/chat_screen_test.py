@@ -1,0 +1,133 @@
+"""The chat on a terminal: what a person sees of it, over a real relay."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+from programs import PATIENCE, Person, Relay  # noqa: E402
+
+ROWS = 24
+PAGE_UP = b"\x1b[5~"
+
+
+class Screen:
+    """A chat on a pseudo terminal, and the rows that it shows."""
+
+    def __init__(self, person, peer, columns=80):
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
+        self._running = subprocess.Popen(
+            person.words("chat", peer),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=os.environ | {"TERM": "xterm", "NO_COLOR": "1"},
+        )
+        os.close(slave)
+        self._bytes = b""
+
+    def press(self, keys):
+        os.write(self._master, keys)
+
+    def rows(self):
+        """Of the last frame that is whole."""
+        shown = self._bytes.decode(errors="replace")
+        frames = re.findall(r"\x1b\[\?25l(.*?)\x1b\[\?25h", shown, re.S)
+        return re.findall(r"\x1b\[\d+;1H\x1b\[K(.*?)(?=\x1b\[)", frames[-1]) if frames else []
+
+    def wait_until(self, holds):
+        """The rows for which this holds."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            rows = self.rows()
+            if rows and holds(rows):
+                return rows
+            if select.select([self._master], [], [], 0.1)[0]:
+                self._bytes += os.read(self._master, 65536)
+        raise AssertionError(f"it did not come: {self.rows()}")
+
+    def wait_for(self, *parts):
+        """Each of the parts in some row."""
+        return self.wait_until(lambda rows: all(any(part in row for row in rows) for part in parts))
+
+    def close(self):
+        self._running.terminate()
+        try:
+            while os.read(self._master, 65536):  # so that its last words have room
+                pass
+        except OSError:  # the other end has gone
+            pass
+        self._running.wait()
+        os.close(self._master)
+
+
+class ChatScreenTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="godwit-test-")
+        self.addCleanup(directory.cleanup)
+        self.homes = Path(directory.name)
+        self.relay = Relay()
+        self.addCleanup(self.relay.close)
+        self.alice, self.bob, self.carol = map(self.join, ("alice", "bob", "carol"))
+
+    def join(self, name):
+        person = Person(self.homes / name)
+        (person.account,) = person.json("init", "--relay", self.relay.address, "--name", name)
+        return person
+
+    def chat(self, person, peer):
+        try:
+            screen = Screen(person, peer)
+        except OSError:
+            self.skipTest("this system has no pseudo terminals (/dev/pts is not mounted)")
+        self.addCleanup(screen.close)
+        return screen
+
+    def test_page_up_reaches_the_first_message_and_says_that_it_is_the_first(self):
+        texts = "".join(f"line {number}.\n" for number in range(250))
+        self.alice.text("chat", "bob", stdin=texts)
+        screen = self.chat(self.alice, "bob")
+        screen.wait_for("line 249.")
+        screen.press(PAGE_UP * 20)
+        rows = screen.wait_for("line 0.")
+        self.assertIn("-- the beginning --", rows[0])
+
+    def test_a_changed_device_of_another_contact_has_its_name_and_stays(self):
+        self.alice.json("send", "bob", "to bob")
+        self.alice.json("send", "carol", "to carol")
+        screen = self.chat(self.alice, "bob")
+        screen.wait_for("to bob ✓")
+        code = self.carol.account["recovery_code"]
+        fresh = Person(self.homes / "fresh")
+        fresh.json("recover", "--relay", self.relay.address, stdin=code + "\n")
+        fresh.json("send", "alice", "from the new device")
+        screen.wait_for("! carol: devices changed: new device", "! carol: devices changed: device l")
+        self.relay.stop()
+        screen.wait_for("! carol: devices changed: new device", "bob  ·  ")
+        self.relay.start()
+        self.bob.json("send", "alice", "from bob")
+        rows = screen.wait_for("bob: from bob")
+        self.assertTrue(any("! carol: devices changed: new device" in row for row in rows))
+
+    def test_while_the_relay_is_away_the_reason_stands_there(self):
+        self.relay.stop()
+        screen = self.chat(self.alice, "bob")
+        screen.wait_until(lambda rows: "nobody listens there" in rows[-2])
+        self.relay.start()
+        screen.wait_until(lambda rows: rows[-2] == "bob")
+
+
+if __name__ == "__main__":
+    unittest.main()
