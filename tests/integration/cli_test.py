@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -274,6 +275,25 @@ class CliTest(unittest.TestCase):
         self.assertEqual(alice.json("sync")[-1]["sent"], 4)
         texts = [one["text"] for one in bob.json("sync")[:-1]]
         self.assertEqual(texts, ["one", "two", "three", "four"])
+
+    def test_a_chat_in_a_pipe_says_why_it_has_no_connection_and_what_waits(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        people = [Person(self.homes / name) for name in ("alice", "bob")]
+        for person in people:
+            person.json("init", "--relay", relay.address, "--name", person.home.name)
+        relay.stop()
+        with ThreadPoolExecutor() as both:
+            chats = both.map(
+                lambda person, text: person.run("chat", "carol", stdin=text).stderr.decode(),
+                people,
+                ("", "one\ntwo\n"),
+            )
+        chats = list(chats)
+        for shown in chats:
+            self.assertEqual(shown.count("nobody listens there"), 1, shown)
+        self.assertNotIn("not all could be sent", chats[0])
+        self.assertIn("not all could be sent: 2 messages wait", chats[1])
 
     # ---- Pages ----
 

@@ -29,7 +29,8 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kTypingShown = 7s;      // without a word that it goes on
 constexpr auto kTypingTold = 3s;       // between two words that it goes on
 constexpr auto kKeyPause = 50ms;       // after which an ESC is just that
-constexpr auto kTick = 1s;             // typing ends by itself
+constexpr auto kTick = 1s;             // typing ends by itself, a connection comes
+constexpr auto kLook = 100ms;          // in a pipe, for what is sure to come
 constexpr auto kFlushWait = 10s;       // for what a pipe has sent
 constexpr std::size_t kHistory = 200;  // on the screen, and so many more where that is scrolled to
 constexpr std::size_t kPageMax = 1'000;  // of the library
@@ -304,7 +305,7 @@ class ScreenChat : private Chat {
 class PipeChat : private Chat {
  public:
   PipeChat(Client& client, const Arguments& arguments, const Output& out)
-      : Chat(client, arguments), out_(out) {}
+      : Chat(client, arguments), out_(out), reasons_(out) {}
 
   int run(const Signals& signals) {
     const auto history = load(kPipeHistory);
@@ -320,9 +321,9 @@ class PipeChat : private Chat {
       std::array<pollfd, 3> waiting{{{open ? STDIN_FILENO : -1, POLLIN, 0},
                                      {client_.descriptor(), POLLIN, 0},
                                      {signals.descriptor(), POLLIN, 0}}};
-      constexpr int kLook = 100;  // milliseconds; while something is to come without an event
-      const bool looks = !open || !unnamed_.empty();
-      if (::poll(waiting.data(), waiting.size(), looks ? kLook : -1) < 0) continue;
+      // Some things come without an event.
+      const auto look = !open || !unnamed_.empty() ? kLook : std::chrono::milliseconds(kTick);
+      if (::poll(waiting.data(), waiting.size(), static_cast<int>(look.count())) < 0) continue;
       while (const int number = signals.next()) {
         if (number == SIGTSTP) raise(SIGSTOP);
         if (number == SIGINT || number == SIGTERM || number == SIGHUP) return kExitInterrupted;
@@ -332,13 +333,29 @@ class PipeChat : private Chat {
         open = false;
         leave_at = Clock::now() + kFlushWait;
       }
-      if (!open && client_.wait_settled(0ms)) return end();
+      const auto settled = client_.wait_settled(0ms);
+      if (!open && settled) return end();
+      if (!settled) reasons_.tell(settled.error());
+      if (!open && !settled && !goes_on(settled.error())) break;
     }
-    out_.note("note: not all could be sent; the rest is sent by the next `godwit sync`");
+    tell_what_waits();
     return end();
   }
 
  private:
+  // Of this conversation; a receipt that waits is nothing that a person asked for.
+  void tell_what_waits() {
+    const auto history = load(kPageMax);
+    const auto messages = history ? history->messages : std::vector<Message>();
+    const auto count = std::ranges::count_if(messages, [](const Message& message) {
+      return message.outgoing && message.status == Status::queued;
+    });
+    out_.note(count == 0 ? "note: what waits at the relay comes with the next `godwit sync`"
+                         : "note: not all could be sent: " + std::to_string(count) +
+                               (count == 1 ? " message waits" : " messages wait") +
+                               " for the next `godwit sync`");
+  }
+
   // Also what came after the last look: it is acknowledged, and no other command would show it.
   int end() {
     client_.disconnect();
@@ -404,6 +421,7 @@ class PipeChat : private Chat {
   }
 
   const Output& out_;
+  Reasons reasons_;
   std::string pending_;             // a line that has not ended
   std::vector<MessageId> unnamed_;  // of senders whose name is not known yet
   std::set<MessageId> shown_;       // before anything came: some may come as events too
