@@ -318,19 +318,36 @@ class CliTest(unittest.TestCase):
         for by in ("cursor", "offset"):
             for limit in (1, 5, 11, 12, 13, 1000):
                 with self.subTest(by=by, limit=limit):
-                    items = self.walk(alice, "messages", bob.name, limit=limit, by=by)
+                    words = ("messages", bob.name, "--from-start")
+                    items = self.walk(alice, *words, limit=limit, by=by)
                     self.assertEqual([one["text"] for one in items], texts)
         # A page that ends exactly there says so.
         self.assertTrue(alice.json("messages", bob.name, "--limit", 12)[-1]["end"])
         self.assertFalse(alice.json("messages", bob.name, "--limit", 11)[-1]["end"])
         # The last cursor goes on with what comes later.
-        cursor = alice.json("messages", bob.name)[-1]["cursor"]
+        cursor = alice.json("messages", bob.name, "--from-start")[-1]["cursor"]
         self.send(alice, bob, "later", "--no-wait")
-        later = alice.json("messages", bob.name, "--cursor", cursor)
+        later = alice.json("messages", bob.name, "--from-start", "--cursor", cursor)
         self.assertEqual([one.get("text") for one in later], ["later", None])
         self.assertEqual(
             alice.error("messages", bob.name, "--cursor", "nonsense")["code"], "invalid_argument"
         )
+
+    def test_messages_shows_the_newest_the_newest_last_and_goes_back_from_there(self):
+        alice, bob = self.two()
+        texts = [f"line {number}" for number in range(120)]
+        alice.text("chat", bob.name, stdin="".join(f"{text}\n" for text in texts))
+        for by in ("cursor", "offset"):
+            pages, place, end = [], [], {"end": False}
+            while not end["end"]:
+                *page, end = alice.json("messages", bob.name, *place)
+                pages.append([one["text"] for one in page])
+                so_far = sum(map(len, pages))
+                place = ["--cursor", end["cursor"]] if by == "cursor" else ["--offset", so_far]
+            self.assertEqual(pages, [texts[70:], texts[20:70], texts[:20]])
+        told = alice.run("messages", bob.name)
+        self.assertIn("line 119", told.stdout.decode().splitlines()[-1])
+        self.assertIn("there are older ones; go on with --cursor", told.stderr.decode())
 
     def test_pages_of_conversations_are_all_of_them_newest_first(self):
         alice = self.join("alice")

@@ -23,6 +23,7 @@ struct Arguments {
   double timeout_s = 10;
   std::optional<double> for_s;
   PageRequest page;
+  bool from_start = false;  // of a conversation; else from its end
   std::string message;
   std::string shell;
 

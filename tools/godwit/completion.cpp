@@ -29,7 +29,8 @@ _godwit() {
     recover) options+=" --relay" ;;
     send) options+=" --key --no-wait --timeout" ;;
     sync) options+=" --for" ;;
-    conversations | messages) options+=" --limit --offset --cursor" ;;
+    conversations) options+=" --limit --offset --cursor" ;;
+    messages) options+=" --limit --offset --cursor --from-start" ;;
     completion) options="bash zsh" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
@@ -65,8 +66,10 @@ _godwit() {
         send) _arguments '--key[idempotency key]:key:' '--no-wait' '--timeout[seconds]:seconds:' \
           '--json' ;;
         sync) _arguments '--for[seconds]:seconds:' '--json' ;;
-        conversations | messages) _arguments '--limit[items]:items:' '--offset[items]:items:' \
+        conversations) _arguments '--limit[items]:items:' '--offset[items]:items:' \
           '--cursor[cursor]:cursor:' '--json' ;;
+        messages) _arguments '--limit[items]:items:' '--offset[items]:items:' \
+          '--cursor[cursor]:cursor:' '--from-start[the first ones]' '--json' ;;
         completion) _values shell bash zsh ;;
         *) _arguments '--json' ;;
       esac ;;

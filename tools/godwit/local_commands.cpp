@@ -16,14 +16,14 @@ std::string padded(std::string text, std::size_t columns) {
 }
 
 template <class T>
-void print_end(const Page<T>& page, const Output& out) {
+void print_end(const Page<T>& page, std::string_view which, const Output& out) {
   if (out.json()) {
     Json object;
     object["end"] = page.end;
     object["cursor"] = page.cursor;
     out.object(object);
   } else if (!page.end) {
-    out.note("there are more; go on with --cursor " + page.cursor);
+    out.note("there are " + std::string(which) + "; go on with --cursor " + page.cursor);
   }
 }
 
@@ -92,15 +92,19 @@ int list_conversations(const Arguments& arguments, const Output& out) {
       arguments.page.offset == 0) {
     out.note("no conversations yet; begin one with: godwit send NAME TEXT");
   }
-  print_end(*page, out);
+  print_end(*page, "more", out);
   return kExitOk;
 }
 
 int list_messages(const Arguments& arguments, const Output& out) {
   const auto client = Client::open(arguments.options());
   if (!client) return out.fail(client.error());
-  const auto page = client->messages(arguments.name, arguments.page);
+  PageRequest request = arguments.page;
+  request.newest_first = !arguments.from_start;
+  auto page = client->messages(arguments.name, request);
   if (!page) return out.fail(with_near_names(page.error(), *client, arguments.name));
+  // As one reads: the newest at the end, whatever page it is.
+  if (request.newest_first) std::ranges::reverse(page->items);
   for (const auto& message : page->items) {
     if (out.json()) {
       out.object(json_of(message));
@@ -108,7 +112,7 @@ int list_messages(const Arguments& arguments, const Output& out) {
       print_message(message, out);
     }
   }
-  print_end(*page, out);
+  print_end(*page, request.newest_first ? "older ones" : "more", out);
   return kExitOk;
 }
 

@@ -126,7 +126,7 @@ class CommandLine {
         ->type_name("N")
         ->check(number(1, kLimitMax, "a number from 1 to 1000"));
     auto* const offset =
-        command.add_option("--offset", arguments_.page.offset, "Leave out so many at the start")
+        command.add_option("--offset", arguments_.page.offset, "Leave out so many first")
             ->type_name("N")
             ->check(number(0, kOffsetMax, "a number of things to leave out"));
     command
@@ -179,9 +179,13 @@ class CommandLine {
   void add_local_commands() {
     add_page(add("conversations", list_conversations, "List the conversations, newest first"));
     auto& messages_command =
-        add("messages", list_messages, "List the messages with somebody, oldest first");
+        add("messages", list_messages, "List the newest messages with somebody, the newest last",
+            "--offset and --cursor go back to older ones. With --from-start they go on to newer\n"
+            "ones, and the cursor of the last page goes on with what comes later.");
     add_peer(messages_command);
     add_page(messages_command);
+    messages_command.add_flag("--from-start", arguments_.from_start,
+                              "Begin with the first message instead of the newest");
     add_peer(add("read", mark_read, "Mark a conversation as read",
                  "The other one learns of it with the next `godwit sync`."));
     add_message(add("status", print_status, "How far a message has come, when, and by whom"));
