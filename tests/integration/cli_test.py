@@ -97,6 +97,24 @@ class CliTest(unittest.TestCase):
         self.assertEqual([one["text"] for one in objects[:-1]], ["after"])
         self.assertEqual(alice.error("sync")["code"], "removed")
 
+    def test_a_mistyped_code_or_name_leaves_nothing_behind_and_removes_nothing(self):
+        code = self.join("alice").account["recovery_code"]
+        wrong = code[:-1] + ("a" if code[-1] != "a" else "b")
+        at_relay = "--relay", self.relay.address
+        fresh = Person(self.homes / "fresh")
+        self.assertEqual(
+            fresh.error("recover", *at_relay, stdin=wrong + "\n")["code"], "invalid_argument"
+        )
+        self.assertFalse(fresh.home.exists())
+        self.assertEqual(
+            fresh.error("init", *at_relay, "--name", "No Name")["code"], "invalid_argument"
+        )
+        self.assertFalse(fresh.home.exists())
+        fresh.home.mkdir()
+        (fresh.home / "notes").touch()
+        fresh.error("recover", *at_relay, stdin=wrong + "\n")
+        self.assertTrue((fresh.home / "notes").exists())
+
     # ---- Sending, receiving, statuses ----
 
     def test_a_message_goes_there_is_read_and_both_know_it(self):

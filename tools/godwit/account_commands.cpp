@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 
 #include "tools/godwit/commands.hpp"
@@ -131,10 +132,38 @@ std::string bare(std::string_view code) {
   return letters;
 }
 
+// A home with no account in it, which a mistyped code or name leaves: the library looks at these
+// when the files are there. Removed again, unless something stood there before: another passphrase
+// would not fit what was left.
+class FreshHome {
+ public:
+  explicit FreshHome(std::filesystem::path home) : home_(std::move(home)) {
+    std::error_code error;
+    existed_ = std::filesystem::exists(home_, error);
+    empty_ = !existed_ || std::filesystem::is_empty(home_, error);
+    empty_ = empty_ && !error;
+  }
+  void remove_if(const Error& error) const {
+    if (!empty_ || error.code != ErrorCode::invalid_argument) return;
+    std::error_code ignored;  // what cannot be removed is no worse than it was
+    for (const char* name : {"data.mdb", "lock.mdb", "keyring", "key", "lock"}) {
+      std::filesystem::remove(home_ / name, ignored);
+    }
+    if (!existed_) std::filesystem::remove(home_, ignored);
+  }
+
+ private:
+  std::filesystem::path home_;
+  bool existed_ = false;
+  bool empty_ = false;
+};
+
 }  // namespace
 
 int init(const Arguments& arguments, const Output& out) {
+  const FreshHome fresh(arguments.home);
   auto client = Client::create(arguments.options(), arguments.relay, arguments.name);
+  if (!client) fresh.remove_if(client.error());
   if (!client && client.error().code == ErrorCode::home_exists) {
     client = resume(arguments, client.error());
     if (client && !client->account().registered) {
@@ -153,7 +182,9 @@ int recover(const Arguments& arguments, const Output& out) {
   if (bare(code).empty()) {
     return out.fail("invalid_argument", "no recovery code on stdin; type it, or pass it in with <");
   }
+  const FreshHome fresh(arguments.home);
   auto client = Client::recover(arguments.options(), arguments.relay, code);
+  if (!client) fresh.remove_if(client.error());
   if (!client && client.error().code == ErrorCode::home_exists) {
     client = resume(arguments, client.error());
     if (client) {
