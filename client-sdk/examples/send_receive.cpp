@@ -1,4 +1,4 @@
-// Sends one message and prints what comes back, for a minute.
+// Sends one message and prints what comes back, until nothing has come for a minute.
 //   send_receive HOME RELAY MY-NAME TO TEXT        RELAY: godwit://KEY@HOST:PORT
 #include <cstdio>
 
@@ -15,7 +15,9 @@ int main(int argc, char** argv) {
   if (argc != 6) return std::fprintf(stderr, "usage: send_receive HOME RELAY NAME TO TEXT\n"), 2;
   const godwit::Options options{.home = argv[1]};
   auto client = godwit::Client::open(options);
-  if (!client) client = godwit::Client::create(options, argv[2], argv[3]);
+  if (!client && client.error().code == godwit::ErrorCode::no_account) {
+    client = godwit::Client::create(options, argv[2], argv[3]);
+  }
   if (!client) return fail(client.error());
 
   if (auto connected = client->connect(); !connected) return fail(connected.error());
@@ -25,9 +27,7 @@ int main(int argc, char** argv) {
   if (!sent) return fail(sent.error());
   std::printf("%s is queued; it survives a crash from here on\n", sent->id.hex().c_str());
 
-  const auto end = std::chrono::steady_clock::now() + 60s;
-  while (std::chrono::steady_clock::now() < end) {
-    if (!client->wait_event(1s)) continue;
+  while (client->wait_event(60s)) {
     const auto event = client->next_event();
     if (event->kind == godwit::EventKind::status_changed) {
       std::printf("%s\n", std::string(to_string(event->status)).c_str());

@@ -17,6 +17,7 @@ from programs import Person, Relay  # noqa: E402
 
 SOURCE = Path(os.environ["GODWIT_SOURCE"])
 SANITIZE = os.environ["GODWIT_SANITIZE"]
+STATUSES = ("sent", "delivered", "read")
 
 
 def programs_of_the_readme():
@@ -82,19 +83,21 @@ class InstallTest(unittest.TestCase):
         self.addCleanup(end)
         return running, iter(output.readline, "")
 
-    def chat(self, program, name):
+    def chat(self, program, name, text="hello", answer="an answer"):
         """Sends a text, has it answered, and returns the lines up to the answer."""
-        running, output = self.start(program, name, f"hello from {name}")
+        running, output = self.start(program, name, text)
         received = []
         while not received:
             self.assertIsNone(running.poll(), "it ended before its text was with the other")
             received = self.bob.json("sync", "--for", "0.2")[:-1]
-        self.assertEqual([one["text"] for one in received], [f"hello from {name}"])
-        self.bob.json("send", name, "an answer")
+        self.assertEqual([one["text"] for one in received], [text])
+        self.bob.json("send", name, answer)
         lines = []
         for line in output:
             lines.append(line.strip())
-            if "an answer" in line:
+            if answer in line:
+                running.kill()
+                running.wait()
                 return lines
         self.fail(f"it ended before the answer came: {lines}")
 
@@ -110,10 +113,22 @@ class InstallTest(unittest.TestCase):
         self.assertIn("delivered", lines)
         self.assertEqual(lines[-1], "bob: an answer")
 
-    def test_the_ten_lines_of_the_readme_send_and_receive(self):
-        lines = self.chat(self.compile("ten", programs_of_the_readme()[0]), "ten")
-        self.assertIn("hello from ten", lines)
-        self.assertEqual(lines[-1], "an answer")
+    def test_the_ten_lines_of_the_readme_chat_and_go_on_in_a_second_run(self):
+        program = self.compile("ten", programs_of_the_readme()[0])
+        lines = self.chat(program, "ten")
+        self.assertEqual([line for line in lines if line not in STATUSES], ["an answer"])
+        lines = self.chat(program, "ten", "hello again", "another answer")
+        self.assertEqual([line for line in lines if line not in STATUSES], ["another answer"])
+
+    def test_the_ten_lines_say_why_they_end(self):
+        program = self.compile("ten-fails", programs_of_the_readme()[0])
+        done = subprocess.run(
+            [program, self.place / "home-of-nobody", "nowhere", "ten", "bob", "hello"],
+            capture_output=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 1)
+        self.assertNotEqual(done.stderr, b"")
 
     def test_the_test_of_the_readme_is_the_example_and_passes(self):
         source = (SOURCE / "client-sdk/examples/offline_week_test.cpp").read_text()
