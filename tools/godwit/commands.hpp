@@ -14,6 +14,7 @@ namespace godwit::cli {
 
 struct Arguments {
   std::string home;
+  std::optional<std::string> passphrase;
   bool json = false;
   std::string relay;
   std::string name;  // of the account, or of the other one
@@ -28,7 +29,9 @@ struct Arguments {
   std::string shell;
 
   // Room for all that a long sync brings between two looks.
-  [[nodiscard]] Options options() const { return {.home = home, .events_max = 1'000'000}; }
+  [[nodiscard]] Options options() const {
+    return {.home = home, .passphrase = passphrase, .events_max = 1'000'000};
+  }
 };
 
 [[nodiscard]] inline std::chrono::milliseconds in_milliseconds(double seconds) {

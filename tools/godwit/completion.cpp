@@ -12,7 +12,7 @@ _godwit() {
   local commands="init recover send sync conversations messages read status explain chat completion"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case ${COMP_WORDS[i]} in
-      --home) ((++i)) ;;
+      --home | --passphrase-file) ((++i)) ;;
       -*) ;;
       *) command=${COMP_WORDS[i]}; break ;;
     esac
@@ -22,9 +22,13 @@ _godwit() {
     mapfile -t COMPREPLY < <(compgen -d -- "$word")
     return
   fi
-  local options="--home --json --help"
+  if [[ $before == --passphrase-file ]]; then
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    return
+  fi
+  local options="--home --passphrase --passphrase-file --json --help"
   case $command in
-    '') options="$commands --home --help --version" ;;
+    '') options="$commands --home --passphrase --passphrase-file --help --version" ;;
     init) options+=" --relay --name" ;;
     recover) options+=" --relay" ;;
     send) options+=" --key --no-wait --timeout" ;;
@@ -56,6 +60,7 @@ _godwit() {
     'completion:print a completion script'
   )
   _arguments -C '--home[the directory of the account]:directory:_files -/' \
+    '--passphrase[ask for it]' '--passphrase-file[its first line]:file:_files' \
     '--help[help]' '--version[the version]' '1:command:->command' '*::argument:->argument'
   case $state in
     command) _describe command commands ;;

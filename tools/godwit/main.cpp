@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 #include "relay/nearest.hpp"
 #include "schema/net/standard_descriptors.hpp"
 #include "tools/godwit/commands.hpp"
+#include "tools/godwit/passphrase.hpp"
 #include "tools/godwit/text.hpp"
 
 namespace godwit::cli {
@@ -45,7 +47,9 @@ constexpr auto kFooter = R"(A first conversation:
   godwit --home ~/.godwit sync
   godwit --home ~/.godwit chat bob
 
-With GODWIT_HOME set, --home can be left out. `godwit COMMAND --help` tells more.
+With GODWIT_HOME set, --home can be left out. An account made with --passphrase, or with
+--passphrase-file, has no key file in its home, and wants one of the two each time.
+`godwit COMMAND --help` tells more.
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.)";
 
 // The command line, with the places its values go to.
@@ -61,6 +65,12 @@ class CommandLine {
     app_.add_option("--home", arguments_.home, "The directory of the account")
         ->envname("GODWIT_HOME")
         ->type_name("DIR");
+    auto* const ask =
+        app_.add_flag("--passphrase", passphrase_.ask, "Ask for the passphrase of the account");
+    app_.add_option("--passphrase-file", passphrase_.file, "Read it from the first line of a file")
+        ->envname("GODWIT_PASSPHRASE_FILE")
+        ->type_name("FILE")
+        ->excludes(ask);
     add_account_commands();
     add_network_commands();
     add_local_commands();
@@ -81,7 +91,14 @@ class CommandLine {
       if (arguments_.home.empty() && function != print_completion) {
         return usage("no --home: name the directory of the account, or set GODWIT_HOME", json);
       }
-      const int status = function(arguments_, Output(arguments_.json));
+      const Output out(arguments_.json);
+      if (function != print_completion) {
+        passphrase_.is_new = (function == init || function == recover) && !has_keyring();
+        auto passphrase = take_passphrase(passphrase_);
+        if (!passphrase) return out.fail(passphrase.error());
+        arguments_.passphrase = *std::move(passphrase);
+      }
+      const int status = function(arguments_, out);
       if (!std::cout.flush()) {
         std::cerr << "godwit: stdout cannot be written; is its disk full?\n";
         return kExitFailed;
@@ -228,7 +245,7 @@ class CommandLine {
     for (const auto& [command, function] : commands_) names.push_back(command->get_name());
     for (int i = 1; i < argc; ++i) {
       const std::string_view word = argv[i];
-      if (word == "--home") {
+      if (word == "--home" || word == "--passphrase-file") {
         ++i;
         continue;
       }
@@ -241,7 +258,13 @@ class CommandLine {
     return {};
   }
 
+  [[nodiscard]] bool has_keyring() const {
+    std::error_code ignored;
+    return std::filesystem::exists(std::filesystem::path(arguments_.home) / "keyring", ignored);
+  }
+
   Arguments arguments_;
+  PassphraseWish passphrase_;
   CLI::App app_;
   std::vector<std::pair<CLI::App*, Command>> commands_;
 };

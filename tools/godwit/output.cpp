@@ -76,7 +76,9 @@ int Output::fail(std::string_view code, std::string_view message, int status) co
 }
 
 int Output::fail(const Error& error) const {
-  return fail(to_string(error.code), error.message);
+  const bool wrong_key = error.code == ErrorCode::wrong_key;
+  const char* const advice = wrong_key ? " (--passphrase asks for one)" : "";
+  return fail(to_string(error.code), error.message + advice);
 }
 
 std::string tick_of(const Message& message, bool colours) {

@@ -1,10 +1,11 @@
-"""The chat on a terminal: what a person sees of it, over a real relay."""
+"""What a person at a terminal sees: the chat, and the question for a passphrase."""
 
 import fcntl
 import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -71,6 +72,65 @@ class Screen:
             pass
         self._running.wait()
         os.close(self._master)
+
+
+class PassphraseTest(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="godwit-test-")
+        self.addCleanup(directory.cleanup)
+        self.place = Path(directory.name)
+        self.relay = Relay()
+        self.addCleanup(self.relay.close)
+        self.alice = Person(self.place / "alice")
+        self.init = ("init", "--relay", self.relay.address, "--name", "alice")
+
+    def at_a_terminal(self, *command, types):
+        """What is shown, and the exit status."""
+        words = self.alice.words(*command)
+        try:
+            child, master = pty.fork()  # /dev/tty is this one
+        except OSError:
+            self.skipTest("this system has no pseudo terminals (/dev/pts is not mounted)")
+        if child == 0:
+            os.execv(words[0], words)
+        shown = b""
+        try:
+            while part := os.read(master, 65536):
+                shown += part
+                if types and shown.endswith((b"passphrase: ", b"once more: ")):
+                    os.write(master, types.pop(0))
+        except OSError:  # the other end has gone
+            pass
+        os.close(master)
+        return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def test_a_passphrase_is_asked_for_twice_never_shown_and_wanted_each_time(self):
+        shown, status = self.at_a_terminal(
+            *self.init, "--passphrase", types=[b"open sesame\n", b"open sesame\n"]
+        )
+        self.assertEqual(status, 0, shown)
+        self.assertNotIn("sesame", shown)
+        self.assertFalse((self.alice.home / "key").exists())
+        self.assertEqual(self.alice.error("conversations")["code"], "wrong_key")
+        for typed, expected in ((b"open sesame\n", 0), (b"open barley\n", 1)):
+            _, status = self.at_a_terminal("conversations", "--passphrase", types=[typed])
+            self.assertEqual(status, expected)
+        file = self.place / "passphrase"
+        file.write_text("open sesame\n")
+        self.alice.text("conversations", "--passphrase-file", file)
+
+    def test_a_mistyped_an_empty_or_no_passphrase_makes_no_home(self):
+        for types in ([b"one\n", b"other\n"], [b"\n", b"\n"]):
+            _, status = self.at_a_terminal(*self.init, "--passphrase", types=types)
+            self.assertEqual(status, 1)
+        _, status = self.at_a_terminal(*self.init, "--passphrase", types=[b"begun\x03"])
+        self.assertEqual(status, -signal.SIGINT)
+        file = self.place / "passphrase"
+        file.touch()
+        for path in (file, self.place / "nowhere"):
+            refused = self.alice.error(*self.init, "--passphrase-file", path)
+            self.assertEqual(refused["code"], "invalid_argument")
+        self.assertFalse(self.alice.home.exists())
 
 
 class ChatScreenTest(unittest.TestCase):

@@ -1,0 +1,96 @@
+#include "tools/godwit/passphrase.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <fstream>
+#include <string_view>
+
+namespace godwit::cli {
+namespace {
+
+Error wrong(std::string what) {
+  return {ErrorCode::invalid_argument, std::move(what)};
+}
+
+// The terminal of this process, whatever stdin is; echo is off for as long as this lives.
+class QuietTerminal {
+ public:
+  QuietTerminal() : descriptor_(::open("/dev/tty", O_RDWR | O_CLOEXEC)) {
+    if (!is_there()) return;
+    tcgetattr(descriptor_, &before_);
+    termios quiet = before_;
+    // Ctrl-C would leave the terminal without echo: it ends the line instead, and then the program.
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ISIG);
+    quiet.c_cc[VEOL] = before_.c_cc[VINTR];
+    tcsetattr(descriptor_, TCSAFLUSH, &quiet);
+  }
+  ~QuietTerminal() {
+    if (!is_there()) return;
+    tcsetattr(descriptor_, TCSAFLUSH, &before_);
+    ::close(descriptor_);
+  }
+  QuietTerminal(const QuietTerminal&) = delete;
+  QuietTerminal& operator=(const QuietTerminal&) = delete;
+
+  [[nodiscard]] bool is_there() const { return descriptor_ >= 0; }
+
+  // Nothing: interrupted.
+  [[nodiscard]] std::optional<std::string> ask(std::string_view question) const {
+    write(question);
+    std::array<char, 4096> line{};  // the most that a terminal gives as one
+    const ssize_t size = ::read(descriptor_, line.data(), line.size());
+    write("\n");
+    std::string text(line.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    if (text.ends_with(static_cast<char>(before_.c_cc[VINTR]))) return std::nullopt;
+    if (text.ends_with('\n')) text.pop_back();
+    return text;
+  }
+
+ private:
+  void write(std::string_view text) const { (void)!::write(descriptor_, text.data(), text.size()); }
+
+  int descriptor_;
+  termios before_{};
+};
+
+Result<std::optional<std::string>> ask_for(const PassphraseWish& wish) {
+  std::optional<std::string> first, second;
+  {
+    const QuietTerminal terminal;
+    if (!terminal.is_there()) {
+      return wrong("there is no terminal to ask for the passphrase; use --passphrase-file");
+    }
+    first = terminal.ask("passphrase: ");
+    second = first && wish.is_new ? terminal.ask("once more: ") : first;
+  }
+  if (!second) raise(SIGINT);
+  if (first != second) return wrong("the two passphrases differ; run this again");
+  return first;
+}
+
+Result<std::optional<std::string>> first_line_of(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!file || !std::getline(file, line)) {
+    return wrong("the passphrase cannot be read from " + path);
+  }
+  if (line.ends_with('\r')) line.pop_back();
+  return std::optional(std::move(line));
+}
+
+}  // namespace
+
+Result<std::optional<std::string>> take_passphrase(const PassphraseWish& wish) {
+  if (!wish.ask && wish.file.empty()) return std::optional<std::string>();
+  auto taken = wish.ask ? ask_for(wish) : first_line_of(wish.file);
+  if (taken && taken->value_or("").empty()) {
+    return wrong("an empty passphrase protects nothing; choose another");
+  }
+  return taken;
+}
+
+}  // namespace godwit::cli
