@@ -203,10 +203,16 @@ class ScreenChat : private Chat {
     return settled.error().message;
   }
 
-  // Behind the newest message. Bounded, since a relay can make as many as it likes.
+  // Behind the newest message, each once there. Bounded, since a relay can make as many as it
+  // likes.
   void add(const std::vector<std::string>& notices) {
     const auto newest = view_.messages.empty() ? MessageId{} : view_.messages.back().id;
-    for (const auto& text : notices) view_.notices.push_back({text, newest});
+    for (const auto& text : notices) {
+      const Notice notice{text, newest};
+      if (std::ranges::find(view_.notices, notice) == view_.notices.end()) {
+        view_.notices.push_back(notice);
+      }
+    }
     if (view_.notices.size() <= kNoticesMax) return;
     const auto over = view_.notices.size() - kNoticesMax;
     view_.notices.erase(view_.notices.begin(),
@@ -436,10 +442,9 @@ int chat(const Arguments& arguments, const Output& out) {
   if (!client) return out.fail(client.error());
   if (auto connected = client->connect(); !connected) return out.fail(connected.error());
   if (!Terminal::is_there()) return PipeChat(*client, arguments, out).run(signals);
-  if (auto ended = ScreenChat(*client, arguments, out).run(signals); !ended) {
-    return out.fail(ended.error());
-  }
-  return kExitOk;
+  const auto ended = ScreenChat(*client, arguments, out).run(signals);
+  tell_of_arrivals(*client, std::nullopt, out);  // after the last look
+  return ended ? kExitOk : out.fail(ended.error());
 }
 
 }  // namespace godwit::cli

@@ -17,6 +17,7 @@ namespace godwit::cli {
 struct Notice {
   std::string text;
   MessageId after{};  // the newest message when it came
+  friend bool operator==(const Notice&, const Notice&) = default;
 };
 
 struct ChatView {
