@@ -32,9 +32,12 @@ bool is_there(const path& file) {
 // The settings of a directory that holds a relay; else every fault goes to `err`.
 std::optional<Config> load_config(const path& directory, std::ostream& err) {
   const auto file = ops::config_file(directory);
-  if (!is_there(file)) {
-    fail(err, directory.string() + " holds no relay (there is no " + file.string() +
-                  "); make one with: godwit-relay init " + directory.string());
+  std::error_code unseen;
+  if (!std::filesystem::exists(file, unseen)) {
+    fail(err, unseen ? file.string() + ": " + unseen.message() +
+                           "; do this as the user that the relay belongs to"
+                     : directory.string() + " holds no relay (there is no " + file.string() +
+                           "); make one with: godwit-relay init " + directory.string());
     return {};
   }
   auto config = read_config(file);

@@ -21,6 +21,9 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
       return {ErrorCode::home_in_use,
               "another process uses " + where + "; end it, or wait until it is done"};
     case store::StoreError::not_found:
+      if (std::error_code none; std::filesystem::is_regular_file(home, none)) {
+        return {ErrorCode::storage, where + " is a file; a home is a directory"};
+      }
       return {ErrorCode::no_account, where + " holds no account; make one there first"};
     case store::StoreError::exists:
       return {ErrorCode::home_exists, where + " holds an account already; name another directory"};
@@ -38,6 +41,7 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
               where + " was written by a later version; use that one or a newer"};
     case store::StoreError::disk_full:
       return {ErrorCode::disk_full, "the disk of " + where + " is full; make room and try again"};
+    case store::StoreError::forbidden:
     case store::StoreError::io:
       break;
   }

@@ -8,7 +8,7 @@ namespace {
 using Order = store::ReadTxn::Order;
 
 Error no_message() {
-  return {ErrorCode::not_found, "there is no message with this id; `messages` shows the ids"};
+  return {ErrorCode::not_found, "there is no message with this id on this device"};
 }
 
 std::optional<Error> check(const PageRequest& page) {

@@ -43,6 +43,8 @@ Error error_of(store::StoreError error) {
       return {ErrorCode::newer_version, "a later version wrote this home; update this program"};
     case StoreError::disk_full:
       return {ErrorCode::disk_full, "the disk is full; nothing was changed: make room, try again"};
+    case StoreError::forbidden:
+      return {ErrorCode::storage, "the files of this home may not be read and written"};
     case StoreError::io:
       break;
   }

@@ -39,7 +39,9 @@ struct Shared {
 
   // Keeps in mind that the disk failed.
   [[nodiscard]] Result<void> noted(const Result<void>& result) {
-    if (!result && result.error() == StoreError::io) failed = true;
+    const bool by_disk = !result && (result.error() == StoreError::io ||
+                                     result.error() == StoreError::forbidden);
+    if (by_disk) failed = true;
     return result;
   }
 
@@ -87,6 +89,8 @@ std::string describe(StoreError error) {
       return "written by a later version";
     case StoreError::disk_full:
       return "the disk is full";
+    case StoreError::forbidden:
+      return "no permission";
     case StoreError::io:
       break;
   }

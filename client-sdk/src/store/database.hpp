@@ -40,6 +40,7 @@ enum class StoreError : std::uint8_t {
   no_keyring, // data.mdb is there, and what opens it is not
   newer,      // written by a later version
   disk_full,  // nothing was written; make room and try again
+  forbidden,  // the files are another user's, or may not be written
   io,         // the disk failed: the database takes no write until it is opened again
 };
 [[nodiscard]] std::string describe(StoreError error);

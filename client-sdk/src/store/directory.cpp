@@ -51,6 +51,10 @@ StoreError error_of_system(int code) {
       return StoreError::not_found;
     case EWOULDBLOCK:
       return StoreError::in_use;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return StoreError::forbidden;
     default:
       return StoreError::io;
   }
