@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from programs import Relay  # noqa: E402
 LOAD = os.environ["GODWIT_LOAD"]
 SHORT = ["--warm-up", "0.2", "--seconds", "1", "--settle", "20"]
 NO_FAULT = {"lost": 0, "duplicated": 0, "reordered": 0, "corrupted": 0, "refused": 0,
-            "unanswered": 0, "late": 0}
+            "unanswered": 0, "undelivered": 0, "unsent": 0, "late": 0, "unchecked": []}
 
 
 def children_of(run, name):
@@ -220,6 +221,39 @@ class LoadTest(unittest.TestCase):
                          "--own-relay", "--scenario", str(file))
 
     # ---- The verdict ----
+
+    def test_an_overload_is_incomplete_and_no_loss(self):
+        done = load("--own-relay", "--json", "--pairs", "2", "--rate", "1000000", "--warm-up", "0",
+                    "--seconds", "1", "--settle", "0.5")
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(report["verdict"], "INCOMPLETE", report["faults"])
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual(report["faults"], [])
+        self.assertEqual(report["lost"], 0)
+        self.assertGreater(report["unsent"], 0)
+        self.assertEqual(report["submitted"], report["accepted"] + report["unanswered"])
+        self.assertEqual(report["accepted"], report["delivered"] + report["undelivered"])
+        self.assertIn("not submitted in time", report["unchecked"][0])
+        self.assertIn("NOT CHECKED: ", done.stderr)
+
+    def test_what_was_never_submitted_is_not_in_flight(self):
+        run = subprocess.run([LOAD, "--own-relay", "--pairs", "1", "--rate", "1000000",
+                              "--warm-up", "0", "--seconds", "1.5", "--settle", "0.5"],
+                             capture_output=True, text=True, timeout=120)
+        in_flight = [int(count.replace(",", ""))
+                     for count in re.findall(r"([\d,]+) in flight", run.stderr)]
+        self.assertGreater(max(in_flight), 0)
+        self.assertLessEqual(max(in_flight), 1024)  # the relay takes no more of one connection
+
+    def test_what_waits_for_a_full_mailbox_was_never_submitted(self):
+        done = load("--own-relay", "--json", "--scenario", "offline", "--pairs", "2", "--senders",
+                    "1", "--rate", "200", "--seconds", "1", "--settle", "1", "--refused-max",
+                    "400", "--relay-set", "limits.mailbox_envelopes_max=10")
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(report["verdict"], "INCOMPLETE", report["faults"])
+        self.assertEqual(report["unanswered"], 0)
+        self.assertGreater(report["refused"], 0)
+        self.assertGreater(report["unsent"], 0)
 
     def test_refusals_fail_the_verdict_unless_they_are_allowed(self):
         full = ["--own-relay", "--json", *SHORT, "--scenario", "offline", "--pairs", "1",

@@ -23,6 +23,7 @@ Device::Device(support::Fleet& fleet, Acks& acks, support::Account account, Devi
   support::RawDevice::Callbacks calls;
   calls.on_connected = [this](support::RawDevice&) { enter(); };
   calls.on_deliver = [this](support::RawDevice&, const wire::Deliver& deliver) { take(deliver); };
+  calls.on_caught_up = [this](support::RawDevice&) { owner_.on_caught_up(*this); };
   calls.on_closed = [this](support::RawDevice&, const std::string& reason) {
     came_ = 0;
     owner_.on_gone(*this, std::exchange(state_, State::gone) == State::live, reason);
@@ -45,6 +46,7 @@ void Device::leave() {
 }
 
 void Device::enter() {
+  owner_.on_login(*this);
   const auto on_answer = [this](const wire::RelayFrame& reply) { on_reply(reply); };
   if (registered_) return raw_.login(on_answer);
   raw_.register_user({}, on_answer);

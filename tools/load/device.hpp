@@ -19,7 +19,9 @@ class Device;
 class DeviceOwner {
  public:
   virtual ~DeviceOwner() = default;
-  virtual void on_live(Device& device) = 0;  // a login succeeded
+  virtual void on_login(Device& device) = 0;  // it asks for one
+  virtual void on_live(Device& device) = 0;   // the login succeeded
+  virtual void on_caught_up(Device& device) = 0;  // what was queued at that login has come
   virtual void on_deliver(Device& device, const wire::Deliver& deliver) = 0;
   // The relay has confirmed an ack of all deliveries of this connection up to this number.
   virtual void on_confirmed(Device& device, std::uint32_t upto) = 0;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <sstream>
+#include <utility>
 
 namespace godwit::load {
 
@@ -10,8 +12,20 @@ Flow::Flow(std::uint32_t recipients, Counts& counts) : counts_(counts), recipien
 std::uint64_t Flow::next(Clock::time_point due) {
   const auto recipients = static_cast<std::uint32_t>(recipients_.size());
   open_.push_back({due, recipients, recipients});
-  counts_.submitted += recipients;
-  return first_ + open_.size() - 1;
+  return made() - 1;
+}
+
+void Flow::sent(std::uint64_t number) {
+  if (was_sent(number)) return;
+  counts_.submitted += (number + 1 - sent_) * recipients_.size();
+  sent_ = number + 1;
+}
+
+std::uint64_t Flow::withdraw_unsent() {
+  const std::uint64_t count = made() - sent_;
+  open_.resize(open_.size() - count);
+  counts_.unsent += count * recipients_.size();
+  return count;
 }
 
 void Flow::submitted_again(std::uint64_t number) {
@@ -43,7 +57,7 @@ void Flow::answered(std::uint64_t number, std::uint32_t recipient, bool accepted
 }
 
 Flow::Came Flow::delivered(std::uint64_t number, std::uint32_t recipient) {
-  if (number >= submitted() || recipient >= recipients_.size()) {
+  if (!was_sent(number) || recipient >= recipients_.size()) {
     ++counts_.corrupted;
     return Came::never_sent;
   }
@@ -84,9 +98,20 @@ void Flow::reconnected(std::uint32_t recipient) {
   recipients_[recipient].connected = recipients_[recipient].next;
 }
 
+void Flow::logging_in(std::uint32_t recipient) {
+  const auto unanswered =
+      std::ranges::find_if(open_, [](const Open& open) { return open.answers_left > 0; });
+  recipients_[recipient].answered_at_login =
+      first_ + static_cast<std::uint64_t>(unanswered - open_.begin());
+}
+
+void Flow::caught_up(std::uint32_t recipient) {
+  Recipient& at = recipients_[recipient];
+  at.caught_up = at.answered_at_login;
+}
+
 Clock::time_point Flow::due(std::uint64_t number) const {
-  return number < first_ || number >= submitted() ? Clock::time_point{}
-                                                  : open_[number - first_].due;
+  return number < first_ || number >= made() ? Clock::time_point{} : open_[number - first_].due;
 }
 
 std::vector<std::uint64_t> Flow::unanswered() const {
@@ -106,15 +131,27 @@ void Flow::note_if_complete(const Open& open) {
   }
 }
 
+bool Flow::is_lost(const Recipient& recipient, std::uint64_t number) const {
+  return recipient.missing.contains(number) || number < recipient.caught_up;
+}
+
 void Flow::close() {
-  for (std::uint64_t number = first_; number < submitted(); ++number) {
+  (void)withdraw_unsent();
+  for (std::uint64_t number = first_; number < sent_; ++number) {
     const Open& open = open_[number - first_];
-    if (open.answers_left > 0) {
-      counts_.unanswered += open.answers_left;
-    } else {
-      counts_.lost += open.owed;
+    counts_.unanswered += open.answers_left;
+    if (open.answers_left > 0 || open.owed == 0) continue;
+    for (const Recipient& at : recipients_) {
+      if (came(at, number) || at.refused.contains(number)) continue;
+      ++(is_lost(at, number) ? counts_.lost : counts_.undelivered);
     }
   }
+}
+
+void Settling::look(const Counts& counts, Clock::time_point now) {
+  const std::uint64_t progress =
+      counts.accepted + counts.refused + counts.delivered + counts.redelivered;
+  if (std::exchange(seen_, progress) != progress) moved_ = now;
 }
 
 void Unconfirmed::came(std::uint32_t delivery, std::optional<std::uint64_t> number) {
@@ -138,16 +175,36 @@ std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenari
     faults.push_back(std::to_string(count) + " " + std::string(words));
     if (allowed > 0) faults.back() += " (" + std::to_string(allowed) + " are allowed)";
   };
-  say(counts.lost, 0, "lost: accepted by the relay and never delivered");
+  say(counts.lost, 0, "lost: accepted by the relay, and left out of what it delivered");
   say(counts.duplicated, 0, "duplicated: delivered again although acknowledged");
   say(counts.reordered, 0, "reordered: delivered after a later one of the same sender");
   say(counts.corrupted, 0, "corrupted: not the bytes that were sent, or not to this device");
   say(counts.late, scenario.late_max, "late: delivered after more than the time that was set");
   say(counts.refused, scenario.refused_max, "refused by the relay");
-  say(counts.unanswered, 0, "never answered by the relay");
   if (scenario.kill_every <= 0) say(counts.disconnects, 0, "connections ended unasked");
   if (scenario.pairs > 0 && counts.accepted == 0) faults.push_back("not one envelope was accepted");
   return faults;
+}
+
+std::optional<std::string> stall_of(const Counts& counts, const Scenario& scenario) {
+  if (counts.unanswered + counts.undelivered == 0) return std::nullopt;
+  std::ostringstream words;
+  words << "the relay stood still: nothing was answered or delivered for " << scenario.settle
+        << " s, though " << counts.unanswered << " submits had no answer and "
+        << counts.undelivered << " accepted envelopes were not delivered";
+  return words.str();
+}
+
+std::vector<std::string> unchecked_of(const Counts& counts) {
+  std::vector<std::string> unchecked;
+  const auto say = [&](std::uint64_t count, std::string_view words) {
+    if (count > 0) unchecked.push_back(std::to_string(count) + " " + std::string(words));
+  };
+  say(counts.unsent, "not submitted in time: they were due and still waited for their senders");
+  say(counts.unanswered, "submitted, but not answered when the time was over");
+  say(counts.undelivered,
+      "accepted, but not delivered when the time was over: they may still be in the relay's queue");
+  return unchecked;
 }
 
 }  // namespace godwit::load

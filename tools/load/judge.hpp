@@ -1,11 +1,15 @@
 // load/judge: what was sent in one flow, and what came of it. The oracle of the load generator.
 //
 // The rules, for each recipient of a flow:
-//   lost        the relay said accepted, and it never came
+//   lost        the relay said accepted, and it can no longer come in its order: a later one of
+//               the flow came, or the recipient logged in afterwards and was caught up without it
+//   undelivered the relay said accepted, and it had not come by the end; nothing says it is lost
 //   duplicated  it came again although its ack was confirmed, or twice on one connection
 //   reordered   it came after a later one of the same flow
 //   redelivered it came again where the protocol allows it: the ack was not confirmed before the
 //               connection went, or the sender had to submit it again without knowing its fate
+//   unanswered  it was submitted, and no answer had come by the end
+//   unsent      it was due, and had not been submitted by the end
 // What was refused is owed to nobody; if it comes nevertheless, it counts as delivered.
 //
 // Owns:    16 to 24 bytes for each envelope that is not settled, a few for each recipient.
@@ -38,6 +42,10 @@ class Flow {
 
   // The next envelope, numbered from 0. `due`: when it should be sent; its latencies begin there.
   [[nodiscard]] std::uint64_t next(Clock::time_point due);
+  // It is submitted now, and so were all before it.
+  void sent(std::uint64_t number);
+  // What was never submitted will not be: it is counted and forgotten. Returns how many.
+  std::uint64_t withdraw_unsent();
   // It was submitted once more, since its answer was lost with the connection.
   void submitted_again(std::uint64_t number);
 
@@ -50,17 +58,24 @@ class Flow {
   void confirmed(std::uint64_t number, std::uint32_t recipient);
   // The recipient's next connection begins: what is not confirmed may come again.
   void reconnected(std::uint32_t recipient);
+  // The recipient asks to be logged in, and later the relay says that all which was queued for it
+  // at that login has been delivered.
+  void logging_in(std::uint32_t recipient);
+  void caught_up(std::uint32_t recipient);
 
   // When it was due; the epoch when it is answered and nobody is owed it any more.
   [[nodiscard]] Clock::time_point due(std::uint64_t number) const;
 
-  [[nodiscard]] std::uint64_t submitted() const { return first_ + open_.size(); }
-  // Not answered, the oldest first: what a new connection submits again.
+  [[nodiscard]] std::uint64_t made() const { return first_ + open_.size(); }
+  [[nodiscard]] bool was_sent(std::uint64_t number) const { return number < sent_; }
+  // Not answered, the oldest first: what a new connection submits, some of it again.
   [[nodiscard]] std::vector<std::uint64_t> unanswered() const;
-  // Envelopes that are not answered yet, or that a recipient is still owed.
-  [[nodiscard]] std::uint64_t under_way() const { return submitted() - complete_; }
+  // Envelopes that are not answered yet, or that a recipient is still owed: all, and those of them
+  // that were submitted.
+  [[nodiscard]] std::uint64_t under_way() const { return made() - complete_; }
+  [[nodiscard]] std::uint64_t sent_under_way() const { return sent_ - complete_; }
 
-  // At the end: counts what is lost and what was never answered.
+  // At the end: counts what is lost, undelivered, unanswered and unsent.
   void close();
 
  private:
@@ -73,15 +88,19 @@ class Flow {
     std::uint64_t next = 0;       // all before it came, were refused, or are missing
     std::uint64_t confirmed = 0;  // all before it were acknowledged for good
     std::uint64_t connected = 0;  // `next` when its connection began
+    std::uint64_t answered_at_login = 0;  // all before it were answered when it asked to log in
+    std::uint64_t caught_up = 0;  // what was accepted of all before it has come, or is lost
     std::set<std::uint64_t> missing;
     std::set<std::uint64_t> refused;
   };
   void note_if_complete(const Open& open);
   [[nodiscard]] bool came(const Recipient& recipient, std::uint64_t number) const;
+  [[nodiscard]] bool is_lost(const Recipient& recipient, std::uint64_t number) const;
 
   Counts& counts_;
   std::uint64_t first_ = 0;  // the number of open_.front()
   std::deque<Open> open_;    // from the oldest that is not complete
+  std::uint64_t sent_ = 0;   // all before it were submitted
   std::uint64_t complete_ = 0;
   std::vector<Recipient> recipients_;
   std::set<std::uint64_t> again_;  // submitted more than once
@@ -106,7 +125,30 @@ class Unconfirmed {
   std::deque<Waiting> waiting_;
 };
 
+// How long the end of a run waits for what is under way: while something still comes, up to a
+// bound. A relay that is slow is not taken for one that stands still.
+class Settling {
+ public:
+  static constexpr int kTimesMax = 4;  // `settle`, at the most
+  Settling(double settle, Clock::time_point now)
+      : settle_(span(settle)), moved_(now), end_(now + kTimesMax * settle_) {}
+  void look(const Counts& counts, Clock::time_point now);
+  // Nothing was answered or delivered for as long as `settle`.
+  [[nodiscard]] bool still(Clock::time_point now) const { return now - moved_ >= settle_; }
+  [[nodiscard]] bool over(Clock::time_point now) const { return still(now) || now >= end_; }
+
+ private:
+  Clock::duration settle_;
+  Clock::time_point moved_;
+  Clock::time_point end_;
+  std::uint64_t seen_ = 0;
+};
+
 // What breaks a promise, or is more than the scenario lets pass: a sentence each.
 [[nodiscard]] std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenario);
+// The same of a relay that does nothing any more, although something is owed; nothing when not.
+[[nodiscard]] std::optional<std::string> stall_of(const Counts& counts, const Scenario& scenario);
+// What the run could not find out, since its time was over first: a sentence each.
+[[nodiscard]] std::vector<std::string> unchecked_of(const Counts& counts);
 
 }  // namespace godwit::load

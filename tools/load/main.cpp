@@ -23,6 +23,7 @@ namespace {
 constexpr int kPassed = 0;
 constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
+constexpr int kIncomplete = 3;
 constexpr std::uint64_t kDescriptorsExpected = 65'536;
 
 constexpr auto kFooter = R"(Examples:
@@ -33,7 +34,8 @@ constexpr auto kFooter = R"(Examples:
 
 Scenarios: online, offline, idle, fanout, churn, mixed, or a TOML file whose keys are the flags
 below with _ for -, and base = "one of these".
-Exit status: 0 the verdict is PASS, 1 it is FAIL, 2 wrong usage or no relay.)";
+Exit status: 0 the verdict is PASS, 1 it is FAIL, 3 it is INCOMPLETE: nothing was seen broken, but
+not all could be checked in time; 2 wrong usage or no relay.)";
 
 // A flag that sets the field of the same name.
 struct Flag {
@@ -228,10 +230,16 @@ void print(const Report& r, std::ostream& out) {
     out << at << event.what << "\n";
   }
   for (const std::string& fault : r.faults) out << "  FAULT: " << fault << "\n";
+  for (const std::string& what : r.unchecked) out << "  NOT CHECKED: " << what << "\n";
   if (r.interrupted) out << "  The run was interrupted: what was still under way is not judged.\n";
-  out << "verdict: " << (r.passed ? "PASS" : "FAIL") << ", " << r.counts.accepted << " accepted, "
+  out << "verdict: " << name_of(r.verdict()) << ", " << r.counts.accepted << " accepted, "
       << r.counts.delivered << " delivered, " << r.counts.redelivered << " redelivered, "
       << r.counts.refused << " refused\n";
+}
+
+int exit_status(Verdict verdict) {
+  if (verdict == Verdict::incomplete) return kIncomplete;
+  return verdict == Verdict::pass ? kPassed : kFailed;
 }
 
 int start(const Arguments& arguments, const std::string& command) {
@@ -285,7 +293,7 @@ int start(const Arguments& arguments, const std::string& command) {
   if (page.is_open()) page << to_page(report);
   print(report, arguments.json ? std::cerr : std::cout);
   if (arguments.json) std::cout << to_json(report) << "\n";
-  return report.passed ? kPassed : kFailed;
+  return exit_status(report.verdict());
 }
 
 int parse_and_play(int argc, char** argv) {

@@ -161,7 +161,7 @@ std::string to_page(const Report& report) {
   replace_all(data, "<", "\\u003c");
 
   std::string page(page_template());
-  replace_all(page, "@VERDICT@", report.passed ? "PASS" : "FAIL");
+  replace_all(page, "@VERDICT@", name_of(report.verdict()));
   constexpr std::string_view kDataMark = "@DATA@";
   const std::size_t at = page.find(kDataMark);
   assert(at != std::string::npos);

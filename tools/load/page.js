@@ -45,7 +45,8 @@ function sentence() {
   if (figures.submitted === 0) return `${setting}no message was sent.`;
   const latency = data.delivery.count === 0 ? '' :
     `, half within ${duration(figures.p50_us)} and 99\u00a0% within ${duration(figures.p99_us)}`;
-  const broken = ['lost', 'duplicated', 'reordered', 'corrupted', 'late', 'refused', 'unanswered']
+  const broken = ['lost', 'duplicated', 'reordered', 'corrupted', 'late', 'refused', 'unanswered',
+    'undelivered', 'unsent']
     .filter((name) => figures[name] > 0).map((name, i) => whole(figures[name]) +
       (i > 0 ? ' ' : figures[name] === 1 ? ' was ' : ' were ') + name);
   const promises = ['lost', 'duplicated', 'reordered', 'corrupted']
@@ -60,8 +61,10 @@ function head() {
   at('what').textContent =
     ['godwit-load', figures.scenario, data.started].filter(Boolean).join(' · ');
   at('asked').textContent = sentence();
-  at('faults').hidden = figures.faults.length === 0;
-  for (const fault of figures.faults) add(at('faults').querySelector('ul'), 'li', fault);
+  for (const kind of ['faults', 'unchecked']) {
+    at(kind).hidden = figures[kind].length === 0;
+    for (const sentence of figures[kind]) add(at(kind).querySelector('ul'), 'li', sentence);
+  }
 }
 
 function cards(title, entries) {
@@ -362,7 +365,7 @@ function table(parent, title, name, rows) {
 function tables() {
   table(at('tables'), 'Counted', 'numbers', [
     ...['submitted', 'accepted', 'delivered', 'redelivered', 'lost', 'duplicated', 'reordered',
-      'corrupted', 'late', 'refused', 'unanswered', 'disconnects']
+      'corrupted', 'late', 'refused', 'unanswered', 'undelivered', 'unsent', 'disconnects']
       .map((name) => [name, whole(figures[name])]),
     ['logins', whole(data.logins)],
     ['CPU seconds of godwit-load for a million', significant(figures.client_cpu_s_per_million)],

@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPatience = 60s;
+constexpr double kCutShortPatience = 0.5;
 
 // The text of a message: whose and which it is, and then letters that depend on that.
 std::string text_of(std::uint32_t flow, std::uint64_t number, std::size_t size) {
@@ -53,14 +54,24 @@ std::vector<std::string> People::play() {
       (!warm || load(Phase::warm_up, scenario_.warm_up))) {
     (void)load(Phase::measure, scenario_.seconds);
   }
-  (void)begin(Phase::settle, scenario_.settle);
-  const bool cut_short = interrupted();
-  const auto limit = Clock::now() + span(cut_short ? 0.5 : scenario_.settle);
-  while (!quiet() && Clock::now() < limit) round();
-  for (Pair& pair : pairs_) {
-    if (!cut_short) pair.judge.close();
-  }
+  settle();
   return std::move(faults_);
+}
+
+void People::settle() {
+  (void)begin(Phase::settle, scenario_.settle);
+  for (const Pair& pair : pairs_) tally_.counts.unsent += pair.due.size();
+  const bool cut_short = interrupted();
+  Settling settling(cut_short ? kCutShortPatience : scenario_.settle, Clock::now());
+  while (!quiet() && !settling.over(Clock::now()) && interrupted() == cut_short) {
+    round();
+    settling.look(tally_.counts, Clock::now());
+  }
+  const bool stalled = !quiet() && settling.still(Clock::now());
+  if (interrupted()) return;  // what was under way is not judged
+  for (Pair& pair : pairs_) pair.judge.close();
+  if (!stalled) return;
+  if (auto stall = stall_of(tally_.counts, scenario_)) faults_.push_back(*std::move(stall));
 }
 
 bool People::begin(Phase phase, double seconds) {
@@ -105,7 +116,7 @@ bool People::load(Phase phase, double seconds) {
   const auto limit = load_began_ + span(seconds);
   const auto all_sent = [&] {
     return scenario_.messages > 0 && quiet() && std::ranges::all_of(pairs_, [&](const Pair& pair) {
-             return pair.judge.submitted() >= scenario_.messages;
+             return pair.judge.made() >= scenario_.messages;
            });
   };
   while (Clock::now() < limit && !interrupted() && !all_sent()) round();
@@ -184,7 +195,7 @@ std::size_t People::room(const Pair& pair) const {
           : scenario_.window - std::min<std::uint64_t>(scenario_.window, pair.judge.under_way());
   if (scenario_.messages > 0) {
     room =
-        std::min(room, scenario_.messages - std::min(scenario_.messages, pair.judge.submitted()));
+        std::min(room, scenario_.messages - std::min(scenario_.messages, pair.judge.made()));
   }
   return static_cast<std::size_t>(std::min<std::uint64_t>(room, kWindowMax));
 }
@@ -197,6 +208,7 @@ void People::write(Pair& pair) {
   std::vector<std::uint64_t> numbers;
   for (std::size_t i = 0; i < count; ++i) {
     numbers.push_back(pair.judge.next(scenario_.rate > 0 ? pair.due[i] : Clock::now()));
+    pair.judge.sent(numbers.back());
     const std::uint32_t size = size_of(scenario_, pair.index, numbers.back());
     messages.push_back({pair.reader_name, text_of(pair.index, numbers.back(), size)});
   }

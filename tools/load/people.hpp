@@ -45,6 +45,7 @@ class People {
   bool begin(Phase phase, double seconds);
   [[nodiscard]] bool make_pairs();
   bool load(Phase phase, double seconds);
+  void settle();
   // One round: events of all, then what is due. Waits a moment when nothing happened.
   void round();
   bool take_events(Pair& pair);

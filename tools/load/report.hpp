@@ -1,8 +1,9 @@
 // load/report: what a run has found: figures over time, figures of all of it, the verdict.
 //
-// The verdict is about what was promised, not about speed: FAIL when an envelope was lost,
-// duplicated, reordered or corrupted, when the run could not be done, or when more were late or
-// refused than the scenario allows.
+// The verdict is about what was promised, not about speed. FAIL: an envelope was lost, duplicated,
+// reordered or corrupted, the run could not be done, or more were late or refused than the scenario
+// allows. INCOMPLETE: nothing of that was seen, but the time was over before all was checked: that
+// is no loss, and no PASS. PASS: all was checked, and was as promised.
 //
 // Owns:    plain values.
 // Thread:  one owner.
@@ -11,6 +12,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tools/load/histogram.hpp"
@@ -49,13 +51,15 @@ struct Counts {
   std::uint64_t delivered_bytes = 0;  // of those
   std::uint64_t redelivered =
       0;                   // again, where the protocol allows it: an ack or an answer was lost
-  std::uint64_t lost = 0;  // accepted, and not delivered by the end
+  std::uint64_t lost = 0;  // accepted, and left out of what was delivered
   std::uint64_t duplicated = 0;   // again, after its ack was confirmed
   std::uint64_t reordered = 0;    // after a later one of the same sender
   std::uint64_t corrupted = 0;    // not the bytes that were sent, or to another device
   std::uint64_t late = 0;         // delivered later than the scenario's `late_ms`
   std::uint64_t refused = 0;      // outcomes other than accepted
   std::uint64_t unanswered = 0;   // submits without an answer at the end
+  std::uint64_t undelivered = 0;  // accepted and not delivered at the end; not known to be lost
+  std::uint64_t unsent = 0;       // due, and never submitted
   std::uint64_t disconnects = 0;  // connections that ended unasked
   std::uint64_t logins = 0;
 };
@@ -64,8 +68,11 @@ inline constexpr std::uint64_t Counts::*kCounts[] = {
     &Counts::submitted,   &Counts::accepted, &Counts::delivered,  &Counts::delivered_bytes,
     &Counts::redelivered, &Counts::lost,     &Counts::duplicated, &Counts::reordered,
     &Counts::corrupted,   &Counts::late,     &Counts::refused,    &Counts::unanswered,
-    &Counts::disconnects, &Counts::logins};
+    &Counts::undelivered, &Counts::unsent,   &Counts::disconnects, &Counts::logins};
 static_assert(sizeof(Counts) == sizeof(std::uint64_t) * std::size(kCounts));
+
+enum class Verdict : std::uint8_t { pass, fail, incomplete };
+[[nodiscard]] std::string_view name_of(Verdict verdict);  // "PASS", "FAIL", "INCOMPLETE"
 
 struct Report {
   // What was asked for.
@@ -103,8 +110,10 @@ struct Report {
   std::vector<Sample> samples;
   std::vector<Event> events;
 
-  bool passed = false;
-  std::vector<std::string> faults;  // a sentence each; empty when passed
+  // A sentence each.
+  std::vector<std::string> faults;     // any of them is a FAIL
+  std::vector<std::string> unchecked;  // what the run could not find out
+  [[nodiscard]] Verdict verdict() const;
 };
 
 // One JSON object on one line, without a newline.

@@ -16,6 +16,23 @@ Json nullable(const std::optional<T>& figure) {
 
 }  // namespace
 
+std::string_view name_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::pass:
+      return "PASS";
+    case Verdict::fail:
+      return "FAIL";
+    case Verdict::incomplete:
+      break;
+  }
+  return "INCOMPLETE";
+}
+
+Verdict Report::verdict() const {
+  if (!faults.empty()) return Verdict::fail;
+  return unchecked.empty() ? Verdict::pass : Verdict::incomplete;
+}
+
 std::string to_json(const Report& report) {
   const Counts& counts = report.counts;
   const Json json = {
@@ -55,9 +72,12 @@ std::string to_json(const Report& report) {
       {"submitted", counts.submitted},
       {"accepted", counts.accepted},
       {"delivered", counts.delivered},
+      {"unsent", counts.unsent},
+      {"undelivered", counts.undelivered},
       {"interrupted", report.interrupted},
+      {"unchecked", report.unchecked},
       {"faults", report.faults},
-      {"verdict", report.passed ? "PASS" : "FAIL"},
+      {"verdict", name_of(report.verdict())},
   };
   // Names and faults come from outside: bytes that are no UTF-8 must not end the run.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

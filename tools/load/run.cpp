@@ -17,6 +17,7 @@ constexpr auto kLookEvery = 2ms;
 constexpr std::size_t kLoginsAtOnce = 200;
 constexpr double kLoginPatience = 60;  // seconds, and more for many
 constexpr double kFirstLoginPatience = 10;
+constexpr double kCutShortPatience = 0.5;
 constexpr double kLoginsPerSecond = 100;  // that patience counts on at least
 
 }  // namespace
@@ -181,7 +182,7 @@ bool Run::load(Phase phase, double seconds) {
 
 bool Run::all_submitted() const {
   return scenario_.messages > 0 && std::ranges::all_of(routes_, [&](const Route& route) {
-           return route.judge.submitted() >= scenario_.messages && route.unanswered == 0 &&
+           return route.judge.made() >= scenario_.messages && route.unanswered == 0 &&
                   (route.away || route.judge.under_way() == 0);
          });
 }
@@ -207,15 +208,40 @@ bool Run::drain() {
 
 bool Run::quiet() const {
   return unconfirmed_ == 0 && std::ranges::all_of(routes_, [](const Route& route) {
-           return route.judge.under_way() == 0;
+           return route.judge.sent_under_way() == 0;
          });
 }
 
+bool Run::backlog(Clock::time_point limit) const {
+  return std::ranges::any_of(senders_, [&](const Device* sender) {
+    return !sender->waiting.empty() && sender->paused_until < limit;
+  });
+}
+
+// What was due is still submitted for as long as `settle`; then only what is under way is waited
+// for, so that an overload ends with as much as possible of it checked.
 void Run::settle() {
   (void)begin(Phase::settle, scenario_.settle);
   cut_short_ = interrupted();
-  // Those who are away after a run that was cut short keep what is queued for them.
-  (void)await(cut_short_ ? 0.5 : scenario_.settle, [&] { return quiet(); });
+  if (cut_short_) {
+    // Those who are away after a run that was cut short keep what is queued for them.
+    withdraw();
+    return (void)await(kCutShortPatience, [&] { return quiet(); });
+  }
+  Settling settling(scenario_.settle, Clock::now());
+  const auto limit = Clock::now() + span(scenario_.settle);
+  (void)await(scenario_.settle, [&] {
+    settling.look(tally_.counts, Clock::now());
+    return quiet() && !backlog(limit);
+  });
+  withdraw();
+  (void)await(scenario_.settle * Settling::kTimesMax, [&] {
+    const auto now = Clock::now();
+    settling.look(tally_.counts, now);
+    return quiet() || settling.over(now);
+  });
+  stalled_ = !quiet() && settling.still(Clock::now());
+  cut_short_ = interrupted();
 }
 
 void Run::judge() {
@@ -226,6 +252,8 @@ void Run::judge() {
                         });
     if (!absent) route.judge.close();
   }
+  if (!stalled_) return;
+  if (auto stall = stall_of(tally_.counts, scenario_)) fault(*std::move(stall));
 }
 
 }  // namespace godwit::load

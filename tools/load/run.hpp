@@ -42,11 +42,13 @@ class Run final : private DeviceOwner {
     std::vector<Device*> devices;            // the recipients, ascending by device id
     std::vector<wire::Recipient> addresses;  // the same, for the submit
     bool away = false;
-    std::uint64_t unanswered = 0;  // submits
+    std::uint64_t unanswered = 0;  // submits, and those that wait for the sender
   };
 
   // ---- DeviceOwner
+  void on_login(Device& device) override;
   void on_live(Device& device) override;
+  void on_caught_up(Device& device) override;
   void on_deliver(Device& device, const wire::Deliver& deliver) override;
   void on_confirmed(Device& device, std::uint32_t upto) override;
   void on_gone(Device& device, bool was_live, const std::string& reason) override;
@@ -69,6 +71,7 @@ class Run final : private DeviceOwner {
   void refill(Route& route);
   void submit(Route& route, Clock::time_point due);
   void hand_over(Device& sender);  // what waits, as far as the relay takes it
+  void withdraw();                 // what waits and was never submitted
   void transmit(Device& sender, Route& route, std::uint64_t number);
   void answered(Route& route, std::uint64_t number, const wire::RelayFrame& reply);
 
@@ -84,7 +87,8 @@ class Run final : private DeviceOwner {
   // Runs the loop until `done`; false when `seconds` passed first, or the run is interrupted.
   bool await(double seconds, const std::function<bool()>& done);
   [[nodiscard]] bool all_submitted() const;  // as many messages as the scenario has, and answered
-  [[nodiscard]] bool quiet() const;          // nothing is under way
+  [[nodiscard]] bool quiet() const;          // nothing that was submitted is under way
+  [[nodiscard]] bool backlog(Clock::time_point limit) const;  // something can be submitted by then
   [[nodiscard]] std::vector<Device*> those_away() const;
   void fault(std::string why);
 
@@ -104,6 +108,7 @@ class Run final : private DeviceOwner {
 
   std::vector<std::string> faults_;
   bool cut_short_ = false;
+  bool stalled_ = false;   // at the end nothing came any more, though something was under way
   std::string last_end_;  // why a connection ended unasked
 
   bool loading_ = false;  // flows may submit

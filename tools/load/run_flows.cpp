@@ -33,7 +33,7 @@ void Run::refill(Route& route) {
   // The recipients of a mailbox that is being filled will not answer.
   const auto under_way = [&] { return route.away ? route.unanswered : route.judge.under_way(); };
   while (under_way() < scenario_.window &&
-         (scenario_.messages == 0 || route.judge.submitted() < scenario_.messages)) {
+         (scenario_.messages == 0 || route.judge.made() < scenario_.messages)) {
     submit(route, Clock::now());
   }
 }
@@ -41,7 +41,6 @@ void Run::refill(Route& route) {
 void Run::submit(Route& route, Clock::time_point due) {
   const std::uint64_t number = route.judge.next(due);
   ++route.unanswered;
-  ++tally_.in_flight;
   route.sender->waiting.emplace_back(route.index, number);
   hand_over(*route.sender);
 }
@@ -55,8 +54,19 @@ void Run::hand_over(Device& sender) {
   }
 }
 
+void Run::withdraw() {
+  for (Device* const sender : senders_) {
+    std::erase_if(sender->waiting, [&](const auto& one) {
+      return !by_index_[one.first]->judge.was_sent(one.second);
+    });
+  }
+  for (Route& route : routes_) route.unanswered -= route.judge.withdraw_unsent();
+}
+
 void Run::transmit(Device& sender, Route& route, std::uint64_t number) {
   ++sender.in_flight;
+  ++tally_.in_flight;
+  route.judge.sent(number);
   const std::uint32_t size = size_of(scenario_, route.index, number);
   sender.raw().submit(route.addresses, request_id(scenario_.seed, route.index, number),
                       bodies_.make(route.index, number, size),
@@ -98,6 +108,14 @@ void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& r
 }
 
 // ---- What the devices say ---------------------------------------------------------------------
+
+void Run::on_login(Device& device) {
+  if (device.flow != Device::kNone) by_index_[device.flow]->judge.logging_in(device.place);
+}
+
+void Run::on_caught_up(Device& device) {
+  if (device.flow != Device::kNone) by_index_[device.flow]->judge.caught_up(device.place);
+}
 
 void Run::on_live(Device& device) {
   ++tally_.counts.logins;
@@ -144,7 +162,7 @@ void Run::on_confirmed(Device& device, std::uint32_t upto) {
 void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
   unconfirmed_ -= device.unconfirmed.count();
   device.unconfirmed.clear();
-  device.in_flight = 0;
+  tally_.in_flight -= std::exchange(device.in_flight, 0);
   if (was_live) --tally_.connections;
   if (!device.wanted()) return;
   if (tally_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
@@ -182,7 +200,7 @@ void Run::pace(Clock::time_point now) {
   for (; paced_ < due; ++paced_) {
     Route& route = *by_index_[pace_at_];
     pace_at_ = (pace_at_ + 1) % static_cast<std::uint32_t>(by_index_.size());
-    if (scenario_.messages > 0 && route.judge.submitted() >= scenario_.messages) continue;
+    if (scenario_.messages > 0 && route.judge.made() >= scenario_.messages) continue;
     submit(route, load_began_ + span(static_cast<double>(paced_) / scenario_.rate));
   }
 }

@@ -23,8 +23,7 @@ TEST_SUITE("load/report_json") {
           "logins_per_s relay_cpu_s_per_million relay_rss_bytes relay_bytes_per_session "
           "relay_bytes_per_queued_envelope relay_store_bytes drain_seconds "
           "drain_relay_cpu_s_per_million client_cpu_s_per_million submitted accepted delivered "
-          "interrupted "
-          "faults verdict ");
+          "unsent undelivered interrupted unchecked faults verdict ");
   }
 
   TEST_CASE("each figure is the report's") {
@@ -41,8 +40,10 @@ TEST_SUITE("load/report_json") {
               .late = 9,
               .refused = 10,
               .unanswered = 11,
-              .disconnects = 12,
-              .logins = 13};
+              .undelivered = 12,
+              .unsent = 13,
+              .disconnects = 14,
+              .logins = 15};
     const Json json = Json::parse(to_json(report));
     CHECK(json["scenario"] == "online");
     CHECK(json["relay_version"] == "0.1.0");
@@ -61,10 +62,10 @@ TEST_SUITE("load/report_json") {
     std::vector<int> numbers;
     for (const char* name :
          {"submitted", "accepted", "delivered", "redelivered", "lost", "duplicated", "reordered",
-          "corrupted", "late", "refused", "unanswered", "disconnects"}) {
+          "corrupted", "late", "refused", "unanswered", "undelivered", "unsent", "disconnects"}) {
       numbers.push_back(json[name].get<int>());
     }
-    CHECK(numbers == std::vector{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+    CHECK(numbers == std::vector{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
     CHECK(json["connections"] == 2'000);
     CHECK(json["logins_per_s"] == 645);
     CHECK(json["relay_cpu_s_per_million"] == 61.5);
@@ -73,6 +74,17 @@ TEST_SUITE("load/report_json") {
     CHECK(json["faults"] == report.faults);
     CHECK(json["verdict"] == "FAIL");
     CHECK(Json::parse(to_json(example_report(0)))["verdict"] == "PASS");
+  }
+
+  TEST_CASE("what was not checked is no PASS, and no FAIL by itself") {
+    Report report = example_report(0);
+    report.unchecked = {"3 not submitted in time"};
+    CHECK(report.verdict() == Verdict::incomplete);
+    const Json json = Json::parse(to_json(report));
+    CHECK(json["verdict"] == "INCOMPLETE");
+    CHECK(json["unchecked"] == report.unchecked);
+    report.faults = {"1 lost"};
+    CHECK(report.verdict() == Verdict::fail);
   }
 
   TEST_CASE("figures of the relay that are not known are null") {
