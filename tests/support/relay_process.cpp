@@ -194,6 +194,9 @@ pid_t RelayProcess::spawn(std::vector<std::string> arguments, int standard_outpu
   // A test that crashes takes its relay along; and so does one that crashed before this line.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);
+  // A group of its own: Ctrl-C in a terminal reaches the whole group of who started it, and it is
+  // that one who decides when its relay ends.
+  ::setpgid(0, 0);
   ::dup2(standard_output, STDOUT_FILENO);
   if (errors.is_open()) ::dup2(errors.get(), STDERR_FILENO);
   ::execve(argv[0], argv.data(), envp.data());
