@@ -278,6 +278,34 @@ class LoadTest(unittest.TestCase):
             self.passes("--pairs", "2", "--html", str(page))
             self.assertIn("PASS", page.read_text())
 
+    def test_an_interrupt_before_anything_was_measured_is_no_pass(self):
+        run = subprocess.Popen([LOAD, "--own-relay", "--json", "--warm-up", "60", "--pairs", "5"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(run.kill)
+        self.assertTrue(any("register" in line for line in run.stderr), "it never began")
+        run.send_signal(signal.SIGINT)
+        output, errors = run.communicate(timeout=30)
+        self.assertEqual(run.returncode, 3, errors)
+        report = json.loads(output.splitlines()[-1])
+        self.assertEqual(report["verdict"], "INCOMPLETE")
+        self.assertRegex(report["unchecked"][0], "^nothing was measured")
+
+    def test_an_interrupt_from_a_terminal_spares_the_relay_and_the_processes(self):
+        for processes in ("1", "2"):
+            run = subprocess.Popen([LOAD, "--own-relay", "--json", "--seconds", "60", "--pairs",
+                                    "4", "--processes", processes], start_new_session=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(run.kill)
+            self.assertTrue(any("measure" in line for line in run.stderr), "it never measured")
+            relay, = children_of(run, "godwit-relay")
+            os.killpg(run.pid, signal.SIGINT)
+            output, errors = run.communicate(timeout=30)
+            self.assertEqual(run.returncode, 0, errors)
+            report = json.loads(output.splitlines()[-1])
+            self.assertTrue(report["interrupted"])
+            self.assertEqual(report["disconnects"], 0)
+            self.assertFalse(Path(f"/proc/{relay}").exists())
+
     def test_an_interrupt_ends_the_run_with_a_report(self):
         run = subprocess.Popen([LOAD, "--own-relay", "--json", "--seconds", "60", "--pairs", "5"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

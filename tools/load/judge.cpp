@@ -195,8 +195,15 @@ std::optional<std::string> stall_of(const Counts& counts, const Scenario& scenar
   return words.str();
 }
 
-std::vector<std::string> unchecked_of(const Counts& counts) {
+std::vector<std::string> unchecked_of(const Report& report, const Scenario& scenario) {
+  const Counts& counts = report.counts;
   std::vector<std::string> unchecked;
+  if (report.seconds <= 0) {
+    unchecked.emplace_back("nothing was measured: the run was over before its measured time began");
+  } else if (scenario.pairs > 0 && report.accepted_per_s <= 0) {
+    unchecked.emplace_back("nothing was measured: no envelope was accepted in the measured time");
+  }
+  if (report.interrupted) return unchecked;
   const auto say = [&](std::uint64_t count, std::string_view words) {
     if (count > 0) unchecked.push_back(std::to_string(count) + " " + std::string(words));
   };

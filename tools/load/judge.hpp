@@ -148,7 +148,9 @@ class Settling {
 [[nodiscard]] std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenario);
 // The same of a relay that does nothing any more, although something is owed; nothing when not.
 [[nodiscard]] std::optional<std::string> stall_of(const Counts& counts, const Scenario& scenario);
-// What the run could not find out, since its time was over first: a sentence each.
-[[nodiscard]] std::vector<std::string> unchecked_of(const Counts& counts);
+// What the run could not find out, since it was over first: a sentence each. Of one that was
+// interrupted only that it measured nothing: who ended it knows that something was under way.
+[[nodiscard]] std::vector<std::string> unchecked_of(const Report& report,
+                                                    const Scenario& scenario);
 
 }  // namespace godwit::load

@@ -319,8 +319,7 @@ Report play(const Scenario& scenario, const Target& target, Progress& progress) 
       report.faults.push_back(std::move(why));
     }
   }
-  // Who interrupts a run knows that what was under way is not checked, and is told.
-  if (!report.interrupted) report.unchecked = unchecked_of(report.counts);
+  report.unchecked = unchecked_of(report, scenario);
   return report;
 }
 

@@ -27,6 +27,15 @@ struct Fixture {
   Flow flow;
 };
 
+// The report of a run that went through its measured time.
+Report measured(const Counts& counts) {
+  Report report;
+  report.counts = counts;
+  report.seconds = 10;
+  report.accepted_per_s = 1;
+  return report;
+}
+
 }  // namespace
 
 TEST_SUITE("tools/load/judge") {
@@ -67,7 +76,7 @@ TEST_SUITE("tools/load/judge") {
     CHECK(f.counts.lost == 0);
     CHECK(f.counts.undelivered == 600);
     CHECK(faults_of(f.counts, Scenario()).empty());
-    CHECK(unchecked_of(f.counts).size() == 1);
+    CHECK(unchecked_of(measured(f.counts), Scenario()).size() == 1);
   }
 
   TEST_CASE("who was caught up without an envelope that was accepted before has lost it") {
@@ -108,7 +117,7 @@ TEST_SUITE("tools/load/judge") {
     CHECK(f.counts.unsent == 4);
     CHECK(f.counts.unanswered == 2);
     CHECK(f.counts.lost == 0);
-    CHECK(unchecked_of(f.counts).size() == 2);
+    CHECK(unchecked_of(measured(f.counts), Scenario()).size() == 2);
   }
 
   TEST_CASE("what has no answer is not lost, but unanswered") {
@@ -237,6 +246,28 @@ TEST_SUITE("tools/load/judge") {
     }
     CHECK(settling.over(begin + 40s));
     CHECK(!settling.still(begin + 40s));
+  }
+
+  TEST_CASE("a run that measured nothing is no PASS, interrupted or not") {
+    for (const bool interrupted : {false, true}) {
+      Report report = measured({});
+      report.interrupted = interrupted;
+      CHECK(unchecked_of(report, Scenario()).empty());
+      report.accepted_per_s = 0;
+      CHECK(unchecked_of(report, Scenario()).size() == 1);
+      Scenario crowd;
+      crowd.pairs = 0;
+      CHECK(unchecked_of(report, crowd).empty());  // sessions are all that it has
+      report.seconds = 0;
+      CHECK(unchecked_of(report, crowd).size() == 1);
+    }
+  }
+
+  TEST_CASE("what was under way when somebody ended the run is not held against it") {
+    Report report = measured({.unanswered = 3, .undelivered = 2, .unsent = 1});
+    CHECK(unchecked_of(report, Scenario()).size() == 3);
+    report.interrupted = true;
+    CHECK(unchecked_of(report, Scenario()).empty());
   }
 
   TEST_CASE("a relay that stands still is a fault when something is owed, and only then") {
