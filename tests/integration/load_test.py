@@ -145,7 +145,7 @@ class LoadTest(unittest.TestCase):
                 "limits.mailbox_envelopes_max=10"]
         done = load(*full)
         self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertRegex(done.stdout, r"FAULT: \d+ refused by the relay\n")
+        self.assertRegex(done.stdout, r"FAULT: \d+ refused by the relay \(mailbox_full \d+\)\n")
         self.assertEqual(load(*full, "--refused-max", "60").returncode, 0)
 
     def measuring(self, **environment):
@@ -264,7 +264,8 @@ class LoadTest(unittest.TestCase):
         report = json.loads(done.stdout.splitlines()[-1])
         self.assertEqual(report["verdict"], "FAIL")
         self.assertGreater(report["refused"], 0)
-        self.assertRegex(report["faults"][0], r"^\d+ refused by the relay$")
+        self.assertRegex(report["faults"][0], r"^\d+ refused by the relay \(mailbox_full \d+\)$")
+        self.assertEqual(report["refused_by_code"], {"mailbox_full": report["refused"]})
         self.assertEqual(load(*full, "--refused-max", "30").returncode, 0)
 
     def test_what_is_late_fails_the_verdict(self):
@@ -333,13 +334,31 @@ class LoadTest(unittest.TestCase):
         key = "A" * 43
         self.refuses("is not this machine", "--relay", f"godwit://{key}@192.0.2.1:7700")
 
-    def test_a_relay_that_is_not_there_fails_the_verdict(self):
+    def test_a_relay_that_is_not_there_is_said_and_not_judged(self):
         relay = Relay()
         address = relay.address
         relay.close()
-        done = load("--relay", address, "--pairs", "1")
-        self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("2 of 2 devices could not log in: nobody listens there", done.stdout)
+        for processes in ("1", "2"):
+            self.refuses("2 devices could not log in: nobody listens there", "--relay", address,
+                         "--pairs", processes, "--processes", processes)
+
+    def test_a_wrong_key_is_said_and_not_judged(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        wrong = "godwit://" + "A" * 42 + "k@" + relay.address.partition("@")[2]
+        self.refuses("is KEY in godwit://KEY@HOST:PORT that of the relay", "--relay", wrong,
+                     "--pairs", "1")
+
+    def test_registrations_beyond_the_limit_are_named_with_their_settings(self):
+        done = load("--own-relay", "--json", "--pairs", "10", "--relay-set",
+                    "network.unlimited_from=[]", "--relay-set", "rates.registrations_per_hour=5")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.assertRegex(report["faults"][0], r"^15 of 20 devices could not log in: the relay "
+                         "refused a registration: rate_limited; in its relay.toml, "
+                         "registrations_per_hour .* unlimited_from")
+        self.assertEqual(list(report["logins_refused_by_code"]), ["rate_limited"])
+        self.assertEqual(report["disconnects"], 0)
 
     # ---- Wrong usage ----
 

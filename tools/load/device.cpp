@@ -26,7 +26,8 @@ Device::Device(support::Fleet& fleet, Acks& acks, support::Account account, Devi
   calls.on_caught_up = [this](support::RawDevice&) { owner_.on_caught_up(*this); };
   calls.on_closed = [this](support::RawDevice&, const std::string& reason) {
     came_ = 0;
-    owner_.on_gone(*this, std::exchange(state_, State::gone) == State::live, reason);
+    const bool was_live = std::exchange(state_, State::gone) == State::live;
+    owner_.on_gone(*this, was_live, why_it_ended(reason));
   };
   raw_.set_callbacks(std::move(calls));
 }
@@ -35,6 +36,8 @@ void Device::connect() {
   wanted_ = true;
   if (state_ != State::gone) return;
   state_ = State::entering;
+  handshaken_ = false;
+  login_refused_.reset();
   raw_.connect();
 }
 
@@ -46,6 +49,7 @@ void Device::leave() {
 }
 
 void Device::enter() {
+  handshaken_ = true;
   owner_.on_login(*this);
   const auto on_answer = [this](const wire::RelayFrame& reply) { on_reply(reply); };
   if (registered_) return raw_.login(on_answer);
@@ -55,12 +59,34 @@ void Device::enter() {
 void Device::on_reply(const wire::RelayFrame& reply) {
   const auto* const welcome = std::get_if<wire::Welcome>(&reply.body);
   // Whatever the reason, a new connection asks again, after the pause that on_gone makes.
-  if (welcome == nullptr) return raw_.reset();
+  if (welcome == nullptr) {
+    const auto* const refused = std::get_if<wire::Refused>(&reply.body);
+    login_refused_ = refused != nullptr ? *refused : wire::Refused{wire::ErrorCode::internal, 0};
+    return raw_.reset();
+  }
   registered_ = true;
   state_ = State::live;
   failures = 0;
   submits_max_ = std::max(1U, welcome->limits.submits_in_flight_max);
   owner_.on_live(*this);
+}
+
+std::string Device::why_it_ended(const std::string& reason) const {
+  if (login_refused_) {
+    const std::string what = registered_ ? "a login" : "a registration";
+    std::string why =
+        "the relay refused " + what + ": " + std::string(wire::name_of(login_refused_->code));
+    if (!registered_ && login_refused_->code == wire::ErrorCode::rate_limited) {
+      why += "; in its relay.toml, registrations_per_hour is how many an address may make, and "
+             "unlimited_from says which addresses have no such limit";
+    }
+    return why;
+  }
+  const bool ended_there = reason == net::describe(net::NetError::closed) ||
+                           reason == net::describe(net::NetError::reset);
+  if (handshaken_ || !ended_there) return reason;
+  return "the handshake was ended there: is KEY in godwit://KEY@HOST:PORT that of the relay, and "
+         "does a Godwit relay listen there?";
 }
 
 void Device::take(const wire::Deliver& deliver) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string_view>
 
 #include "tests/support/raw_device.hpp"
@@ -25,7 +26,8 @@ class DeviceOwner {
   virtual void on_deliver(Device& device, const wire::Deliver& deliver) = 0;
   // The relay has confirmed an ack of all deliveries of this connection up to this number.
   virtual void on_confirmed(Device& device, std::uint32_t upto) = 0;
-  // The connection is gone, and what was not confirmed on it will not be.
+  // The connection is gone, and what was not confirmed on it will not be. `reason`: in words that
+  // a person can act on.
   virtual void on_gone(Device& device, bool was_live, const std::string& reason) = 0;
 };
 
@@ -52,6 +54,8 @@ class Device {
   void leave();
   [[nodiscard]] bool live() const { return state_ == State::live; }
   [[nodiscard]] bool wanted() const { return wanted_; }  // connect() was called, leave() was not
+  // Why the relay would not have it, when that ended its newest connection.
+  [[nodiscard]] std::optional<wire::Refused> login_refused() const { return login_refused_; }
   [[nodiscard]] support::RawDevice& raw() { return raw_; }
   [[nodiscard]] std::uint32_t submits_max() const { return submits_max_; }
 
@@ -74,6 +78,7 @@ class Device {
   enum class State : std::uint8_t { gone, entering, live };
   void enter();
   void on_reply(const wire::RelayFrame& reply);
+  [[nodiscard]] std::string why_it_ended(const std::string& reason) const;
   void take(const wire::Deliver& deliver);
   void acknowledge();
 
@@ -81,6 +86,8 @@ class Device {
   DeviceOwner& owner_;
   support::RawDevice raw_;
   State state_ = State::gone;
+  bool handshaken_ = false;  // on the newest connection
+  std::optional<wire::Refused> login_refused_;
   bool registered_ = false;
   bool wanted_ = false;
   bool ack_due_ = false;

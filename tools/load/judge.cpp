@@ -168,7 +168,21 @@ std::optional<std::uint64_t> Unconfirmed::confirm(std::uint32_t upto) {
   return newest;
 }
 
-std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenario) {
+namespace {
+
+// " (mailbox_full 3, busy 1)"; empty when no code is known.
+std::string codes_of(const ByCode& counts) {
+  std::string text;
+  for (const auto& [code, count] : counts) {
+    text += (text.empty() ? " (" : ", ") + code + " " + std::to_string(count);
+  }
+  return text.empty() ? text : text + ")";
+}
+
+}  // namespace
+
+std::vector<std::string> faults_of(const Report& report, const Scenario& scenario) {
+  const Counts& counts = report.counts;
   std::vector<std::string> faults;
   const auto say = [&](std::uint64_t count, std::uint64_t allowed, std::string_view words) {
     if (count <= allowed) return;
@@ -180,7 +194,10 @@ std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenari
   say(counts.reordered, 0, "reordered: delivered after a later one of the same sender");
   say(counts.corrupted, 0, "corrupted: not the bytes that were sent, or not to this device");
   say(counts.late, scenario.late_max, "late: delivered after more than the time that was set");
-  say(counts.refused, scenario.refused_max, "refused by the relay");
+  say(counts.refused, scenario.refused_max, "refused by the relay" + codes_of(report.refused));
+  std::uint64_t logins_refused = 0;
+  for (const auto& [code, count] : report.logins_refused) logins_refused += count;
+  say(logins_refused, 0, "logins refused by the relay" + codes_of(report.logins_refused));
   if (scenario.kill_every <= 0) say(counts.disconnects, 0, "connections ended unasked");
   if (scenario.pairs > 0 && counts.accepted == 0) faults.push_back("not one envelope was accepted");
   return faults;

@@ -145,7 +145,7 @@ class Settling {
 };
 
 // What breaks a promise, or is more than the scenario lets pass: a sentence each.
-[[nodiscard]] std::vector<std::string> faults_of(const Counts& counts, const Scenario& scenario);
+[[nodiscard]] std::vector<std::string> faults_of(const Report& report, const Scenario& scenario);
 // The same of a relay that does nothing any more, although something is owed; nothing when not.
 [[nodiscard]] std::optional<std::string> stall_of(const Counts& counts, const Scenario& scenario);
 // What the run could not find out, since it was over first: a sentence each. Of one that was

@@ -136,6 +136,8 @@ Tally Meter::sum() const {
     all.in_flight += tally.in_flight;
     all.connections += tally.connections;
     all.cpu_s += tally.cpu_s;
+    for (const auto& [code, count] : tally.refused) all.refused[code] += count;
+    for (const auto& [code, count] : tally.logins_refused) all.logins_refused[code] += count;
   }
   return all;
 }
@@ -303,7 +305,10 @@ void Meter::fill(Report& report) {
     if (marks_[i].phase == Phase::drain) fill_drained(report, passed);
   }
   std::ranges::stable_sort(events_, {}, &Event::at_s);
-  report.counts = sum().counts;
+  Tally all = sum();
+  report.counts = all.counts;
+  report.refused = std::move(all.refused);
+  report.logins_refused = std::move(all.logins_refused);
   report.samples = samples_;
   report.events = events_;
   report.delivery = delivery_;

@@ -315,7 +315,7 @@ Report play(const Scenario& scenario, const Target& target, Progress& progress) 
   meter.fill(report);
   report.interrupted = interrupted();
   if (!report.interrupted || report.counts.accepted > 0) {
-    for (std::string& why : faults_of(report.counts, scenario)) {
+    for (std::string& why : faults_of(report, scenario)) {
       report.faults.push_back(std::move(why));
     }
   }

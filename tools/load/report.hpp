@@ -10,6 +10,7 @@
 #pragma once
 
 #include <iterator>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -71,6 +72,9 @@ inline constexpr std::uint64_t Counts::*kCounts[] = {
     &Counts::undelivered, &Counts::unsent,   &Counts::disconnects, &Counts::logins};
 static_assert(sizeof(Counts) == sizeof(std::uint64_t) * std::size(kCounts));
 
+// How often, by the relay's error code: "mailbox_full".
+using ByCode = std::map<std::string, std::uint64_t>;
+
 enum class Verdict : std::uint8_t { pass, fail, incomplete };
 [[nodiscard]] std::string_view name_of(Verdict verdict);  // "PASS", "FAIL", "INCOMPLETE"
 
@@ -86,6 +90,8 @@ struct Report {
   std::string started;  // ISO 8601, UTC
 
   Counts counts;
+  ByCode refused;         // of counts.refused; --e2ee knows no codes
+  ByCode logins_refused;  // of logins and registrations
   bool interrupted = false;          // somebody ended the run before its time
   double seconds = 0;                // of the measured time
   double accepted_per_s = 0;         // in the measured time; of the filling in `offline`

@@ -74,6 +74,8 @@ std::string to_json(const Report& report) {
       {"delivered", counts.delivered},
       {"unsent", counts.unsent},
       {"undelivered", counts.undelivered},
+      {"refused_by_code", report.refused},
+      {"logins_refused_by_code", report.logins_refused},
       {"interrupted", report.interrupted},
       {"unchecked", report.unchecked},
       {"faults", report.faults},

@@ -120,15 +120,23 @@ bool Run::connect_all(const std::vector<Device*>& devices) {
   for (std::size_t i = 0; i < kLoginsAtOnce; ++i) connect_next();
   const double patience = kLoginPatience + static_cast<double>(devices.size()) / kLoginsPerSecond;
   const auto first = Clock::now() + span(kFirstLoginPatience);
-  (void)await(patience,
-              [&] { return awaited_ == 0 || (tally_.counts.logins == 0 && Clock::now() > first); });
+  const auto last = Clock::now() + span(patience);
+  (void)await(patience, [&] {
+    return awaited_ == 0 || (tally_.counts.logins == 0 && Clock::now() > first) || put_off(last);
+  });
   const bool all = awaited_ == 0;
   to_connect_.clear();
   if (!all && !interrupted()) {
     fault(std::to_string(awaited_) + " of " + std::to_string(devices.size()) +
-          " devices could not log in" + (last_end_.empty() ? "" : ": " + last_end_));
+          " devices could not log in: " + (last_end_.empty() ? "no answer" : last_end_));
   }
   return all;
+}
+
+bool Run::put_off(Clock::time_point limit) const {
+  const auto count = std::count_if(retries_.upper_bound(limit), retries_.end(),
+                                   [](const auto& retry) { return retry.second->awaited; });
+  return count > 0 && static_cast<std::size_t>(count) >= std::min(awaited_, kLoginsAtOnce);
 }
 
 void Run::connect_next() {

@@ -74,6 +74,7 @@ class Run final : private DeviceOwner {
   void withdraw();                 // what waits and was never submitted
   void transmit(Device& sender, Route& route, std::uint64_t number);
   void answered(Route& route, std::uint64_t number, const wire::RelayFrame& reply);
+  void refused(Route& route, std::uint64_t number, std::uint32_t recipient, wire::ErrorCode code);
 
   // ---- Time
   void on_tick();  // each millisecond: what is due by the clock
@@ -84,6 +85,8 @@ class Run final : private DeviceOwner {
   // Connects them, some at once, and waits until all are live.
   bool connect_all(const std::vector<Device*>& devices);
   void connect_next();
+  // The relay has told all that are to connect now to come again after `limit`.
+  [[nodiscard]] bool put_off(Clock::time_point limit) const;
   // Runs the loop until `done`; false when `seconds` passed first, or the run is interrupted.
   bool await(double seconds, const std::function<bool()>& done);
   [[nodiscard]] bool all_submitted() const;  // as many messages as the scenario has, and answered

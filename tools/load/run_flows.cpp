@@ -75,6 +75,14 @@ void Run::transmit(Device& sender, Route& route, std::uint64_t number) {
                       });
 }
 
+void Run::refused(Route& route, std::uint64_t number, std::uint32_t recipient,
+                  wire::ErrorCode code) {
+  const std::uint64_t before = tally_.counts.refused;
+  route.judge.answered(number, recipient, false);
+  // A second answer to the same counts for nothing.
+  if (tally_.counts.refused > before) ++tally_.refused[std::string(wire::name_of(code))];
+}
+
 void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& reply) {
   const auto now = Clock::now();
   Device& sender = *route.sender;
@@ -90,14 +98,20 @@ void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& r
       const bool ok = outcome.code == wire::ErrorCode::ok;
       accepted = accepted || ok;
       pause_ms = std::max(pause_ms, outcome.retry_after_ms);
-      route.judge.answered(number, i, ok);
+      if (ok) {
+        route.judge.answered(number, i, true);
+      } else {
+        refused(route, number, i, outcome.code);
+      }
     }
     if (accepted) tally_.accepted.record(now - due);
   } else {
-    if (const auto* const refused = std::get_if<wire::Refused>(&reply.body)) {
-      pause_ms = refused->retry_after_ms;
+    auto code = wire::ErrorCode::internal;  // of a reply that is none to a submit
+    if (const auto* const all = std::get_if<wire::Refused>(&reply.body)) {
+      pause_ms = all->retry_after_ms;
+      code = all->code;
     }
-    for (std::uint32_t i = 0; i < scenario_.group; ++i) route.judge.answered(number, i, false);
+    for (std::uint32_t i = 0; i < scenario_.group; ++i) refused(route, number, i, code);
   }
   if (pause_ms > 0) {
     sender.paused_until = now + std::chrono::milliseconds(pause_ms);
@@ -165,7 +179,9 @@ void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
   tally_.in_flight -= std::exchange(device.in_flight, 0);
   if (was_live) --tally_.connections;
   if (!device.wanted()) return;
-  if (tally_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
+  if (const auto refused = device.login_refused()) {
+    ++tally_.logins_refused[std::string(wire::name_of(refused->code))];
+  } else if (tally_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
     tally_.event("a connection ended: " + reason);
   }
   last_end_ = reason;
@@ -179,7 +195,11 @@ void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
       device.waiting.emplace_back(flow, number);
     }
   }
-  const auto pause = kRetryFirst * (1 << std::min(device.failures++, kRetryDoublings));
+  std::chrono::milliseconds pause =
+      kRetryFirst * (1 << std::min(device.failures++, kRetryDoublings));
+  if (const auto refused = device.login_refused()) {
+    pause = std::max(pause, std::chrono::milliseconds(refused->retry_after_ms));
+  }
   retries_.emplace(Clock::now() + pause, &device);
 }
 

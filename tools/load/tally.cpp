@@ -19,6 +19,14 @@ void append_double(wire::Bytes& to, double value) {
   wire::append_le(to, std::bit_cast<std::uint64_t>(value));
 }
 
+void append_by_code(wire::Bytes& to, const ByCode& counts) {
+  wire::append_le(to, static_cast<std::uint32_t>(counts.size()));
+  for (const auto& [code, count] : counts) {
+    append_text(to, code);
+    wire::append_le(to, count);
+  }
+}
+
 void append_histogram(wire::Bytes& to, const Histogram& histogram) {
   const Histogram::Filled filled = histogram.filled();
   wire::append_le(to, histogram.max_ns());
@@ -68,6 +76,14 @@ class Reader {
   void each(const Read& read) {
     const auto count = number<std::uint32_t>();
     for (std::uint32_t i = 0; i < count && !wrong_; ++i) read();
+  }
+  [[nodiscard]] ByCode by_code() {
+    ByCode counts;
+    each([&] {
+      std::string code = text();
+      counts.emplace(std::move(code), number<std::uint64_t>());
+    });
+    return counts;
   }
   [[nodiscard]] Histogram histogram() {
     const auto max_ns = number<std::uint64_t>();
@@ -134,6 +150,8 @@ wire::Bytes encode(const Word& word) {
   append_double(to, tally.cpu_s);
   append_histogram(to, tally.delivery);
   append_histogram(to, tally.accepted);
+  append_by_code(to, tally.refused);
+  append_by_code(to, tally.logins_refused);
   wire::append_le(to, static_cast<std::uint32_t>(tally.events.size()));
   for (const Tally::Happened& event : tally.events) {
     wire::append_le(to, static_cast<std::uint64_t>(event.at.time_since_epoch().count()));
@@ -164,6 +182,8 @@ tl::expected<std::pair<Word, std::size_t>, WordError> parse_word(wire::ByteView 
   tally.cpu_s = from.real();
   tally.delivery = from.histogram();
   tally.accepted = from.histogram();
+  tally.refused = from.by_code();
+  tally.logins_refused = from.by_code();
   from.each([&] {
     const auto at = std::chrono::nanoseconds(from.number<std::uint64_t>());
     tally.events.push_back({Clock::time_point(at), from.text()});

@@ -5,6 +5,7 @@
 //   kind u8; phase u8; phase_seconds u64, the bits of a double
 //   each of kCounts u64, in that order; in_flight u64; connections u64; cpu_s u64, bits of a double
 //   delivery, accepted: max_ns u64, buckets u32, and for each: index u32, count u64
+//   refused, logins_refused: codes u32, and for each: text, count u64
 //   events u32, and for each: nanoseconds of the steady clock u64, text
 //   faults u32, and for each: text
 //
@@ -29,7 +30,9 @@ struct Tally {
     std::string what;
   };
 
-  Counts counts;  // so far
+  Counts counts;  // so far, as the two below
+  ByCode refused;
+  ByCode logins_refused;
   std::uint64_t in_flight = 0;
   std::uint64_t connections = 0;
   double cpu_s = 0;              // of its process, so far; 0 when that is the reader's own

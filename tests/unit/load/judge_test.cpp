@@ -75,7 +75,7 @@ TEST_SUITE("tools/load/judge") {
     f.flow.close();
     CHECK(f.counts.lost == 0);
     CHECK(f.counts.undelivered == 600);
-    CHECK(faults_of(f.counts, Scenario()).empty());
+    CHECK(faults_of(measured(f.counts), Scenario()).empty());
     CHECK(unchecked_of(measured(f.counts), Scenario()).size() == 1);
   }
 
@@ -246,6 +246,19 @@ TEST_SUITE("tools/load/judge") {
     }
     CHECK(settling.over(begin + 40s));
     CHECK(!settling.still(begin + 40s));
+  }
+
+  TEST_CASE("what was refused is named by the relay's codes") {
+    Report report = measured({.accepted = 1, .refused = 5});
+    report.refused = {{"mailbox_full", 4}, {"busy", 1}};
+    report.logins_refused = {{"rate_limited", 2}};
+    CHECK(faults_of(report, Scenario()) ==
+          std::vector<std::string>{"5 refused by the relay (busy 1, mailbox_full 4)",
+                                   "2 logins refused by the relay (rate_limited 2)"});
+    Scenario lenient;
+    lenient.refused_max = 5;
+    report.logins_refused.clear();
+    CHECK(faults_of(report, lenient).empty());
   }
 
   TEST_CASE("a run that measured nothing is no PASS, interrupted or not") {

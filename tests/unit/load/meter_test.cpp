@@ -38,7 +38,12 @@ TEST_SUITE("tools/load/meter") {
       run.tallies[0].counts.*count = next;
       run.tallies[1].counts.*count = 1'000 * next++;
     }
+    run.tallies[0].refused = {{"busy", 1}};
+    run.tallies[1].refused = {{"busy", 2}, {"mailbox_full", 3}};
+    run.tallies[1].logins_refused = {{"rate_limited", 4}};
     const Report report = run.report();
+    CHECK(report.refused == ByCode{{"busy", 3}, {"mailbox_full", 3}});
+    CHECK(report.logins_refused == ByCode{{"rate_limited", 4}});
     next = 1;
     for (const auto count : kCounts) CHECK(report.counts.*count == 1'001 * next++);
   }

@@ -23,7 +23,8 @@ TEST_SUITE("load/report_json") {
           "logins_per_s relay_cpu_s_per_million relay_rss_bytes relay_bytes_per_session "
           "relay_bytes_per_queued_envelope relay_store_bytes drain_seconds "
           "drain_relay_cpu_s_per_million client_cpu_s_per_million submitted accepted delivered "
-          "unsent undelivered interrupted unchecked faults verdict ");
+          "unsent undelivered refused_by_code logins_refused_by_code interrupted unchecked faults "
+          "verdict ");
   }
 
   TEST_CASE("each figure is the report's") {
@@ -44,6 +45,7 @@ TEST_SUITE("load/report_json") {
               .unsent = 13,
               .disconnects = 14,
               .logins = 15};
+    report.refused = {{"busy", 10}};
     const Json json = Json::parse(to_json(report));
     CHECK(json["scenario"] == "online");
     CHECK(json["relay_version"] == "0.1.0");
@@ -66,6 +68,8 @@ TEST_SUITE("load/report_json") {
       numbers.push_back(json[name].get<int>());
     }
     CHECK(numbers == std::vector{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
+    CHECK(json["refused_by_code"] == Json{{"busy", 10}});
+    CHECK(json["logins_refused_by_code"].empty());
     CHECK(json["connections"] == 2'000);
     CHECK(json["logins_per_s"] == 645);
     CHECK(json["relay_cpu_s_per_million"] == 61.5);

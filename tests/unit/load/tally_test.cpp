@@ -23,6 +23,8 @@ Word example_word() {
   word.tally.cpu_s = 0.125;
   for (int i = 1; i < 300; ++i) word.tally.delivery.record(i * 17us);
   word.tally.accepted.record(3h);  // beyond the last bucket
+  word.tally.refused = {{"mailbox_full", 7}, {"busy", 8}};
+  word.tally.logins_refused = {{"rate_limited", 9}};
   word.tally.events = {{Clock::time_point(5s), "it rained"}, {Clock::time_point(6s), ""}};
   word.faults = {"a fault", "another"};
   return word;
@@ -65,6 +67,8 @@ TEST_SUITE("tools/load/tally") {
     CHECK(again.tally.delivery.count() == 299);
     CHECK(again.tally.delivery.quantile_us(0.5) == word.tally.delivery.quantile_us(0.5));
     CHECK(again.tally.accepted.max_us() == word.tally.accepted.max_us());
+    CHECK(again.tally.refused == word.tally.refused);
+    CHECK(again.tally.logins_refused == word.tally.logins_refused);
     REQUIRE(again.tally.events.size() == 2);
     CHECK(again.tally.events[0].at == Clock::time_point(5s));
     CHECK(again.tally.events[0].what == "it rained");
