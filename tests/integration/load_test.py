@@ -377,7 +377,28 @@ class LoadTest(unittest.TestCase):
                      "kill:1s")
         self.refuses("cannot write", "--own-relay", "--html", "/nowhere/report.html")
         self.refuses("section.key=VALUE", "--own-relay", "--relay-set", "loops=1")
-        self.assertEqual(load("--pears", "3").returncode, 2)
+        self.refuses("godwit-load: The following argument was not expected: --pears", "--pears")
+        self.refuses("godwit-load: Could not convert: --relay-pid = many", "--relay-pid", "many")
+
+    def test_a_process_that_is_no_relay_is_not_measured(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        here = ["--relay", relay.address, "--relay-pid"]
+        self.refuses("and not godwit-relay", *here, str(os.getpid()))
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        self.refuses("there is no such process", *here, str(gone.pid))
+        done = load(*here, str(relay.pid), "--json", *SHORT, "--pairs", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIsNotNone(json.loads(done.stdout.splitlines()[-1])["relay_rss_bytes"])
+
+    def test_a_relay_binary_that_does_not_run_is_said(self):
+        self.refuses("--relay-binary /nowhere/relay: No such file", "--own-relay",
+                     "--relay-binary", "/nowhere/relay")
+        self.refuses("/bin/false ended with status 1", "--own-relay", "--relay-binary",
+                     "/bin/false")
+
+    def test_help_is_no_error(self):
         self.assertEqual(load("--help").returncode, 0)
 
 

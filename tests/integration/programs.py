@@ -33,6 +33,10 @@ class Relay:
     def port(self):
         return int(self.address.rsplit(":", 1)[1])
 
+    @property
+    def pid(self):
+        return self._program.pid
+
     def start(self):
         self._program = subprocess.Popen(
             [GODWIT_RELAY, "run", self._path],

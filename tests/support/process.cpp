@@ -30,6 +30,12 @@ std::optional<std::uint64_t> status_bytes(pid_t pid, std::string_view name) {
 
 }  // namespace
 
+std::optional<std::string> command_of(pid_t pid) {
+  std::ifstream comm("/proc/" + std::to_string(pid) + "/comm");
+  std::string name;
+  return std::getline(comm, name) ? std::optional(name) : std::nullopt;
+}
+
 std::optional<std::uint64_t> resident_bytes(pid_t pid) {
   return status_bytes(pid, "VmRSS:");
 }

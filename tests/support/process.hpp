@@ -7,9 +7,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace godwit::support {
 
+[[nodiscard]] std::optional<std::string> command_of(pid_t pid);  // its name, 15 bytes at the most
 [[nodiscard]] std::optional<std::uint64_t> resident_bytes(pid_t pid);
 [[nodiscard]] std::optional<std::uint64_t> peak_bytes(pid_t pid);     // resident, at the most
 [[nodiscard]] std::optional<std::uint64_t> private_bytes(pid_t pid);  // without mapped files

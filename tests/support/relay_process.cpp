@@ -41,6 +41,7 @@ constexpr auto kStatusPause = 100ms;
 constexpr auto kEndPatience = 1s;
 constexpr auto kEndPause = 1ms;
 constexpr std::string_view kReady = "ready ";
+constexpr int kNotExecuted = 127;  // as of a shell
 
 std::string content_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -171,7 +172,7 @@ void RelayProcess::make_directory() {
                                      "127.0.0.1:0"};
   pid_ = spawn(std::move(arguments), nowhere.get());
   const int status = wait();
-  need(status == 0, "the relay's directory was not made: " + log());
+  need(status == 0, "the relay's directory was not made: " + how_it_ended());
   keeps_port_ = !options_.settings.contains("network.listen");
 }
 
@@ -193,14 +194,14 @@ pid_t RelayProcess::spawn(std::vector<std::string> arguments, int standard_outpu
   if (child > 0) return child;
   // A test that crashes takes its relay along; and so does one that crashed before this line.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(127);
+  if (::getppid() != parent) ::_exit(kNotExecuted);
   // A group of its own: Ctrl-C in a terminal reaches the whole group of who started it, and it is
   // that one who decides when its relay ends.
   ::setpgid(0, 0);
   ::dup2(standard_output, STDOUT_FILENO);
   if (errors.is_open()) ::dup2(errors.get(), STDERR_FILENO);
   ::execve(argv[0], argv.data(), envp.data());
-  ::_exit(127);
+  ::_exit(kNotExecuted);
 }
 
 void RelayProcess::start() {
@@ -208,7 +209,7 @@ void RelayProcess::start() {
   const bool again = !address_.host_port.empty();
   const auto limit = steady_clock::now() + (again ? kRestartPatience : 0s);
   while (!try_start()) {
-    need(steady_clock::now() < limit, "the relay did not start: " + log());
+    need(steady_clock::now() < limit, "the relay did not start: " + how_it_ended());
     std::this_thread::sleep_for(kRestartPause);
   }
   if (keeps_port_) set("network.listen", "[\"" + address_.host_port + "\"]");
@@ -230,6 +231,13 @@ bool RelayProcess::try_start() {
   }
   address_ = *address;
   return true;
+}
+
+std::string RelayProcess::how_it_ended() const {
+  const std::string said = log();
+  return options_.binary + " ended with status " + std::to_string(last_status_) +
+         (last_status_ == kNotExecuted ? " (it may be no program)" : "") +
+         (said.empty() ? "" : "\n" + said);
 }
 
 std::string RelayProcess::log() const {

@@ -91,6 +91,7 @@ class RelayProcess {
   void set(const std::string& name, const std::string& value) const;
   [[nodiscard]] pid_t spawn(std::vector<std::string> arguments, int standard_output) const;
   int wait();
+  [[nodiscard]] std::string how_it_ended() const;  // and its log
 
   Options options_;
   bool keeps_port_ = false;  // the port that the system chose is written down for the next start

@@ -15,6 +15,7 @@
 
 #include "schema/net/loop.hpp"
 #include "schema/net/standard_descriptors.hpp"
+#include "tests/support/process.hpp"
 #include "tools/load/processes.hpp"
 
 namespace godwit::load {
@@ -156,6 +157,28 @@ Or<wire::RelayAddress> parse_target(const Arguments& arguments) {
   return address;
 }
 
+// What of the flags is wrong before anything has begun; nothing when all is well.
+std::optional<Error> wrong_with(const Arguments& arguments) {
+  if (arguments.own_relay == !arguments.relay.empty()) {
+    return "say which relay: --relay godwit://KEY@HOST:PORT, or --own-relay";
+  }
+  if (!arguments.relay_binary.empty()) {
+    if (!arguments.own_relay) return "--relay-binary is that of --own-relay";
+    if (::access(arguments.relay_binary.c_str(), X_OK) != 0) {
+      return "--relay-binary " + arguments.relay_binary + ": " +
+             std::generic_category().message(errno);
+    }
+  }
+  if (!arguments.relay_pid) return std::nullopt;
+  if (arguments.own_relay) return "--own-relay knows its process: --relay-pid is for --relay";
+  const std::string pid = std::to_string(*arguments.relay_pid);
+  const auto command = support::command_of(*arguments.relay_pid);
+  if (!command) return "--relay-pid " + pid + ": there is no such process";
+  if (*command == "godwit-relay") return std::nullopt;
+  return "--relay-pid " + pid + " is " + *command +
+         ", and not godwit-relay: its figures would be those of another program";
+}
+
 // The relay of this build, beside this program's directory; else the one that is installed.
 std::string relay_binary(const Arguments& arguments) {
   if (!arguments.relay_binary.empty()) return arguments.relay_binary;
@@ -249,9 +272,7 @@ int start(const Arguments& arguments, const std::string& command) {
   };
   const auto scenario = make_scenario(arguments);
   if (!scenario) return complain(scenario.error());
-  if (arguments.own_relay == !arguments.relay.empty()) {
-    return complain("say which relay: --relay godwit://KEY@HOST:PORT, or --own-relay");
-  }
+  if (const auto wrong = wrong_with(arguments)) return complain(*wrong);
   std::ofstream page;
   if (!arguments.html.empty()) {
     page.open(arguments.html, std::ios::binary);
@@ -332,7 +353,9 @@ int parse_and_play(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kPassed : kWrongUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::cerr << "godwit-load: " << error.what() << "; --help lists the flags\n";
+    return kWrongUsage;
   }
   std::string command = "godwit-load";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
