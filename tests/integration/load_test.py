@@ -1,13 +1,17 @@
 """The load generator as a tester meets it: its verdict, its report, what it refuses."""
 
+import fcntl
 import json
 import os
+import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 from pathlib import Path
 
@@ -272,6 +276,27 @@ class LoadTest(unittest.TestCase):
         done = load("--own-relay", *SHORT, "--pairs", "50", "--window", "64", "--late-ms", "1")
         self.assertEqual(done.returncode, 1)
         self.assertIn("late: delivered after more than the time that was set", done.stdout)
+
+    def test_the_line_of_progress_fits_its_terminal_and_the_summary_stands_below(self):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 50, 0, 0))
+        run = subprocess.Popen([LOAD, "--own-relay", *SHORT, "--pairs", "1"], stdout=theirs,
+                               stderr=theirs)
+        self.addCleanup(run.kill)
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:  # the other end is closed
+            pass
+        os.close(ours)
+        self.assertEqual(run.wait(timeout=30), 0)
+        progress, _, summary = shown.decode().partition("\r\n")
+        lines = progress.split("\r")
+        self.assertGreater(len(lines), 3)
+        self.assertLess(max(map(len, lines)), 50)
+        self.assertRegex(summary, r"^  accepted +[\d.]+ per second\r\n")
 
     def test_the_page_is_written(self):
         with tempfile.TemporaryDirectory(prefix="godwit-test-") as directory:

@@ -302,6 +302,7 @@ int start(const Arguments& arguments, const std::string& command) {
   target.pid = own ? std::optional<pid_t>(own->pid()) : arguments.relay_pid;
   target.homes = directory.path();
   Report report = play(*scenario, target, progress);
+  progress.end();
   // A relay of its own that lets nobody in is a fault of that relay, and not of who asked.
   if (!own && report.counts.logins == 0 && !report.interrupted && !report.faults.empty()) {
     return complain("nobody could log in at " + address.host_port + ": " + report.faults.front());

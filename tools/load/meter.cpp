@@ -1,11 +1,13 @@
 #include "tools/load/meter.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "tests/support/process.hpp"
 
@@ -33,6 +35,14 @@ Counts operator-(const Counts& to, const Counts& from) {
   Counts difference;
   for (const auto count : kCounts) difference.*count = to.*count - from.*count;
   return difference;
+}
+
+// Of the terminal, at this moment: people resize it.
+std::size_t columns() {
+  constexpr std::size_t kUsual = 80;
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : kUsual;
 }
 
 double millions(std::uint64_t count) {
@@ -79,8 +89,8 @@ void interrupt() {
 
 // ---- Progress ---------------------------------------------------------------------------------
 
-Progress::~Progress() {
-  if (mode_ == Mode::one_line && width_ > 0) std::fprintf(stderr, "\r%*s\r", int(width_), "");
+void Progress::end() {
+  if (mode_ == Mode::one_line && std::exchange(width_, 0) > 0) std::fprintf(stderr, "\n");
 }
 
 void Progress::show(const std::string& line) {
@@ -91,8 +101,11 @@ void Progress::show(const std::string& line) {
     shown_ = now;
     std::fprintf(stderr, "%s\n", line.c_str());
   } else {
-    std::fprintf(stderr, "\r%-*s", int(width_), line.c_str());
-    width_ = line.size();
+    // A line that is wrapped, by its text or its padding, could not be drawn over.
+    const std::size_t room = columns() - 1;
+    const std::string shown = line.substr(0, room);
+    std::fprintf(stderr, "\r%-*s", int(std::min(width_, room)), shown.c_str());
+    width_ = shown.size();
   }
   std::fflush(stderr);
 }

@@ -19,8 +19,9 @@ class Progress {
  public:
   enum class Mode : std::uint8_t { none, lines, one_line };
   explicit Progress(Mode mode) : mode_(mode) {}
-  ~Progress();
+  ~Progress() { end(); }
   void show(const std::string& line);
+  void end();  // the line stays, and what is printed next begins below it
 
  private:
   Mode mode_;
