@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -211,6 +212,28 @@ class LoadTest(unittest.TestCase):
         report = self.passes("--chaos", "kill:0.4s", "--seconds", "1.5", "--pairs", "10",
                              "--window", "4")
         self.assertGreater(report["disconnects"], 0)
+
+    def test_the_report_says_how_to_repeat_the_run(self):
+        report = self.passes("--pairs", "2", "--payload", "64-128:3,4096:1", "--relay-set",
+                             'log.level="error"')
+        settings = report["settings"]
+        self.assertEqual({name: settings[name] for name in ("pairs", "payload", "rate", "window",
+                                                            "warm_up", "settle", "seconds")},
+                         {"pairs": "2", "payload": "64-128:3,4096:1", "rate": "0", "window": "32",
+                          "warm_up": "0.2", "settle": "20", "seconds": "1"})
+        self.assertNotEqual(settings["seed"], "0")  # the one that was drawn
+        self.assertEqual(shlex.split(report["command"]),
+                         ["godwit-load", "--quiet", "--own-relay", "--json", *SHORT, "--pairs",
+                          "2", "--payload", "64-128:3,4096:1", "--relay-set",
+                          'log.level="error"'])
+        again = self.passes("--pairs", "2", "--seed", settings["seed"])
+        self.assertEqual(again["settings"]["seed"], settings["seed"])
+
+    def test_help_names_units_and_defaults(self):
+        text = load("--help").stdout
+        self.assertRegex(text, r"--settle SECONDS\W+30\b")
+        self.assertRegex(text, r"--payload BYTES\W+256\b")
+        self.assertNotIn("TEXT", text)
 
     def test_a_file_is_a_scenario(self):
         with tempfile.TemporaryDirectory(prefix="godwit-test-") as directory:

@@ -34,36 +34,37 @@ constexpr auto kFooter = R"(Examples:
   godwit-load --relay godwit://KEY@127.0.0.1:7700 --relay-pid 4711 --scenario mixed
 
 Scenarios: online, offline, idle, fanout, churn, mixed, or a TOML file whose keys are the flags
-below with _ for -, and base = "one of these".
+above with _ for -, and base = "one of these". The defaults here are those of online.
 Exit status: 0 the verdict is PASS, 1 it is FAIL, 3 it is INCOMPLETE: nothing was seen broken, but
 not all could be checked in time; 2 wrong usage or no relay.)";
 
 // A flag that sets the field of the same name.
 struct Flag {
   const char* name;
+  const char* unit;
   const char* what;
 };
 constexpr Flag kFlags[] = {
-    {"processes", "that share the load: each has a core and descriptors of its own"},
-    {"pairs", "flows: a sender with its recipient, or its group"},
-    {"group", "recipients of each flow"},
-    {"senders", "devices that share the flows; 0: one for each"},
-    {"window", "envelopes under way in each flow"},
-    {"rate", "submits per second of all flows, open loop; 0: as the window allows"},
-    {"payload", "bytes, FROM-TO, or several with weights: 64-256:9,4096:1"},
-    {"media-share", "share of envelopes that are media"},
-    {"media", "bytes of those, as --payload"},
-    {"away", "share of flows whose recipients are away until the drain"},
-    {"sessions", "idle sessions beside the flows"},
-    {"churn", "logins per second of these sessions"},
-    {"messages", "of each flow; 0: until the time is over"},
-    {"seconds", "measured"},
-    {"warm-up", "seconds before that"},
-    {"settle", "seconds that what is under way has to arrive in"},
-    {"late-ms", "what takes longer is late; 0: nothing is"},
-    {"late-max", "late ones that the verdict lets pass"},
-    {"refused-max", "refusals that the verdict lets pass"},
-    {"seed", "of accounts, sizes and order; drawn when not given"},
+    {"processes", "N", "that share the load: each has a core and descriptors of its own"},
+    {"pairs", "N", "flows: a sender with its recipient, or its group"},
+    {"group", "N", "recipients of each flow"},
+    {"senders", "N", "devices that share the flows; 0: one for each"},
+    {"window", "N", "envelopes under way in each flow"},
+    {"rate", "PER-SECOND", "submits per second of all flows, open loop; 0: as the window allows"},
+    {"payload", "BYTES", "bytes, FROM-TO, or several with weights: 64-256:9,4096:1"},
+    {"media-share", "0..1", "share of envelopes that are media"},
+    {"media", "BYTES", "bytes of those, as --payload"},
+    {"away", "0..1", "share of flows whose recipients are away until the drain"},
+    {"sessions", "N", "idle sessions beside the flows"},
+    {"churn", "PER-SECOND", "logins per second of these sessions"},
+    {"messages", "N", "of each flow; 0: until the time is over"},
+    {"seconds", "SECONDS", "measured"},
+    {"warm-up", "SECONDS", "seconds before that"},
+    {"settle", "SECONDS", "that the end waits for what is under way; up to 4 times while it comes"},
+    {"late-ms", "MS", "what takes longer is late; 0: nothing is"},
+    {"late-max", "N", "late ones that the verdict lets pass"},
+    {"refused-max", "N", "refusals that the verdict lets pass"},
+    {"seed", "N", "of accounts, sizes and order; drawn when not given"},
 };
 
 struct Arguments {
@@ -309,7 +310,7 @@ int start(const Arguments& arguments, const std::string& command) {
   }
   report.scenario = scenario->name;
   report.settings = settings_of(*scenario);
-  report.settings.emplace_back("command", command);
+  report.command = command;
   report.relay = address.host_port;
   if (own) report.relay_version = own->status().version;
   report.load_version = GODWIT_VERSION;
@@ -322,20 +323,45 @@ int start(const Arguments& arguments, const std::string& command) {
   return exit_status(report.verdict());
 }
 
+// As a shell takes it.
+std::string command_line(const std::vector<std::string>& words) {
+  constexpr auto kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
+  std::string line = "godwit-load";
+  for (std::string word : words) {
+    if (word.empty() || word.find_first_not_of(kPlain) != std::string::npos) {
+      for (std::size_t at = 0; (at = word.find('\'', at)) != std::string::npos; at += 4) {
+        word.replace(at, 1, "'\\''");
+      }
+      word = "'" + word + "'";
+    }
+    line += " " + word;
+  }
+  return line;
+}
+
 int parse_and_play(int argc, char** argv) {
   CLI::App app("Godwit: a load on a relay, and a verdict on what it did.", "godwit-load");
   app.set_version_flag("--version", std::string("godwit-load ") + GODWIT_VERSION);
   app.footer(kFooter);
   Arguments arguments;
-  app.add_option("--relay", arguments.relay, "The relay's address, godwit://KEY@HOST:PORT");
+  app.add_option("--relay", arguments.relay, "The relay's address, godwit://KEY@HOST:PORT")
+      ->type_name("ADDRESS");
   app.add_flag("--own-relay", arguments.own_relay, "Start a relay in a temporary directory");
-  app.add_option("--relay-binary", arguments.relay_binary, "The godwit-relay of --own-relay");
+  app.add_option("--relay-binary", arguments.relay_binary, "The godwit-relay of --own-relay")
+      ->type_name("FILE");
   app.add_option("--relay-set", arguments.relay_settings,
-                 "section.key=VALUE for its relay.toml; may be given again");
-  app.add_option("--relay-pid", arguments.relay_pid, "To show the relay's CPU time and memory");
+                 "For its relay.toml; may be given again")
+      ->type_name("SECTION.KEY=VALUE");
+  app.add_option("--relay-pid", arguments.relay_pid, "To show the relay's CPU time and memory")
+      ->type_name("PID");
   app.add_flag("--i-own-this-relay", arguments.mine, "Load a relay that is not on this machine");
   app.add_option("--scenario", arguments.scenario, "What to play; see below")
+      ->type_name("NAME|FILE")
       ->capture_default_str();
+  const auto usual = settings_of(Scenario{});
+  std::map<std::string, std::string> defaults(usual.begin(), usual.end());
+  defaults["seed"].clear();  // it is drawn
   for (const Flag& flag : kFlags) {
     std::string key = flag.name;
     std::ranges::replace(key, '-', '_');
@@ -343,13 +369,17 @@ int parse_and_play(int argc, char** argv) {
            std::string("--") + flag.name,
            [&arguments, key](const std::string& value) { arguments.fields[key] = value; },
            flag.what)
-        ->take_last();
+        ->take_last()
+        ->type_name(flag.unit)
+        ->default_str(defaults[key]);
   }
   app.add_flag("--drain-at-random", arguments.at_random, "Recipients come back in any order");
   app.add_flag("--e2ee", arguments.e2ee, "The whole SDK, instead of opaque bytes");
-  app.add_option("--chaos", arguments.chaos, "kill:SECONDSs: kills the own relay that often");
+  app.add_option("--chaos", arguments.chaos, "Kills the own relay that often")
+      ->type_name("kill:SECONDSs");
   app.add_flag("--json", arguments.json, "One JSON object as the last line of standard output");
-  app.add_option("--html", arguments.html, "Write the report as one page");
+  app.add_option("--html", arguments.html, "Write the report as one page")
+      ->type_name("FILE");
   app.add_flag("--quiet", arguments.quiet, "No progress");
   try {
     app.parse(argc, argv);
@@ -358,10 +388,8 @@ int parse_and_play(int argc, char** argv) {
     std::cerr << "godwit-load: " << error.what() << "; --help lists the flags\n";
     return kWrongUsage;
   }
-  std::string command = "godwit-load";
-  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   try {
-    return start(arguments, command);
+    return start(arguments, command_line({argv + 1, argv + argc}));
   } catch (const support::RelayFailure& failure) {
     std::cerr << "godwit-load: " << failure.what() << "\n";
     return kWrongUsage;

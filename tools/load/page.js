@@ -371,19 +371,18 @@ function tables() {
     ['CPU seconds of godwit-load for a million', significant(figures.client_cpu_s_per_million)],
   ]);
   const column = add(at('tables'), 'div');
-  const command = data.settings.find(({name}) => name === 'command');
   table(column, 'Scenario', 'facts', [['scenario', figures.scenario], ...data.settings
-    .filter((setting) => setting !== command).map(({name, value}) => [name, value])]);
+    .map(({name, value}) => [name, value])]);
   table(column, 'Where and when', 'facts', [
     ['started', data.started], ['measured for', significant(figures.seconds) + ' s'],
     ['machine', data.machine],
     ['relay', data.relay], ['relay version', figures.relay_version || 'not known'],
     ['godwit-load version', data.load_version],
   ]);
-  if (command === undefined) return;
+  if (figures.command === '') return;
   const again = add(column, 'div');
   add(again, 'h3', 'Run it again');
-  add(again, 'pre', command.value);
+  add(again, 'pre', figures.command);
 }
 
 // ---- The page ----

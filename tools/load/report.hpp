@@ -83,6 +83,7 @@ struct Report {
   std::string scenario;  // its name: "online", or the file's
   std::vector<std::pair<std::string, std::string>>
       settings;               // as in a scenario file, for the reader
+  std::string command;        // the command line; a seed that was drawn stands in the settings
   std::string relay;          // HOST:PORT
   std::string relay_version;  // empty when it is not known
   std::string load_version;

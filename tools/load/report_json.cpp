@@ -14,6 +14,12 @@ Json nullable(const std::optional<T>& figure) {
   return figure ? Json(*figure) : Json(nullptr);
 }
 
+Json settings_of(const Report& report) {
+  Json settings = Json::object();
+  for (const auto& [name, value] : report.settings) settings[name] = value;
+  return settings;
+}
+
 }  // namespace
 
 std::string_view name_of(Verdict verdict) {
@@ -76,6 +82,12 @@ std::string to_json(const Report& report) {
       {"undelivered", counts.undelivered},
       {"refused_by_code", report.refused},
       {"logins_refused_by_code", report.logins_refused},
+      {"command", report.command},
+      {"settings", settings_of(report)},
+      {"relay", report.relay},
+      {"load_version", report.load_version},
+      {"machine", report.machine},
+      {"started", report.started},
       {"interrupted", report.interrupted},
       {"unchecked", report.unchecked},
       {"faults", report.faults},

@@ -50,8 +50,8 @@ Report example_report(std::size_t samples) {
   report.scenario = "online";
   report.settings = {{"devices", "2000"},
                      {"rate", "10000"},
-                     {"size", "256 B, some 4 KiB"},
-                     {"command", "godwit-load --relay 127.0.0.1:7443 online --html verdict.html"}};
+                     {"size", "256 B, some 4 KiB"}};
+  report.command = "godwit-load --relay 127.0.0.1:7443 online --html verdict.html";
   report.relay = "127.0.0.1:7443";
   report.relay_version = "0.1.0";
   report.load_version = "0.1.0";

@@ -23,8 +23,8 @@ TEST_SUITE("load/report_json") {
           "logins_per_s relay_cpu_s_per_million relay_rss_bytes relay_bytes_per_session "
           "relay_bytes_per_queued_envelope relay_store_bytes drain_seconds "
           "drain_relay_cpu_s_per_million client_cpu_s_per_million submitted accepted delivered "
-          "unsent undelivered refused_by_code logins_refused_by_code interrupted unchecked faults "
-          "verdict ");
+          "unsent undelivered refused_by_code logins_refused_by_code command settings relay "
+          "load_version machine started interrupted unchecked faults verdict ");
   }
 
   TEST_CASE("each figure is the report's") {
@@ -70,6 +70,13 @@ TEST_SUITE("load/report_json") {
     CHECK(numbers == std::vector{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
     CHECK(json["refused_by_code"] == Json{{"busy", 10}});
     CHECK(json["logins_refused_by_code"].empty());
+    CHECK(json["command"] == report.command);
+    CHECK(json["settings"] ==
+          Json{{"devices", "2000"}, {"rate", "10000"}, {"size", "256 B, some 4 KiB"}});
+    CHECK(json["relay"] == "127.0.0.1:7443");
+    CHECK(json["load_version"] == "0.1.0");
+    CHECK(json["machine"] == report.machine);
+    CHECK(json["started"] == "2026-03-01T09:30:00Z");
     CHECK(json["connections"] == 2'000);
     CHECK(json["logins_per_s"] == 645);
     CHECK(json["relay_cpu_s_per_million"] == 61.5);
