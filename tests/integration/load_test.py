@@ -263,6 +263,24 @@ class LoadTest(unittest.TestCase):
         self.assertIn("not submitted in time", report["unchecked"][0])
         self.assertIn("NOT CHECKED: ", done.stderr)
 
+    def test_a_relay_that_stands_still_fails_the_verdict_and_has_lost_nothing(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        run = subprocess.Popen([LOAD, "--relay", relay.address, "--json", "--pairs", "2",
+                                "--seconds", "2", "--settle", "1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(run.kill)
+        self.assertTrue(any("measure" in line for line in run.stderr), "it never measured")
+        os.kill(relay.pid, signal.SIGSTOP)
+        output, errors = run.communicate(timeout=30)
+        os.kill(relay.pid, signal.SIGCONT)
+        self.assertEqual(run.returncode, 1, errors)
+        report = json.loads(output.splitlines()[-1])
+        self.assertEqual(report["verdict"], "FAIL")
+        self.assertRegex(report["faults"][0], "^the relay stood still: nothing was answered or "
+                         r"delivered for 1 s, though \d+ submits had no answer")
+        self.assertEqual(report["lost"], 0)
+
     def test_what_was_never_submitted_is_not_in_flight(self):
         run = subprocess.run([LOAD, "--own-relay", "--pairs", "1", "--rate", "1000000",
                               "--warm-up", "0", "--seconds", "1.5", "--settle", "0.5"],
