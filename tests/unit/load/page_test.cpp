@@ -52,6 +52,9 @@ TEST_SUITE("load/page") {
     const std::string failed = to_page(failed_example_report(3));
     CHECK(failed.find("<h1>FAIL</h1>") != std::string::npos);
     CHECK(failed.find("<h1>PASS</h1>") == std::string::npos);
+    Report open = example_report(3);
+    open.unchecked = {"3 not submitted in time"};
+    CHECK(to_page(open).find("<h1>INCOMPLETE</h1>") != std::string::npos);
   }
 
   TEST_CASE("texts from outside do not break out of the data") {
