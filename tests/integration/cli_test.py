@@ -99,7 +99,7 @@ class CliTest(unittest.TestCase):
 
     def test_a_mistyped_code_or_name_leaves_nothing_behind_and_removes_nothing(self):
         code = self.join("alice").account["recovery_code"]
-        wrong = code[:-1] + ("a" if code[-1] != "a" else "b")
+        wrong = code[:-1] + ("0" if code[-1] != "0" else "1")
         at_relay = "--relay", self.relay.address
         fresh = Person(self.homes / "fresh")
         self.assertEqual(

@@ -251,14 +251,15 @@ class LoadTest(unittest.TestCase):
 
     def test_an_overload_is_incomplete_and_no_loss(self):
         done = load("--own-relay", "--json", "--pairs", "2", "--rate", "1000000", "--warm-up", "0",
-                    "--seconds", "1", "--settle", "0.5")
+                    "--seconds", "1", "--settle", "0.5", "--refused-max", "1000000")
         report = json.loads(done.stdout.splitlines()[-1])
         self.assertEqual(report["verdict"], "INCOMPLETE", report["faults"])
         self.assertEqual(done.returncode, 3)
         self.assertEqual(report["faults"], [])
         self.assertEqual(report["lost"], 0)
         self.assertGreater(report["unsent"], 0)
-        self.assertEqual(report["submitted"], report["accepted"] + report["unanswered"])
+        self.assertEqual(report["submitted"],
+                         report["accepted"] + report["refused"] + report["unanswered"])
         self.assertEqual(report["accepted"], report["delivered"] + report["undelivered"])
         self.assertIn("not submitted in time", report["unchecked"][0])
         self.assertIn("NOT CHECKED: ", done.stderr)
@@ -287,7 +288,7 @@ class LoadTest(unittest.TestCase):
                              capture_output=True, text=True, timeout=120)
         in_flight = [int(count.replace(",", ""))
                      for count in re.findall(r"([\d,]+) in flight", run.stderr)]
-        self.assertGreater(max(in_flight), 0)
+        self.assertTrue(in_flight, run.stderr)
         self.assertLessEqual(max(in_flight), 1024)  # the relay takes no more of one connection
 
     def test_what_waits_for_a_full_mailbox_was_never_submitted(self):
