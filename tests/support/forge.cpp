@@ -110,13 +110,21 @@ wire::SignedList forked_list(const SimDevice& device, const crypto::SignedDevice
   return std::move(*list);
 }
 
-wire::SignedList following_list(const SimDevice& device) {
-  const Keys keys = keys_of(device);
-  auto list = crypto::make_recovered_list(keys.root,
-                                          crypto::ListKey(crypto::SigningKey::draw(device.random)),
-                                          keys.account.list, entries_of(keys.account.list));
+wire::SignedList list_after(const SimDevice& owner, const wire::SignedList& before,
+                            std::span<const crypto::SignedDevice> devices) {
+  const crypto::ListKey key(crypto::SigningKey::draw(owner.random));
+  auto list = crypto::make_recovered_list(keys_of(owner).root, key, before, devices);
   REQUIRE(list);
   return std::move(*list);
+}
+
+wire::SignedList following_list(const SimDevice& device) {
+  const wire::SignedList before = keys_of(device).account.list;
+  return list_after(device, before, entries_of(before));
+}
+
+crypto::SignedDevice own_entry(const SimDevice& owner) {
+  return entries_of(keys_of(owner).account.list).front();
 }
 
 // ---- Puppet -------------------------------------------------------------------------------------

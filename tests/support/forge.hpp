@@ -69,6 +69,11 @@ struct Keys {
 // The first list of the same user, validly signed, with other devices.
 [[nodiscard]] wire::SignedList forked_list(const SimDevice& device,
                                            const crypto::SignedDevice& ghost);
+// The list of the next gen behind `before`, validly signed, with these devices.
+[[nodiscard]] wire::SignedList list_after(const SimDevice& owner, const wire::SignedList& before,
+                                          std::span<const crypto::SignedDevice> devices);
+// What the device's first list says of it.
+[[nodiscard]] crypto::SignedDevice own_entry(const SimDevice& owner);
 // The list of the next gen with the same device alone, validly signed.
 [[nodiscard]] wire::SignedList following_list(const SimDevice& device);
 

@@ -145,12 +145,11 @@ std::optional<SessionsRecord> Peers::load_sessions(Round& round, Peer& peer) {
 // where the sessions say, or nowhere: a number that is used twice counts as a duplicate there, and
 // what it carried would never be shown.
 void Peers::restore(Round& round, Peer& peer) {
-  const auto sessions = load_sessions(round, peer);
-  const bool known = sessions && sessions->sent_seq != 0;
+  const auto sessions = load_sessions(round, peer).value_or(SessionsRecord{});
   DeviceRecord& record = peer.change();
   record.begins_anew = true;
-  record.sent_seq = known ? sessions->sent_seq : kNumbersLost;
-  if (known) record.sent_h = sessions->sent_h;
+  record.sent_seq = sessions.sent_seq;
+  record.sent_h = sessions.sent_h;
 }
 
 Peer* Peers::device(Round& round, const wire::UserId& user, const wire::DeviceRecord& listed) {

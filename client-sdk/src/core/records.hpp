@@ -152,7 +152,7 @@ struct SessionsRecord {
   static constexpr Table kTable = Table::sessions;
   wire::Bytes packed;
   // Those of the DeviceRecord again: were that one damaged, they would be used twice.
-  std::uint64_t sent_seq = 0;  // 0: none, or an earlier version wrote this
+  std::uint64_t sent_seq = kNumbersLost;  // if an earlier version wrote this
   wire::Hash32 sent_h;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);

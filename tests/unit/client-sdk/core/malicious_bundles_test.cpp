@@ -10,19 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 using Texts = std::vector<std::string>;
 
-wire::SignedList list_after(const SimDevice& owner, const wire::SignedList& before,
-                            std::span<const crypto::SignedDevice> devices) {
-  const crypto::ListKey key(crypto::SigningKey::draw(owner.random));
-  auto list = crypto::make_recovered_list(keys_of(owner).root, key, before, devices);
-  REQUIRE(list);
-  return *list;
-}
-crypto::SignedDevice own_entry(const SimDevice& owner) {
-  auto list = crypto::devices_of(keys_of(owner).account.list);
-  REQUIRE(list);
-  return list->front();
-}
-
 }  // namespace
 
 TEST_SUITE("client-sdk/src/core") {
