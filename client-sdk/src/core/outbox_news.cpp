@@ -126,7 +126,7 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
   const wire::DeviceList list = Peers::devices_of(contact);
   const wire::DeviceRecord* listed = list.find(bundle.device);
   Peer* peer = listed == nullptr ? nullptr : peers_.device(round, contact.user, *listed);
-  if (peer == nullptr) return false;
+  if (peer == nullptr || peer->record.sent_seq == kNumbersLost) return false;
   const std::uint64_t now_s = round.wall() / kSecond;
   const auto holds = [&](wire::SignedKeyKind kind, const wire::SignedKey& key) {
     return wire::verify_signed_key(kind, contact.user, listed->identity, key).has_value() &&
