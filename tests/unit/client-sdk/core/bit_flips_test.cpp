@@ -236,6 +236,30 @@ TEST_SUITE("client-sdk/src/core: bit flips") {
     CHECK(bob.texts("alice") == std::vector<std::string>{"hello", "hello yourself"});
   }
 
+  TEST_CASE("a device whose sessions have rotted too is not written to, and not asked about") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    auto& sessions = alice.disk->tables[static_cast<std::size_t>(store::Table::sessions)];
+    auto copy = std::make_shared<MemoryBackend::Records>(*sessions);
+    copy->begin()->second.back() ^= 1;
+    sessions = copy;
+    rot_device(alice);
+    world.settle();
+    int asked = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      asked += &from == &alice && std::holds_alternative<wire::GetPrekeys>(request->body);
+      return asked < 100;
+    };
+    const auto sent = alice.send("bob", "two");
+    world.run(1min);
+    CHECK(asked < 10);
+    CHECK(alice.status(sent.id) == Status::queued);
+  }
+
   TEST_CASE("a record of a device that has rotted: both go on where they stood") {
     World world;
     SimDevice& alice = world.add("alice");
