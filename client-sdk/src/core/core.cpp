@@ -166,7 +166,7 @@ void Core::State::pass(const Asked& asked, const wire::RelayFrame& frame) {
 void Core::on_disconnected(Now now) {
   State& s = *state_;
   s.round.now = now;
-  (void)s.requests.abandon();
+  s.requests.abandon();
   s.login.on_disconnected(s.round);
   s.outbox.on_disconnected();
   s.receipts.on_disconnected();

@@ -25,6 +25,7 @@ inline constexpr milliseconds kStalePrekeyMax = std::chrono::hours{24 * 180};
 inline constexpr milliseconds kSealKeyAge = std::chrono::hours{24 * 15};
 inline constexpr milliseconds kSealKeyLife = std::chrono::hours{24 * 30};
 inline constexpr milliseconds kRetain = std::chrono::hours{24 * 60};    // TTL limit + 15 days
+inline constexpr milliseconds kSealedLife = std::chrono::hours{24};  // of what no relay has yet
 inline constexpr milliseconds kSessionKeyAge = std::chrono::hours{24};  // of the store
 inline constexpr std::uint32_t kOneTimeKeysFull = 100;
 inline constexpr std::uint32_t kOneTimeKeysLow = 20;

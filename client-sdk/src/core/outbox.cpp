@@ -234,6 +234,9 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
     hold(round, lane, kRetryMax, "the contact's device lists contradict each other");
     return Step::waits;
   }
+  if (record->state == OutboxRecord::State::sealed && record->expires <= round.wall()) {
+    record->state = OutboxRecord::State::waiting;
+  }
   if (record->state == OutboxRecord::State::waiting && !seal(round, lane, *contact, *record)) {
     return lanes_.contains(key) && lanes_[key].unsent.contains(number) ? Step::waits
                                                                        : Step::went_on;

@@ -2,10 +2,10 @@
 // delivered.
 //
 // An entry is waiting (the text stands in the history, nothing is encrypted), sealed (bodies and
-// request id fixed: a retry is the same bytes), accepted (kept until delivered, since a relay may
-// lose its disk), perhaps expired (the relay keeps nothing for ever: encrypted anew when the device
-// is heard from), and then gone. Each user is a lane: within it entries go out in the order of
-// their numbers; a lane that is refused waits alone.
+// request id fixed: for a day a retry is the same bytes), accepted (kept until delivered, since a
+// relay may lose its disk), perhaps expired (the relay keeps nothing for ever: encrypted anew when
+// the device is heard from), and then gone. Each user is a lane: within it entries go out in the
+// order of their numbers; a lane that is refused waits alone.
 // Owns:    in memory one line per entry; bodies are in the database.
 // Refuses: to give up: only what can never be sent (no such name, too large) fails.
 // Spec:    schema/README.md, "Submit", "Retries"; the design of the states in client-sdk/README.md.

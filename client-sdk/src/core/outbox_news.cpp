@@ -295,9 +295,7 @@ void Outbox::resend_accepted(Round& round) {
     auto record = entry(round, number);
     if (!record || record->state == OutboxRecord::State::waiting) continue;
     for (auto& target : record->targets) target.accepted = false;
-    // What was sealed so long ago may be of no use any more.
-    const bool stale = record->state == OutboxRecord::State::expired;
-    record->state = stale ? OutboxRecord::State::waiting : OutboxRecord::State::sealed;
+    record->state = OutboxRecord::State::waiting;  // what it was sealed for may be gone by now
     store(round, *record);
     return_to_lane(number);
   }

@@ -56,6 +56,7 @@ bool Outbox::seal(Round& round, Lane& lane, const ContactRecord& contact, Outbox
       text ? seal_text(round, lane, contact, record) : seal_control(round, record);
   if (!sealed) return false;
   record.state = OutboxRecord::State::sealed;
+  record.expires = round.wall() + static_cast<Milliseconds>(kSealedLife.count());
   round.random(record.request.bytes);
   store(round, record);
   return true;

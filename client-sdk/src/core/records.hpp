@@ -245,7 +245,7 @@ struct OutboxRecord {
   wire::Bytes payload;          // of a control that is waiting
   wire::RequestId request;      // of the sealed bodies
   std::vector<Target> targets;  // ascending by device
-  Milliseconds expires = 0;     // when accepted: how long the relay keeps it
+  Milliseconds expires = 0;     // accepted: the relay keeps it so long; sealed: it is submitted
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

@@ -10,12 +10,9 @@ std::optional<Asked> Requests::answered(std::uint32_t id) {
   return asked;
 }
 
-std::vector<Asked> Requests::abandon() {
-  std::vector<Asked> all;
-  for (auto& [id, waiting] : waiting_) all.push_back(std::move(waiting.asked));
+void Requests::abandon() {
   waiting_.clear();
   last_id_ = 0;
-  return all;
 }
 
 std::optional<milliseconds> Requests::oldest() const {

@@ -53,7 +53,7 @@ class Requests {
   // What the request was; nothing when the relay made the id up.
   [[nodiscard]] std::optional<Asked> answered(std::uint32_t id);
   // The connection has gone: nothing will be answered any more.
-  [[nodiscard]] std::vector<Asked> abandon();
+  void abandon();
 
   template <class What>
   [[nodiscard]] std::size_t count() const {

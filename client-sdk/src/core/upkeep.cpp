@@ -163,6 +163,7 @@ void Upkeep::sweep(Round& round) {
                  return true;
                });
     for (const auto& suffix : gone) round.erase(Table::prekeys, name_of(kind), suffix);
+    if (!gone.empty()) seal_secrets_.clear();
   }
 }
 

@@ -10,6 +10,15 @@ namespace {
 using namespace std::chrono_literals;
 using Texts = std::vector<std::string>;
 
+// Long enough for the upkeep, which is due each hour.
+void visit(World& world, SimDevice& device) {
+  device.connect();
+  world.settle();
+  world.pass(2h);
+  world.settle();
+  device.disconnect();
+}
+
 }  // namespace
 
 TEST_SUITE("client-sdk/src/core") {
@@ -40,6 +49,72 @@ TEST_SUITE("client-sdk/src/core") {
     alice.connect();
     world.run(10min);
     CHECK(bob.texts("alice") == Texts{"one", "two", "three"});
+  }
+
+  TEST_CASE("a key whose time is over opens nothing, also while the app goes on running") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    bob.send("alice", "two");
+    world.settle();
+    wire::Bytes envelope;
+    const wire::Bytes garbage(500);
+    world.tamper = altering<wire::Deliver>([&](SimDevice&, wire::Deliver& deliver) {
+      envelope.assign(deliver.envelope.begin(), deliver.envelope.end());
+      deliver.envelope = garbage;
+      return true;
+    });
+    alice.send("bob", "three");
+    world.settle();
+    world.tamper = {};
+    alice.disconnect();
+    bob.disconnect();
+    bool over = false;
+    SUBCASE("before") {}
+    SUBCASE("after") {
+      for (int visits = 0; visits < 2; ++visits) {  // one makes a new key, the next ends the old
+        world.pass(24h * 65);
+        visit(world, bob);
+      }
+      over = true;
+    }
+    bob.connect();
+    world.settle();
+    tell(bob, {0, wire::Deliver{99, envelope}});
+    world.settle();
+    CHECK(bob.texts("alice") == (over ? Texts{"one", "two"} : Texts{"one", "two", "three"}));
+  }
+
+  TEST_CASE("what was sealed for keys that are gone by the time it leaves is sealed anew") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    bob.send("alice", "two");
+    world.settle();
+    const auto texts = bob.texts("alice");
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      return &from != &alice ||
+             !std::holds_alternative<wire::Submit>(wire::parse_request(bytes)->body);
+    };
+    const auto three = alice.send("bob", "three");
+    world.settle();
+    alice.disconnect();
+    world.upstream = {};
+    bob.disconnect();
+    for (int visits = 0; visits < 2; ++visits) {  // as above
+      world.pass(24h * 65);
+      visit(world, bob);
+    }
+    alice.connect();
+    bob.connect();
+    world.run(1min);
+    CHECK(texts == Texts{"one", "two"});
+    CHECK(bob.texts("alice") == Texts{"one", "two", "three"});
+    CHECK(alice.status(three.id) == Status::delivered);
   }
 
   TEST_CASE("a new name whose answer is lost is asked for again") {
