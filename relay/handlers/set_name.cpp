@@ -38,7 +38,7 @@ struct Naming : std::enable_shared_from_this<Naming> {
   std::string name;  // wanted; empty: none
   std::function<void(Session&, ErrorCode)> then;
   std::string previous;
-  bool claimed_again = false;
+  wire::UserId holder;  // whose claim is looked into
   ErrorCode outcome = ErrorCode::ok;
 
   Naming(Context& asked, const Session& asker, std::string wanted,
@@ -59,37 +59,48 @@ struct Naming : std::enable_shared_from_this<Naming> {
   void begin() { ask(slot::slot_of(user), slot::BeginNaming{user}, &Naming::begun); }
 
   void begun(slot::Answer& answer) {
-    const auto* held = std::get_if<slot::PreviousName>(&answer);
-    if (held == nullptr) {
-      outcome = code_of(answer);
-      return report();
-    }
-    previous = held->name;
+    outcome = code_of(answer);
+    if (outcome == ErrorCode::busy) return report();
+    if (outcome != ErrorCode::ok) return end();
+    previous = std::get<slot::PreviousName>(answer).name;
     if (name == previous) return end();
     if (name.empty()) return remember();
     ask(slot::slot_of_name(name), slot::ClaimName{name, user, {}}, &Naming::claimed);
   }
 
   void claimed(slot::Answer& answer) {
-    const auto* holder = std::get_if<slot::FoundName>(&answer);
-    if (holder == nullptr) return remember();
-    outcome = ErrorCode::name_taken;
-    if (claimed_again) return end();
-    // Unless the holder's own record says otherwise: then a crash left the claim behind.
-    claimed_again = true;
-    const wire::UserId other = holder->user;
-    context.start(slot::slot_of(other), slot::HoldsName{name, other},
-                  [self = shared_from_this(), other](slot::Answer& holds) {
-                    if (code_of(holds) == ErrorCode::ok) return self->end();
-                    self->ask(slot::slot_of_name(self->name),
-                              slot::ClaimName{self->name, self->user, other}, &Naming::claimed);
-                  });
+    const auto* found = std::get_if<slot::FoundName>(&answer);
+    if (found == nullptr) return remember();
+    // Taken, unless the holder's own record says otherwise: then a crash left the claim behind.
+    // Until that is settled the holder begins no change, which might be a claim to this name.
+    holder = found->user;
+    ask(slot::slot_of(holder), slot::BeginNaming{holder}, &Naming::looked_into);
   }
 
-  void remember() {
-    outcome = ErrorCode::ok;
-    ask(slot::slot_of(user), slot::SetUserName{user, name}, &Naming::remembered);
+  void looked_into(slot::Answer& answer) {
+    outcome = code_of(answer);
+    if (outcome == ErrorCode::busy) return end();
+    const auto* held = std::get_if<slot::PreviousName>(&answer);
+    if (held != nullptr && held->name == name) {
+      outcome = ErrorCode::name_taken;
+      return let_holder_go();
+    }
+    ask(slot::slot_of_name(name), slot::ClaimName{name, user, holder}, &Naming::taken_over);
   }
+
+  void taken_over(slot::Answer& answer) {
+    const bool faster = std::holds_alternative<slot::FoundName>(answer);  // somebody else was
+    outcome = faster ? ErrorCode::name_taken : ErrorCode::ok;
+    let_holder_go();
+  }
+
+  void let_holder_go() {
+    ask(slot::slot_of(holder), slot::EndNaming{holder}, &Naming::holder_gone);
+  }
+
+  void holder_gone(slot::Answer&) { outcome == ErrorCode::ok ? remember() : end(); }
+
+  void remember() { ask(slot::slot_of(user), slot::SetUserName{user, name}, &Naming::remembered); }
 
   void remembered(slot::Answer& answer) {
     outcome = code_of(answer);

@@ -129,12 +129,6 @@ std::optional<wire::UserId> Directory::claim_name(const ClaimName& operation) {
   return std::nullopt;
 }
 
-bool Directory::holds_name(const HoldsName& operation) {
-  if (naming_.contains(operation.user)) return true;
-  const std::optional<UserRecord> record = load(operation.user);
-  return record && record->name == operation.name;
-}
-
 void Directory::release_name(const ReleaseName& operation) {
   const auto owner = resolve_name(operation.name);
   if (owner == operation.user) {

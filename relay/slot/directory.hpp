@@ -57,7 +57,6 @@ class Directory {
   // One change of a user's name at a time: false while another is under way.
   [[nodiscard]] bool begin_naming(const wire::UserId& user) { return naming_.insert(user).second; }
   void end_naming(const wire::UserId& user) { naming_.erase(user); }
-  [[nodiscard]] bool holds_name(const HoldsName& operation);
   // Nothing when claimed, else who holds it.
   [[nodiscard]] std::optional<wire::UserId> claim_name(const ClaimName& operation);
   void release_name(const ReleaseName& operation);

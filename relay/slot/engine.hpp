@@ -85,7 +85,6 @@ class Engine {
   void on(const Origin& origin, GetPrekeys& operation, Now now, Effects& effects);
   void on(const Origin& origin, BeginNaming& operation, Now now, Effects& effects);
   void on(const Origin& origin, ClaimName& operation, Now now, Effects& effects);
-  void on(const Origin& origin, HoldsName& operation, Now now, Effects& effects);
   void on(const Origin& origin, SetUserName& operation, Now now, Effects& effects);
   void on(const Origin& origin, ReleaseName& operation, Now now, Effects& effects);
   void on(const Origin& origin, EndNaming& operation, Now now, Effects& effects);

@@ -182,11 +182,11 @@ bool Engine::may_pop(const GetPrekeys& operation, Now now) {
 // ---- Names --------------------------------------------------------------------------------------
 
 void Engine::on(const Origin& origin, BeginNaming& operation, Now, Effects& effects) {
-  const std::optional<UserRecord> record = directory_.load(operation.user);
-  if (!record) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
   if (!directory_.begin_naming(operation.user)) {
     return answer(origin, Simple{ErrorCode::busy, 0}, false, effects);
   }
+  const std::optional<UserRecord> record = directory_.load(operation.user);
+  if (!record) return answer(origin, Simple{ErrorCode::not_found, 0}, false, effects);
   answer(origin, PreviousName{record->name}, directory_.pending(operation.user), effects);
 }
 
@@ -195,12 +195,6 @@ void Engine::on(const Origin& origin, ClaimName& operation, Now, Effects& effect
   const bool pending = directory_.name_pending(operation.name);
   if (holder) return answer(origin, FoundName{*holder}, pending, effects);
   answer(origin, Simple{}, pending, effects);
-}
-
-void Engine::on(const Origin& origin, HoldsName& operation, Now, Effects& effects) {
-  const ErrorCode code =
-      directory_.holds_name(operation) ? ErrorCode::ok : ErrorCode::not_found;
-  answer(origin, Simple{code, 0}, directory_.pending(operation.user), effects);
 }
 
 void Engine::on(const Origin& origin, SetUserName& operation, Now, Effects& effects) {

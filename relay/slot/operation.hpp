@@ -79,8 +79,9 @@ struct GetPrekeys {
 
 // A change of name passes through three slots: the name's decides the claim, the user's remembers
 // it, the old name's lets go. The user's slot lets one change in at a time. A name counts as held
-// only while its owner's record says so: what a crash left in between is void.
-struct BeginNaming {  // answers PreviousName, or busy
+// only while its owner's record says so: what a crash left in between is void. Who takes a void
+// claim over keeps its owner from a change of name meanwhile, or both would have the name.
+struct BeginNaming {  // answers busy; else it has begun, with PreviousName or not_found
   wire::UserId user;
 };
 
@@ -88,11 +89,6 @@ struct ClaimName {  // compare-and-set; answers ok, or FoundName with the holder
   std::string name;
   wire::UserId user;
   std::optional<wire::UserId> void_holder;  // whose claim was found to be void
-};
-
-struct HoldsName {  // ok: the user's record says so, or is about to be changed
-  std::string name;
-  wire::UserId user;
 };
 
 struct SetUserName {  // the user's own record of the name it holds
@@ -132,8 +128,8 @@ struct Ack {
 };
 
 using Operation = std::variant<Enqueue, Ack, Attach, Detach, std::unique_ptr<PutUser>, PutKeys,
-                               GetUser, GetPrekeys, BeginNaming, ClaimName, HoldsName,
-                               SetUserName, ReleaseName, EndNaming, ResolveName>;
+                               GetUser, GetPrekeys, BeginNaming, ClaimName, SetUserName,
+                               ReleaseName, EndNaming, ResolveName>;
 
 // ---- Answers ------------------------------------------------------------------------------------
 

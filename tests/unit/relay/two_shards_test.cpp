@@ -6,19 +6,20 @@ namespace {
 
 class TwoShards {
  public:
-  // Rounds and messages until neither shard has anything left.
+  // A round of each shard, and one message from one to the other; false: there is none.
+  bool step() {
+    for (auto* from : shards) from->round();
+    for (auto* from : shards) {
+      if (from->host.posted.empty()) continue;
+      auto posted = std::move(from->host.posted.front());
+      from->host.posted.pop_front();
+      shards.at(posted.loop)->shard.on_message(posted.message, from->now);
+      return true;
+    }
+    return false;
+  }
   void settle() {
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (auto* from : shards) {
-        from->round();
-        while (!from->host.posted.empty()) {
-          moved = true;
-          auto posted = std::move(from->host.posted.front());
-          from->host.posted.pop_front();
-          shards.at(posted.loop)->shard.on_message(posted.message, from->now);
-        }
-      }
+    while (step()) {
     }
   }
   void pass(std::chrono::milliseconds time) {
@@ -98,6 +99,47 @@ TEST_CASE("a name is held once, whichever loops its holders are on") {
     both.settle();
     CHECK(both.one.only<wire::User>(hers).list.root == bob.list.root);
   }
+}
+
+TEST_CASE("a claim that a crash left is taken over by one, whatever its holder does meanwhile") {
+  const std::string name = "bob";
+  const std::uint32_t loop = slot::loop_of(slot::slot_of_name(name), 2);
+  bool taken_over = false, kept = false;
+  for (int steps = 0; steps < 30; ++steps) {
+    CAPTURE(steps);
+    TwoShards both;
+    ShardWorld& here = *both.shards.at(loop);
+    ShardWorld& there = *both.shards.at(1 - loop);
+    const Account holder = account_on(loop, 1);
+    const Account other = account_on(1 - loop, 10);
+    const SessionId his = both.join(here, holder);
+    const SessionId hers = both.join(there, other);
+    store::Batch left;
+    left.puts.push_back({store::Table::names, {name.begin(), name.end()},
+                         wire::Bytes(holder.user.bytes.begin(), holder.user.bytes.end())});
+    here.disk.apply(left);
+
+    there.ask(hers, 5, wire::SetName{name});
+    for (int i = 0; i < steps; ++i) (void)both.step();
+    here.ask(his, 5, wire::SetName{name});
+    both.settle();
+    const auto done = [](ShardWorld& world, SessionId session) {
+      const auto frames = world.host.take_frames(session);
+      REQUIRE(frames.size() == 1);
+      return std::holds_alternative<wire::Done>(frames[0]->body);
+    };
+    const bool he_has_it = done(here, his);
+    const bool she_has_it = done(there, hers);
+    CHECK(he_has_it != she_has_it);
+    taken_over |= she_has_it;
+    kept |= he_has_it;
+    there.ask(hers, 6, wire::GetUser{{}, name});
+    both.settle();
+    const auto& found = there.only<wire::User>(hers);
+    CHECK(found.list.root == (he_has_it ? holder : other).list.root);
+  }
+  CHECK(taken_over);
+  CHECK(kept);
 }
 
 TEST_CASE("what is on its way to a session of another loop is dropped when that session ends") {
