@@ -14,7 +14,7 @@ void handle_get_prekeys(Context& context, Session& session, std::uint32_t reques
                                 !session.unlimited},
                [&context, request](Session& live, slot::Answer& answer) {
                  auto* found = std::get_if<slot::FoundPrekeys>(&answer);
-                 if (found == nullptr) return context.refuse(live, request, code_of(answer));
+                 if (found == nullptr) return refuse(context, live, request, answer);
                  context.reply(live, request,
                                wire::Prekeys{found->list->view(), std::move(found->bundles)});
                });

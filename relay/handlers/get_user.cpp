@@ -15,7 +15,7 @@ void find_by_id(Context& context, Session& session, std::uint32_t request, const
   context.call(session, slot::slot_of(user), slot::GetUser{user},
                [&context, request, name](Session& live, slot::Answer& answer) {
                  const auto* found = std::get_if<slot::FoundUser>(&answer);
-                 if (found == nullptr) return context.refuse(live, request, code_of(answer));
+                 if (found == nullptr) return refuse(context, live, request, answer);
                  if (!name.empty() && found->name != name) {  // a claim that a crash left behind
                    return context.refuse(live, request, ErrorCode::not_found);
                  }
@@ -35,7 +35,7 @@ void handle_get_user(Context& context, Session& session, std::uint32_t request,
   context.call(session, slot::slot_of_name(*name), slot::ResolveName{*name},
                [&context, request, name = *name](Session& live, slot::Answer& answer) {
                  const auto* found = std::get_if<slot::FoundName>(&answer);
-                 if (found == nullptr) return context.refuse(live, request, code_of(answer));
+                 if (found == nullptr) return refuse(context, live, request, answer);
                  find_by_id(context, live, request, found->user, name);
                });
 }

@@ -31,6 +31,12 @@ void change_name(Context&, Session&, const std::string& name,
 // The code of an answer that carries nothing else; ok for those that carry something.
 [[nodiscard]] wire::ErrorCode code_of(const slot::Answer& answer);
 
+// Passes on what a slot refused.
+void refuse(Context&, Session&, std::uint32_t request, const slot::Answer& refusal);
+
+// Replies Done, or passes on the refusal.
+void finish(Context&, Session&, std::uint32_t request, const slot::Answer& answer);
+
 // Why a list that does not verify is refused.
 [[nodiscard]] wire::ErrorCode code_of(wire::IdentityError error);
 

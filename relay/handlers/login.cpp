@@ -28,13 +28,25 @@ void attach(Context& context, Session& session, std::uint32_t request, ErrorCode
                  }
                  // An unknown device may register on the same connection.
                  live.state = session::State::greeting;
-                 context.refuse(live, request, code_of(answer));
+                 refuse(context, live, request, answer);
                });
 }
 
 ErrorCode code_of(const slot::Answer& answer) {
   const auto* simple = std::get_if<slot::Simple>(&answer);
   return simple == nullptr ? ErrorCode::ok : simple->code;
+}
+
+void refuse(Context& context, Session& session, std::uint32_t request,
+            const slot::Answer& refusal) {
+  const auto& simple = std::get<slot::Simple>(refusal);
+  context.refuse(session, request, simple.code, std::chrono::milliseconds{simple.retry_after_ms});
+}
+
+void finish(Context& context, Session& session, std::uint32_t request,
+            const slot::Answer& answer) {
+  if (code_of(answer) != ErrorCode::ok) return refuse(context, session, request, answer);
+  context.reply(session, request, wire::Done{});
 }
 
 }  // namespace godwit::relay::handlers

@@ -21,9 +21,7 @@ void handle_put_devices(Context& context, Session& session, std::uint32_t reques
   put->device = session.device;
   context.call(session, session.slot, std::move(put),
                [&context, request](Session& live, slot::Answer& answer) {
-                 const ErrorCode code = code_of(answer);
-                 if (code != ErrorCode::ok) return context.refuse(live, request, code);
-                 context.reply(live, request, wire::Done{});
+                 finish(context, live, request, answer);
                });
 }
 

@@ -36,12 +36,8 @@ void handle_put_keys(Context& context, Session& session, std::uint32_t request,
                      found == nullptr ? code_of(answer) : verify(live, keys, *found->list);
                  if (code != ErrorCode::ok) return context.refuse(live, request, code);
                  context.call(live, live.slot, keys,
-                              [&context, request](Session& done, slot::Answer& put) {
-                                const ErrorCode refusal = code_of(put);
-                                if (refusal != ErrorCode::ok) {
-                                  return context.refuse(done, request, refusal);
-                                }
-                                context.reply(done, request, wire::Done{});
+                              [&context, request](Session& put, slot::Answer& done) {
+                                finish(context, put, request, done);
                               });
                });
 }

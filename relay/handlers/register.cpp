@@ -61,9 +61,9 @@ void handle_register(Context& context, Session& session, std::uint32_t request,
   session.device = content.device;
   context.call(session, slot::slot_of(session.user), std::move(put),
                [&context, request, name](Session& registered, slot::Answer& answer) {
-                 if (const ErrorCode refusal = code_of(answer); refusal != ErrorCode::ok) {
+                 if (code_of(answer) != ErrorCode::ok) {
                    registered.state = session::State::greeting;
-                   return context.refuse(registered, request, refusal);
+                   return refuse(context, registered, request, answer);
                  }
                  if (const auto* held = std::get_if<slot::FoundUser>(&answer)) {
                    registered.state = session::State::greeting;

@@ -104,6 +104,11 @@ Directory::Put Directory::put(const PutUser& operation) {
       return result;
     }
   }
+  const std::size_t size_before = current ? current->list.body.size() : 0;
+  if (journal_.full() && operation.list.body.size() > size_before) {
+    result.code = wire::ErrorCode::store_full;
+    return result;
+  }
   for (const wire::DeviceRecord& device : operation.parsed.devices) {
     const wire::DeviceRecord* before = old_list.find(device.id);
     if (before == nullptr) result.added.push_back(device.id);

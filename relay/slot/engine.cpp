@@ -17,15 +17,15 @@ std::uint32_t ms(std::chrono::milliseconds value) {
 // not that it was accepted.
 constexpr ErrorCode kExpired = ErrorCode::busy;
 
-// What an envelope that was taken in and then dropped advises its senders.
-std::uint32_t retry_after_ms(ErrorCode code) {
+}  // namespace
+
+std::uint32_t Engine::retry_after_ms(ErrorCode code) {
   if (code == ErrorCode::store_full) return ms(kRetryStoreFull);
+  if (code == ErrorCode::mailbox_full) return ms(kRetryMailboxFull);
   if (code == ErrorCode::unknown_device) return ms(kRetryUnknownDevice);
   if (code == ErrorCode::busy) return ms(kRetryBusy);
   return 0;
 }
-
-}  // namespace
 
 Engine::Engine(Records& records, ops::Counters& counters, const EngineLimits& limits,
                const wire::SipKey& hash_key)
@@ -125,26 +125,24 @@ bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation,
 Enqueued Engine::admit(const Enqueue& operation) {
   Enqueued refusal;
   refusal.recipient = operation.recipient;
-  const auto refuse = [&](ErrorCode code, std::chrono::milliseconds retry_after) {
+  const auto refuse = [&](ErrorCode code) {
     refusal.code = code;
-    refusal.retry_after_ms = ms(retry_after);
+    refusal.retry_after_ms = retry_after_ms(code);
     return refusal;
   };
   const Directory::Known* user = directory_.known(operation.user);
-  if (user == nullptr) return refuse(ErrorCode::unknown_device, kRetryUnknownDevice);
+  if (user == nullptr) return refuse(ErrorCode::unknown_device);
   if (operation.list < user->version) {
     const std::optional<UserRecord> record = directory_.load(operation.user);
     if (record) refusal.newer = std::make_shared<const wire::SignedList>(record->list);
-    return refuse(ErrorCode::stale_list, {});
+    return refuse(ErrorCode::stale_list);
   }
-  if (user->find(operation.device) == nullptr) {
-    return refuse(ErrorCode::unknown_device, kRetryUnknownDevice);
-  }
-  if (records_.full()) return refuse(ErrorCode::store_full, kRetryStoreFull);
-  if (stage_.bytes() > kStagedBytesMax) return refuse(ErrorCode::busy, kRetryBusy);
+  if (user->find(operation.device) == nullptr) return refuse(ErrorCode::unknown_device);
+  if (journal_.full()) return refuse(ErrorCode::store_full);
+  if (stage_.bytes() > kStagedBytesMax) return refuse(ErrorCode::busy);
   Mailbox* const mailbox = mailboxes_.find(operation.device);
   if (mailbox != nullptr && !has_room(*mailbox, operation)) {
-    return refuse(ErrorCode::mailbox_full, kRetryMailboxFull);
+    return refuse(ErrorCode::mailbox_full);
   }
   return refusal;
 }

@@ -116,6 +116,8 @@ class Engine {
   [[nodiscard]] bool may_pop(const GetPrekeys& operation, Now now);
   void purge(const wire::UserId& user, const wire::DeviceId& device, Effects& effects);
   void answer_waiters(delivery::Staged& staged, const Enqueued& outcome, Effects& effects);
+  // What is advised with a refusal.
+  [[nodiscard]] static std::uint32_t retry_after_ms(wire::ErrorCode code);
   // Sends the answer now, or with the commit that it depends on.
   void answer(const Origin& origin, Answer answer, bool wait_for_commit, Effects& effects);
 

@@ -89,7 +89,9 @@ void Engine::on(const Origin& origin, std::unique_ptr<PutUser>& operation, Now n
     GetUser held{user};
     return on(origin, held, now, effects);
   }
-  if (put.code != ErrorCode::ok) return answer(origin, Simple{put.code, 0}, false, effects);
+  if (put.code != ErrorCode::ok) {
+    return answer(origin, Simple{put.code, retry_after_ms(put.code)}, false, effects);
+  }
   if (operation->keys) {
     const ErrorCode keys = prekeys_.put(user, operation->device, operation->keys->seal_key,
                                         operation->keys->signed_prekey, {});
@@ -128,7 +130,7 @@ void Engine::purge(const wire::UserId& user, const wire::DeviceId& device, Effec
 void Engine::on(const Origin& origin, PutKeys& operation, Now, Effects& effects) {
   const ErrorCode code = prekeys_.put(operation.user, operation.device, operation.seal_key,
                                       operation.signed_prekey, operation.one_time);
-  answer(origin, Simple{code, 0}, code == ErrorCode::ok, effects);
+  answer(origin, Simple{code, retry_after_ms(code)}, code == ErrorCode::ok, effects);
 }
 
 void Engine::on(const Origin& origin, GetUser& operation, Now, Effects& effects) {

@@ -24,6 +24,8 @@ class Journal {
   [[nodiscard]] std::optional<wire::Bytes> get(store::Table table, wire::ByteView key);
   // True when the newest value of this record is not committed yet.
   [[nodiscard]] bool pending(store::Table table, wire::ByteView key) const;
+  // True while the store takes nothing that needs more room than there was.
+  [[nodiscard]] bool full() const { return records_.full(); }
 
   void put(store::Table table, wire::Bytes key, std::optional<wire::Bytes> value);
   void append(store::Append append) { gathering_->appends.push_back(std::move(append)); }

@@ -65,6 +65,7 @@ wire::ErrorCode Prekeys::put(const wire::UserId& user, const wire::DeviceId& dev
     wire::append(keys, added.key.view());
   }
   if (count_of(keys) > kOneTimeKeysMax) return wire::ErrorCode::too_large;
+  if (journal_.full() && keys.size() > before) return wire::ErrorCode::store_full;
   wire::store_le(keys.data(), highest);
 
   if (seal_key || signed_prekey) {

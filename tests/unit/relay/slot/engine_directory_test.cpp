@@ -314,7 +314,38 @@ TEST_CASE("one change of a user's name at a time") {
   CHECK(slot.said() == Lines{"s1 call 11: not_found", "s2 call 12: busy"});
 }
 
+TEST_CASE("while the store is full, nobody registers, and no list grows") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.disk.set_full(true);
+  slot.call(2, 5, EngineUnderTest::put_of(make_user(2)));
+  const wire::ListVersion first{1, 1};
+  slot.call(1, 6, EngineUnderTest::put_of(make_user(1, {0, 1}, {1, 2}), first, false));
+  slot.call(1, 7, EngineUnderTest::put_of(make_user(1, {1}, {1, 2}), first, false));
+  slot.commit();
+  CHECK(slot.said() == Lines{"s2 call 5: store_full after 5000", "s1 call 6: store_full after 5000",
+                             "s1 call 7: ok"});
+  CHECK(slot.counters->users.get() == 1);
+}
+
 // ---- Prekeys -----------------------------------------------------------------------------------
+
+TEST_CASE("while the store is full, keys are handed out and replaced, not added") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  const PutKeys more{bob.id, bob.device(), {}, {}, one_time_keys(1, 2)};
+  slot.call(1, 5, more);
+  slot.commit();
+  slot.disk.set_full(true);
+  slot.call(1, 6, more);  // the same again takes no room
+  slot.call(1, 7, PutKeys{bob.id, bob.device(), {}, {}, one_time_keys(3, 1)});
+  slot.call(2, 8, GetPrekeys{bob.id, {}, {}, false});
+  slot.commit();
+  CHECK(slot.said() == Lines{"s1 call 5: ok", "s1 call 7: store_full after 5000", "s1 call 6: ok",
+                             "s2 call 8: prekeys 1"});
+}
 
 TEST_CASE("each one-time key is handed out once, the oldest first, then the signed one alone") {
   EngineUnderTest slot;
