@@ -324,15 +324,20 @@ void Worker::on_tick() {
 // What an operator has to know without asking for it.
 void Worker::tell_state() {
   const bool paused = counters_.expiry_paused.get() > 0;
-  if (paused && !std::exchange(expiry_paused_, paused)) {
-    shared_.log.warning("clock_jumped", {{"nothing_expires_for_s", shared_.config.ttl_max_s}});
+  if (paused != std::exchange(expiry_paused_, paused)) {
+    if (paused) {
+      shared_.log.warning("clock_jumped", {{"nothing_expires_for_s", shared_.config.ttl_max_s}});
+    } else {
+      shared_.log.info("clock_trusted");
+    }
   }
   const bool full = shared_.store.full();
-  if (full == std::exchange(store_full_, full)) return;
-  if (full) {
-    shared_.log.warning("store_full", {{"accepts", "acks and deletes only"}});
-  } else {
-    shared_.log.info("store_has_room");
+  if (full != std::exchange(store_full_, full)) {
+    if (full) {
+      shared_.log.warning("store_full", {{"accepts", "acks and deletes only"}});
+    } else {
+      shared_.log.info("store_has_room");
+    }
   }
 }
 
