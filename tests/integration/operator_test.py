@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -15,14 +16,20 @@ from programs import GODWIT_RELAY, PATIENCE
 
 
 class Operated:
-    """A relay in a directory of its own, begun as the test says."""
+    """A relay in a directory of its own, begun as the test says; the settings replace defaults."""
 
-    def __init__(self, **how):
+    def __init__(self, settings=None, **how):
         self._directory = tempfile.TemporaryDirectory(prefix="godwit-test-")
         self.path = Path(self._directory.name) / "relay"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         listen = ["--listen", "127.0.0.1:0"]
         subprocess.run([GODWIT_RELAY, "init", self.path, *listen], check=True, **quiet)
+        config = self.path / "relay.toml"
+        for name, value in (settings or {}).items():
+            line = re.compile(f"^{name} = .*", re.MULTILINE)
+            text, times = line.subn(f"{name} = {value}", config.read_text())
+            assert times == 1, name
+            config.write_text(text)
         self.log = Path(self._directory.name) / "log"
         with self.log.open("wb") as log:
             how = {"stdout": subprocess.DEVNULL, "stderr": log, **how}
@@ -50,9 +57,9 @@ class Operated:
         told = subprocess.run(address, capture_output=True, text=True, check=True)
         return int(told.stdout.strip().rsplit(":", 1)[1])
 
-    def wait_for_log(self, words):
+    def wait_for_log(self, words, times=1):
         until = time.monotonic() + PATIENCE
-        while words not in self.log.read_text():
+        while self.log.read_text().count(words) < times:
             if time.monotonic() > until:
                 raise AssertionError(f"{words!r} is not in the log: {self.log.read_text()}")
             time.sleep(0.05)
