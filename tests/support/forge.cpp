@@ -55,6 +55,14 @@ void tell(SimDevice& device, const wire::RelayFrame& frame) {
   if (device.session) device.to_device.push_back(frame_of(frame));
 }
 
+void ack_for(SimDevice& device, std::uint32_t number) {
+  static std::uint32_t id = 0x6000'0000;
+  wire::Encoder encoder;
+  const wire::Request ack{++id, wire::Ack{0, {number}}};
+  const wire::ByteView frame = encoder.encode(ack);
+  device.to_relay.emplace_back(frame.begin(), frame.end());
+}
+
 // ---- What a device has stored -------------------------------------------------------------------
 
 Snapshot snapshot(const SimDevice& device, std::initializer_list<Table> tables) {

@@ -47,6 +47,8 @@ template <class Body, class Change>
 
 // A frame that the relay made up. It arrives with the next settle().
 void tell(SimDevice& device, const wire::RelayFrame& frame);
+// Acknowledges to the relay what it keeps from the device.
+void ack_for(SimDevice& device, std::uint32_t number);
 
 // The committed records of a table, opened and sorted: equal when nothing has changed.
 using Snapshot = std::vector<wire::Bytes>;

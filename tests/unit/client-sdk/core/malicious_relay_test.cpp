@@ -43,15 +43,6 @@ bool is_deliver(wire::ByteView bytes) {
   return std::holds_alternative<wire::Deliver>(ParsedFrame(bytes).value.body);
 }
 
-// Acknowledges to the relay what it keeps from the device.
-void ack_for(SimDevice& device, std::uint32_t number) {
-  static std::uint32_t id = 0x6000'0000;
-  wire::Encoder encoder;
-  const wire::Request ack{++id, wire::Ack{0, {number}}};
-  const wire::ByteView frame = encoder.encode(ack);
-  device.to_relay.emplace_back(frame.begin(), frame.end());
-}
-
 // The relay keeps these deliveries, by their count from now on, from Bob, and acknowledges them.
 void swallow_from_bob(World& world, int& seen, const std::set<int>& which) {
   world.tamper = [&seen, which](SimDevice& to, wire::ByteView bytes) -> Frames {

@@ -1,0 +1,114 @@
+// Records that do not authenticate any more, each table in turn: what they said is lost, nothing
+// else. No text waits for ever, none is used up, and what was not lost stays within reach.
+#include <doctest/doctest.h>
+
+#include "tests/support/forge.hpp"
+
+namespace godwit::test {
+namespace {
+
+using namespace std::chrono_literals;
+using store::Table;
+using Texts = std::vector<std::string>;
+
+// Every record of the table is damaged, and the home is opened over it.
+void rot(SimDevice& of, Table which) {
+  auto& table = of.disk->tables[static_cast<std::size_t>(which)];
+  auto copy = std::make_shared<MemoryBackend::Records>(*table);
+  REQUIRE(!copy->empty());
+  for (auto& [key, value] : *copy) value.back() ^= 1;
+  table = copy;
+  of.crash();
+  of.connect();
+}
+
+template <class Body>
+World::Upstream counting(const SimDevice& from, int& asked, int most) {
+  return [&from, &asked, most](SimDevice& device, wire::ByteView bytes) {
+    const auto request = wire::parse_request(bytes);
+    asked += &device == &from && std::holds_alternative<Body>(request->body);
+    return asked < most;
+  };
+}
+
+struct Two {
+  World world;
+  SimDevice& alice = world.add("alice");
+  SimDevice& bob = world.add("bob");
+
+  void says(const std::string& text) {
+    alice.send("bob", text);
+    world.settle();
+  }
+  // The relay keeps it from Bob, and acknowledges it.
+  void says_in_vain(const std::string& text) {
+    world.tamper = [](SimDevice& to, wire::ByteView bytes) -> Frames {
+      ParsedFrame frame(bytes);
+      const auto* deliver = std::get_if<wire::Deliver>(&frame.value.body);
+      if (deliver == nullptr || to.label != "bob") return as_is(bytes);
+      ack_for(to, deliver->number);
+      return {};
+    };
+    says(text);
+    world.tamper = nullptr;
+  }
+  void check_nothing_delivered_that_bob_has_not() {
+    const auto has = bob.texts("alice");
+    for (const auto& message : alice.messages("bob")) {
+      const bool arrived = std::ranges::find(has, message.text) != has.end();
+      CHECK((!message.outgoing || message.status < Status::delivered || arrived));
+    }
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("client-sdk/src/core: rot") {
+  // ---- A device of a peer -----------------------------------------------------------------------
+
+  TEST_CASE("a rotted record of a device that nothing was sent to is no end of the contact") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.round([&](core::Core& core) {
+      REQUIRE(core.set_contact_policy(Client::ContactPolicy::requests, world.now()).ok());
+    });
+    bob.send("alice", "hello");
+    world.settle();
+    rot(alice, Table::devices);
+    world.settle();
+    alice.send("bob", "hello yourself");
+    world.run(2h);
+    CHECK(bob.texts("alice") == Texts{"hello", "hello yourself"});
+  }
+
+  TEST_CASE("a device whose sessions have rotted too is not written to, and not asked about") {
+    Two two;
+    two.says("one");
+    rot(two.alice, Table::sessions);
+    rot(two.alice, Table::devices);
+    two.world.settle();
+    int asked = 0;
+    two.world.upstream = counting<wire::GetPrekeys>(two.alice, asked, 100);
+    const auto sent = two.alice.send("bob", "two");
+    two.world.run(1min);
+    CHECK(asked < 10);
+    CHECK(two.alice.status(sent.id) == Status::queued);
+  }
+
+  TEST_CASE("a record of a device that has rotted: both go on where they stood") {
+    Two two;
+    for (const char* text : {"one", "two", "three"}) two.says(text);
+    two.bob.send("alice", "four");
+    two.world.settle();
+    rot(two.alice, Table::devices);
+    two.world.settle();
+    two.alice.send("bob", "five");
+    two.world.run(2h);
+    two.alice.send("bob", "six");
+    two.world.run(2h);
+    CHECK(two.bob.texts("alice") == Texts{"one", "two", "three", "four", "five", "six"});
+  }
+}
+
+}  // namespace godwit::test
