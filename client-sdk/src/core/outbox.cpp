@@ -225,11 +225,13 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
     return round.failed() ? Step::full : Step::went_on;
   }
   if (!record->resolved) return ask_name(round, lane, *record) ? Step::waits : Step::full;
-  const auto contact = peers_.contact(round, record->user);
-  if (!contact) {
-    if (!round.failed()) drop(round, number);
-    return round.failed() ? Step::full : Step::went_on;
+  auto contact = peers_.known(round, record->user);
+  if (!contact) {  // its record is damaged: the relay has the list that it held
+    if (round.failed() || requests_.count<UserAsked>() >= kLookUpsInFlightMax) return Step::full;
+    ask_list(round, lane, record->user);
+    return Step::waits;
   }
+  if (!contact->accepted) peers_.accept(round, *contact);  // we write to them
   if (contact->frozen) {
     hold(round, lane, kRetryMax, "the contact's device lists contradict each other");
     return Step::waits;
@@ -253,6 +255,13 @@ bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
   ask.name = conversation->name;
   requests_.ask(round, ask, UserAsked{{}, conversation->name, {}});
   return true;
+}
+
+void Outbox::ask_list(Round& round, Lane& lane, const wire::UserId& user) {
+  wire::GetUser ask;
+  ask.user = user;
+  if (!lane.asking) requests_.ask(round, ask, UserAsked{user, {}, {}});
+  set_asking(lane, true, "the device list of the recipient");
 }
 
 // ---- Submitting ---------------------------------------------------------------------------------
@@ -344,12 +353,7 @@ void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
       return;
     }
   }
-  if (list_is_old) {
-    wire::GetUser ask;
-    ask.user = record.user;
-    if (!lane.asking) requests_.ask(round, ask, UserAsked{record.user, {}, {}});
-    set_asking(lane, true, "the device list of the recipient");
-  }
+  if (list_is_old) ask_list(round, lane, record.user);
   hold(round, lane, told(outcome.retry_after_ms),
        "the relay answered " + std::string(wire::name_of(outcome.code)));
   if (record.kind != OutboxRecord::Kind::text) return;

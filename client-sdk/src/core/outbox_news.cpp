@@ -26,6 +26,8 @@ void Outbox::on_user(Round& round, const UserAsked& asked, const wire::User* use
   if (refused != nullptr) {
     hold(round, lane->second, milliseconds{refused->retry_after_ms},
          "the relay knows nothing of the recipient at the moment");
+  } else if (!peers_.known(round, *asked.user)) {
+    hold(round, lane->second, kRetryMax, "the relay gave a device list that does not hold");
   }
   set_asking(lane->second, false, std::move(lane->second.why));
 }

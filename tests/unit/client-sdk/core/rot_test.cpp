@@ -109,6 +109,38 @@ TEST_SUITE("client-sdk/src/core: rot") {
     two.world.run(2h);
     CHECK(two.bob.texts("alice") == Texts{"one", "two", "three", "four", "five", "six"});
   }
+
+  // ---- A contact --------------------------------------------------------------------------------
+
+  TEST_CASE("what is written to a contact whose record has rotted arrives") {
+    Two two;
+    two.says("one");
+    rot(two.alice, Table::contacts);
+    const auto sent = two.alice.send("bob", "two", "key");
+    two.world.run(1min);
+    CHECK(two.bob.texts("alice") == Texts{"one", "two"});
+    CHECK(two.alice.status(sent.id) == Status::delivered);
+  }
+
+  TEST_CASE("a relay that gives a rotted contact another's list is asked again, now and then") {
+    Two two;
+    const auto ghost = keys_of(two.world.add("carol")).account.list;
+    two.says("one");
+    rot(two.alice, Table::contacts);
+    two.world.tamper = altering<wire::User>([&](SimDevice&, wire::User& body) {
+      body.list = ghost.view();
+      return true;
+    });
+    int asked = 0;
+    two.world.upstream = counting<wire::GetUser>(two.alice, asked, 1'000);
+    two.alice.send("bob", "two");
+    two.world.run(10min);
+    CHECK(asked > 1);
+    CHECK(asked < 10);
+    two.world.tamper = nullptr;
+    two.world.run(10min);
+    CHECK(two.bob.texts("alice") == Texts{"one", "two"});
+  }
 }
 
 }  // namespace godwit::test
