@@ -29,6 +29,8 @@ class Packer {
     wire::append(to_, value);
     return *this;
   }
+  // For secrets, ahead of them: bytes that grow leave a copy behind.
+  void room(std::size_t size) { to_.reserve(to_.size() + size); }
   Packer& text(std::string_view value) { return bytes(wire::as_bytes(value)); }
 
  private:

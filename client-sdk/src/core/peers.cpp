@@ -40,10 +40,7 @@ void Peers::unblock(Round& round, ContactRecord& contact) {
 void Peers::owe_all(Round& round, const ContactRecord& contact) {
   for (const auto& listed : devices_of(contact).devices) {
     Peer* peer = device(round, listed.id);
-    if (peer == nullptr || (peer->record.seq == 0 && !has_gap(peer->record))) continue;
-    DeviceRecord& record = peer->change();
-    record.receipt_owed = true;
-    if (has_gap(record)) open_gap(record, round.wall());
+    if (peer != nullptr) owe(peer->change(), round.wall());
   }
 }
 
@@ -141,15 +138,12 @@ std::optional<SessionsRecord> Peers::load_sessions(Round& round, Peer& peer) {
   return record;
 }
 
-// Its record is damaged. What comes from it begins where the next one says; what goes to it goes on
-// where the sessions say, or nowhere: a number that is used twice counts as a duplicate there, and
-// what it carried would never be shown.
+// Its record is damaged. Both directions go on where the sessions say. If they say nothing, what
+// comes from it begins where the next one says, and nothing goes to it: a number that is used twice
+// counts as a duplicate there, and what it carried would never be shown.
 void Peers::restore(Round& round, Peer& peer) {
-  const auto sessions = load_sessions(round, peer).value_or(SessionsRecord{});
-  DeviceRecord& record = peer.change();
-  record.begins_anew = true;
-  record.sent_seq = sessions.sent_seq;
-  record.sent_h = sessions.sent_h;
+  copy_numbers(load_sessions(round, peer).value_or(SessionsRecord{}), peer.change());
+  owe(peer.record, round.wall());
 }
 
 Peer* Peers::device(Round& round, const wire::UserId& user, const wire::DeviceRecord& listed) {
@@ -201,8 +195,7 @@ void Peers::flush(Round& round) {
     if (peer.sessions_changed) {
       SessionsRecord record;
       peer.sessions.pack(record.packed);
-      record.sent_seq = peer.record.sent_seq;
-      record.sent_h = peer.record.sent_h;
+      copy_numbers(peer.record, record);
       round.save(id.view(), record);
       peer.sessions_changed = false;
     }

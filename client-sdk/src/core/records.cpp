@@ -5,6 +5,8 @@
 namespace godwit::core {
 namespace {
 
+constexpr std::size_t kBesideSessionsMax = 1'024;  // bytes: the numbers, 32 ranges
+
 void pack_list(Packer& to, const wire::SignedList& list) {
   to.fixed(list.root).fixed(list.list_key).fixed(list.delegation).bytes(list.body);
   to.fixed(list.signature);
@@ -145,12 +147,19 @@ void DeviceRecord::unpack(Unpacker& from) {
 }
 
 void SessionsRecord::pack(Packer& to) const {
-  to.bytes(packed).number(sent_seq).fixed(sent_h);
+  to.room(packed.size() + kBesideSessionsMax);
+  to.bytes(packed).number(sent_seq).fixed(sent_h).number(seq).fixed(h);
+  pack_ranges(to, ranges);
+  to.number(beyond).flag(begins_anew);
 }
 
 void SessionsRecord::unpack(Unpacker& from) {
   from.bytes(packed);
   if (from.more()) from.number(sent_seq).fixed(sent_h);
+  if (!from.more()) return;
+  from.number(seq).fixed(h);
+  unpack_ranges(from, ranges);
+  from.number(beyond).flag(begins_anew);
 }
 
 SessionsRecord::~SessionsRecord() {

@@ -151,9 +151,15 @@ inline constexpr std::uint64_t kNumbersLost = ~std::uint64_t{0};
 struct SessionsRecord {
   static constexpr Table kTable = Table::sessions;
   wire::Bytes packed;
-  // Those of the DeviceRecord again: were that one damaged, they would be used twice.
-  std::uint64_t sent_seq = kNumbersLost;  // if an earlier version wrote this
+  // Those of the DeviceRecord again: were that one damaged, numbers would be used twice, and those
+  // that never came would be confirmed. The values here stand for what an earlier version left out.
+  std::uint64_t sent_seq = kNumbersLost;
   wire::Hash32 sent_h;
+  std::uint64_t seq = 0;
+  wire::Hash32 h;
+  std::vector<wire::SeqRange> ranges;
+  std::uint64_t beyond = 0;
+  bool begins_anew = true;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
   ~SessionsRecord();

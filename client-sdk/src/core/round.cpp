@@ -106,8 +106,8 @@ void View::each_bytes(Table table, const std::function<void(wire::ByteView)>& vi
 
 Round::Round(store::Database& database, crypto::Random random_source)
     : random(std::move(random_source)), database_(database) {
-  // More than the records with keys take, but for the sessions, which are appended as a whole: what
-  // grows leaves its old bytes behind.
+  // More than the records with keys take, but for the sessions, which make room for themselves:
+  // what grows leaves its old bytes behind.
   packed_.reserve(kPackedSecretsMax);
 }
 

@@ -57,6 +57,12 @@ void open_gap(DeviceRecord& device, Milliseconds wall) {
   device.asked_at = 0;
 }
 
+void owe(DeviceRecord& device, Milliseconds wall) {
+  if (device.seq == 0 && !has_gap(device)) return;
+  device.receipt_owed = true;
+  if (has_gap(device)) open_gap(device, wall);
+}
+
 std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most) {
   std::vector<std::uint64_t> seqs;
   std::uint64_t next = device.seq + 1;

@@ -24,6 +24,21 @@ void advance(DeviceRecord& device);
 // What is missing is asked for from now on.
 void open_gap(DeviceRecord& device, Milliseconds wall);
 
+// A receipt, and the request for what is missing, if anything has come from it.
+void owe(DeviceRecord& device, Milliseconds wall);
+
+// What stands both in the record of a device and with its sessions.
+template <class From, class To>
+void copy_numbers(const From& from, To& to) {
+  to.sent_seq = from.sent_seq;
+  to.sent_h = from.sent_h;
+  to.seq = from.seq;
+  to.h = from.h;
+  to.ranges = from.ranges;
+  to.beyond = from.beyond;
+  to.begins_anew = from.begins_anew;
+}
+
 [[nodiscard]] bool in_ranges(const std::vector<wire::SeqRange>& ranges, std::uint64_t seq);
 
 }  // namespace godwit::core

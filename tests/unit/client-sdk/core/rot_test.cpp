@@ -110,6 +110,41 @@ TEST_SUITE("client-sdk/src/core: rot") {
     CHECK(two.bob.texts("alice") == Texts{"one", "two", "three", "four", "five", "six"});
   }
 
+  TEST_CASE("what was missing when the record of a device rotted is asked for all the same") {
+    Two two;
+    two.says("one");
+    two.says_in_vain("two");
+    two.says("three");
+    rot(two.bob, Table::devices);
+    two.world.settle();
+    two.alice.send("bob", "four");
+    for (int i = 0; i < 120; ++i) {
+      two.world.run(1s);
+      two.check_nothing_delivered_that_bob_has_not();
+    }
+    CHECK(two.bob.texts("alice") == Texts{"one", "two", "three", "four"});
+    two.bob.read("alice");
+    two.world.run(1s);
+    for (const auto& message : two.alice.messages("bob")) CHECK(message.status == Status::read);
+  }
+
+  TEST_CASE("sessions that an earlier version wrote are read, with the numbers that it knew") {
+    wire::Bytes bytes;
+    core::Packer to(bytes);
+    to.text("sessions");
+    const auto first = core::View::parse<core::SessionsRecord>(bytes);
+    to.number(std::uint64_t{7}).fixed(wire::Hash32{});
+    const auto second = core::View::parse<core::SessionsRecord>(bytes);
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(first->sent_seq == core::kNumbersLost);
+    CHECK(second->sent_seq == 7);
+    for (const auto& read : {*first, *second}) {
+      CHECK(read.packed.size() == 8);
+      CHECK(read.begins_anew);
+    }
+  }
+
   // ---- A contact --------------------------------------------------------------------------------
 
   TEST_CASE("what is written to a contact whose record has rotted arrives") {
