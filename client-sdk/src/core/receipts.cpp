@@ -42,23 +42,32 @@ void Receipts::mark_read(Round& round, Peer& peer, std::uint64_t seq) {
   round.erase(Table::sent, device.view(), order_bytes(seq));
 }
 
+// Of these numbers, those that something is kept of. Who counts instead may count for ever: where
+// our own numbers are lost, a peer names any.
+std::vector<std::uint64_t> Receipts::kept(const View& view, const Peer& peer, std::uint64_t first,
+                                          std::uint64_t last) {
+  std::vector<std::uint64_t> seqs;
+  view.scan(Table::sent, peer.record.device.view(), order_bytes(first),
+            store::ReadTxn::Order::ascending,
+            [&](wire::ByteView suffix, std::optional<wire::ByteView>) {
+              if (order_number(suffix) > last) return false;
+              seqs.push_back(order_number(suffix));
+              return true;
+            });
+  return seqs;
+}
+
 // A receipt only ever adds; one that claims more than was sent is not believed.
 void Receipts::on_receipt(Round& round, Peer& peer, const wire::Receipt& receipt) {
   const DeviceRecord& before = peer.record;
   const std::uint64_t highest =
       receipt.ranges.empty() ? receipt.delivered : receipt.ranges.back().last;
   if (highest > before.sent_seq || receipt.read > receipt.delivered) return;
-  for (std::uint64_t seq = before.their_delivered + 1; seq <= receipt.delivered; ++seq) {
-    if (!in_ranges(before.their_ranges, seq)) mark_delivered(round, peer, seq);
+  for (const std::uint64_t seq : kept(round, peer, before.their_delivered + 1, highest)) {
+    const bool arrived = seq <= receipt.delivered || in_ranges(receipt.ranges, seq);
+    if (arrived && !in_ranges(before.their_ranges, seq)) mark_delivered(round, peer, seq);
   }
-  for (const wire::SeqRange& range : receipt.ranges) {
-    for (std::uint64_t seq = range.first; seq <= range.last; ++seq) {
-      if (seq > before.their_delivered && !in_ranges(before.their_ranges, seq)) {
-        mark_delivered(round, peer, seq);
-      }
-    }
-  }
-  for (std::uint64_t seq = before.their_read + 1; seq <= receipt.read; ++seq) {
+  for (const std::uint64_t seq : kept(round, peer, before.their_read + 1, receipt.read)) {
     mark_read(round, peer, seq);
   }
   DeviceRecord& record = peer.change();

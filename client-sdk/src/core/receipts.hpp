@@ -38,6 +38,8 @@ class Receipts {
   [[nodiscard]] bool gap_is_due(Round& round, const DeviceRecord& record);
   void wait_until(Round& round, Milliseconds wall);
   void allow_resends(Round& round, const Peer& peer);
+  [[nodiscard]] static std::vector<std::uint64_t> kept(const View& view, const Peer& peer,
+                                                       std::uint64_t first, std::uint64_t last);
   void mark_delivered(Round& round, Peer& peer, std::uint64_t seq);
   void mark_read(Round& round, Peer& peer, std::uint64_t seq);
 

@@ -145,6 +145,21 @@ TEST_SUITE("client-sdk/src/core: rot") {
     }
   }
 
+  TEST_CASE("a receipt for all numbers there are ends, whatever has rotted") {
+    Two two;
+    two.says("one");
+    rot(two.alice, Table::sessions);
+    rot(two.alice, Table::devices);
+    Puppet puppet(two.bob, two.alice);
+    puppet.begin({}, 5);
+    puppet.submit_inner(puppet.inner(puppet.payload(wire::Receipt{~0ULL, {}, ~0ULL})));
+    two.world.settle();
+    SimDevice& carol = two.world.add("carol");
+    carol.send("alice", "I am honest");
+    two.world.settle();
+    CHECK(two.alice.texts("carol") == Texts{"I am honest"});
+  }
+
   // ---- A contact --------------------------------------------------------------------------------
 
   TEST_CASE("what is written to a contact whose record has rotted arrives") {
