@@ -10,12 +10,14 @@ namespace godwit::core {
 // True when at least one device can be reached, and none is being asked about.
 bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
   std::vector<wire::DeviceId> unknown;
-  bool some = false, coming = false;
+  bool some = false, coming = false, lost = false;
   for (const auto& listed : Peers::devices_of(contact).devices) {
     const Peer* peer = peers_.device(round, contact.user, listed);
     if (peer == nullptr) continue;
     const auto none = no_keys_until_.find(listed.id);
-    if (Sealer::reachable(*peer) && peer->record.seal_expires > round.wall()) {
+    if (peer->record.sent_seq == kNumbersLost) {
+      lost = true;  // no keys would help
+    } else if (Sealer::reachable(*peer) && peer->record.seal_expires > round.wall()) {
       some = true;
     } else if (keys_asked_.contains(listed.id)) {
       coming = true;
@@ -30,7 +32,11 @@ bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
     set_asking(lane, true, "the keys of the recipient");
     return false;
   }
-  if (!some) hold(round, lane, std::chrono::seconds{30}, "no device of the contact has keys");
+  if (!some) {
+    hold(round, lane, std::chrono::seconds{30},
+         lost ? "another device of the contact: the numbers used towards this one are damaged"
+              : "no device of the contact has keys");
+  }
   return some;
 }
 

@@ -203,7 +203,8 @@ void Receipts::care(Round& round, const wire::DeviceId& device) {
   const DeviceRecord& record = peer->record;
   if (record.name_to_check && !contact->blocked) check_name(round, *peer, *contact);
   const bool left = Peers::devices_of(*contact).find(device) == nullptr;
-  if (left || contact->blocked || !contact->accepted) {  // nothing is owed
+  const bool mute = record.sent_seq == kNumbersLost;  // nothing can be said to it any more
+  if (left || mute || contact->blocked || !contact->accepted) {  // nothing is owed
     DeviceRecord& nobody = peer->change();
     nobody.receipt_owed = false;
     nobody.gap_since = 0;

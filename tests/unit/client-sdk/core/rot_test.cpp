@@ -91,9 +91,13 @@ TEST_SUITE("client-sdk/src/core: rot") {
     int asked = 0;
     two.world.upstream = counting<wire::GetPrekeys>(two.alice, asked, 100);
     const auto sent = two.alice.send("bob", "two");
-    two.world.run(1min);
+    two.bob.send("alice", "three");
+    two.world.run(2h);
     CHECK(asked < 10);
     CHECK(two.alice.status(sent.id) == Status::queued);
+    const auto explained = two.alice.core->explain(sent.id);
+    REQUIRE(explained.ok());
+    CHECK(explained->waits_on.find("numbers") != std::string::npos);
   }
 
   TEST_CASE("a record of a device that has rotted: both go on where they stood") {
