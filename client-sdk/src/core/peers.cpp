@@ -190,6 +190,11 @@ void Peers::load_attention(const View& view) {
   view.each<DeviceRef>([&](DeviceRef& ref) { attention_.insert(ref.device); });
 }
 
+void Peers::forget_attention(Round& round, const wire::DeviceId& id) {
+  round.erase(Table::attention, id.view());
+  attention_.erase(id);
+}
+
 void Peers::flush(Round& round) {
   for (auto& [id, peer] : devices_) {
     if (peer.sessions_changed) {
@@ -208,8 +213,7 @@ void Peers::flush(Round& round) {
       round.save(id.view(), DeviceRef{id});
       attention_.insert(id);
     } else {
-      round.erase(Table::attention, id.view());
-      attention_.erase(id);
+      forget_attention(round, id);
     }
   }
   if (devices_.size() > kCachedDevicesMax) devices_.clear();

@@ -64,6 +64,7 @@ class Peers {
   // Devices about which something is to be done: a receipt owed, a gap, a reset, a name.
   [[nodiscard]] std::vector<wire::DeviceId> attention() const;
   void load_attention(const View& view);
+  void forget_attention(Round& round, const wire::DeviceId& id);
 
   // Writes what changed. Before the commit of a round.
   void flush(Round& round);

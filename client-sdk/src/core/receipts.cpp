@@ -197,9 +197,13 @@ bool Receipts::gap_is_due(Round& round, const DeviceRecord& record) {
 
 void Receipts::care(Round& round, const wire::DeviceId& device) {
   Peer* peer = peers_.device(round, device);
-  if (peer == nullptr) return;
-  const auto contact = peers_.contact(round, peer->record.user);
-  if (!contact || contact->frozen) return;
+  const auto contact =
+      peer != nullptr ? peers_.contact(round, peer->record.user) : std::optional<ContactRecord>();
+  if (!contact) {  // damaged: what makes it whole says anew what is to be done
+    if (!round.failed()) peers_.forget_attention(round, device);
+    return;
+  }
+  if (contact->frozen) return;
   const DeviceRecord& record = peer->record;
   if (record.name_to_check && !contact->blocked) check_name(round, *peer, *contact);
   const bool left = Peers::devices_of(*contact).find(device) == nullptr;

@@ -164,6 +164,29 @@ TEST_SUITE("client-sdk/src/core: rot") {
     CHECK(two.alice.texts("carol") == Texts{"I am honest"});
   }
 
+  TEST_CASE("a rotted record about which something is to be done is told of a few times") {
+    for (const Table table : {Table::devices, Table::contacts}) {
+      CAPTURE(static_cast<int>(table));
+      Two two;
+      two.says("one");
+      two.says_in_vain("two");
+      two.says("three");
+      REQUIRE(two.bob.count(EventKind::gap) == 1);
+      rot(two.bob, table);
+      SimDevice& carol = two.world.add("carol");
+      for (int i = 0; i < 10; ++i) {
+        carol.send("bob", "to bob");
+        two.world.run(30s);
+        two.bob.send("carol", "to carol");
+        two.world.run(30s);
+      }
+      CHECK(two.bob.count(EventKind::damaged_record) < 10);
+      two.says("four");
+      two.world.run(2min);
+      CHECK(two.bob.texts("alice") == Texts{"one", "two", "three", "four"});
+    }
+  }
+
   // ---- A contact --------------------------------------------------------------------------------
 
   TEST_CASE("what is written to a contact whose record has rotted arrives") {
