@@ -115,7 +115,7 @@ Result<void> Core::mark_read(const ConversationId& conversation, Now now) {
   State& s = *state_;
   s.round.now = now;
   const auto id = as_id<LocalConversation>(conversation);
-  auto record = s.round.load<ConversationRecord>(id.view());
+  auto record = history::load_conversation(s.round, id);
   if (!record) return Error{ErrorCode::not_found, "there is no such conversation"};
   if (record->unread == 0 && record->read_arrival != 0) return {};
   record->unread = 0;

@@ -107,11 +107,50 @@ std::optional<LocalConversation> find(const View& view, wire::ByteView user_or_n
   return ref->id;
 }
 
+namespace {
+
+// Its record is damaged: what other records say of it. What it was called before its user was known
+// is lost, and how far it was read.
+ConversationRecord rebuilt(const View& view, const LocalConversation& id) {
+  ConversationRecord conversation;
+  conversation.id = id;
+  view.each<ContactRecord>([&](ContactRecord& contact) {
+    if (find(view, contact.user.view()) != id) return;
+    conversation.resolved = true;
+    conversation.user = contact.user;
+  });
+  view.scan(Table::recent, {}, {}, store::ReadTxn::Order::descending,
+            [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+              const auto ref = value ? View::parse<Recent>(*value) : std::nullopt;
+              if (ref && ref->id == id) conversation.activity = order_number(suffix);
+              return conversation.activity == 0;
+            });
+  view.scan(Table::messages, id.view(), {}, store::ReadTxn::Order::descending,
+            [&](wire::ByteView, std::optional<wire::ByteView> value) {
+              const auto newest = value ? View::parse<MessageRecord>(*value) : std::nullopt;
+              if (newest) summarise(conversation, *newest);
+              return !newest.has_value();
+            });
+  return conversation;
+}
+
+ConversationRecord get_or_create(Round& round, wire::ByteView user_or_name) {
+  const auto id = find(round, user_or_name);
+  auto found = id ? load_conversation(round, *id) : std::nullopt;
+  return found ? std::move(*found) : create(round);
+}
+
+}  // namespace
+
+std::optional<ConversationRecord> load_conversation(const View& view, const LocalConversation& id) {
+  auto found = view.load<ConversationRecord>(id.view());
+  if (found || !view.contains(Table::conversations, id.view())) return found;
+  return rebuilt(view, id);
+}
+
 ConversationRecord conversation_with(Round& round, const wire::UserId& user) {
-  if (const auto id = find(round, user.view())) {
-    if (auto found = round.load<ConversationRecord>(id->view())) return std::move(*found);
-  }
-  ConversationRecord made = create(round);
+  ConversationRecord made = get_or_create(round, user.view());
+  if (made.resolved) return made;
   made.resolved = true;
   made.user = user;
   round.save(user.view(), ConversationOf{made.id});
@@ -119,10 +158,8 @@ ConversationRecord conversation_with(Round& round, const wire::UserId& user) {
 }
 
 ConversationRecord conversation_named(Round& round, const std::string& name) {
-  if (const auto id = find(round, wire::as_bytes(name))) {
-    if (auto found = round.load<ConversationRecord>(id->view())) return std::move(*found);
-  }
-  ConversationRecord made = create(round);
+  ConversationRecord made = get_or_create(round, wire::as_bytes(name));
+  if (!made.name.empty()) return made;
   made.name = name;
   round.save(wire::as_bytes(name), ConversationOf{made.id});
   return made;
@@ -154,18 +191,17 @@ void move_messages(Round& round, const ConversationRecord& from, ConversationRec
 LocalConversation resolve(Round& round, const std::string& name, const wire::UserId& user) {
   ConversationRecord unresolved = conversation_named(round, name);
   round.erase(Table::conversation_of, wire::as_bytes(name));
-  if (const auto id = find(round, user.view())) {
-    if (auto existing = round.load<ConversationRecord>(id->view())) {
-      move_messages(round, unresolved, *existing);
-      if (unresolved.activity != 0) {
-        round.erase(Table::recent, {}, order_bytes(unresolved.activity));
-      }
-      round.erase(Table::conversations, unresolved.id.view());
-      touch(round, *existing);
-      existing->request = false;  // we write to them
-      round.save(existing->id.view(), *existing);
-      return existing->id;
+  if (find(round, user.view())) {
+    ConversationRecord existing = conversation_with(round, user);
+    move_messages(round, unresolved, existing);
+    if (unresolved.activity != 0) {
+      round.erase(Table::recent, {}, order_bytes(unresolved.activity));
     }
+    round.erase(Table::conversations, unresolved.id.view());
+    touch(round, existing);
+    existing.request = false;  // we write to them
+    round.save(existing.id.view(), existing);
+    return existing.id;
   }
   unresolved.resolved = true;
   unresolved.user = user;

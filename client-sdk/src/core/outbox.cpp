@@ -248,8 +248,13 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
 
 bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
   if (requests_.count<UserAsked>() >= kLookUpsInFlightMax) return false;
-  const auto conversation = round.load<ConversationRecord>(record.message.conversation.view());
-  if (!conversation) return true;
+  const auto conversation = history::load_conversation(round, record.message.conversation);
+  if (round.failed()) return false;
+  if (!conversation || conversation->name.empty()) {  // damaged: the name stood nowhere else
+    const auto numbers = lane.entries;  // the lane goes with the last of them
+    for (const std::uint64_t each : numbers) fail(round, each, "the name it goes to is damaged");
+    return true;
+  }
   set_asking(lane, true, "the look-up of the name");
   wire::GetUser ask;
   ask.name = conversation->name;

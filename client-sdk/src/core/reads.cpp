@@ -98,13 +98,13 @@ std::optional<Found> find(const View& view, const MessageId& id) {
 }
 
 std::uint64_t read_arrival_of(const View& view, const LocalConversation& id) {
-  const auto conversation = view.load<ConversationRecord>(id.view());
+  const auto conversation = history::load_conversation(view, id);
   return conversation ? conversation->read_arrival : 0;
 }
 
 // Who confirms a message of ours.
 std::string recipient_of(const View& view, const LocalConversation& id) {
-  const auto conversation = view.load<ConversationRecord>(id.view());
+  const auto conversation = history::load_conversation(view, id);
   if (!conversation) return {};
   return conversation->resolved ? name_of(view, conversation->user) : conversation->name;
 }
@@ -155,7 +155,7 @@ Result<Page<Conversation>> conversations(const View& view, const PageRequest& pa
       view, Table::recent, {}, Order::descending, page,
       [&](wire::ByteView value) -> std::optional<Conversation> {
         const auto ref = View::parse<Recent>(value);
-        const auto record = ref ? view.load<ConversationRecord>(ref->id.view()) : std::nullopt;
+        const auto record = ref ? history::load_conversation(view, ref->id) : std::nullopt;
         if (!record) return std::nullopt;
         Conversation item;
         item.id = as_id<ConversationId>(record->id);
@@ -172,7 +172,7 @@ Result<Page<Conversation>> conversations(const View& view, const PageRequest& pa
 
 Result<Page<Message>> messages(const View& view, const LocalConversation& which,
                                const PageRequest& page) {
-  const auto conversation = view.load<ConversationRecord>(which.view());
+  const auto conversation = history::load_conversation(view, which);
   if (!conversation) {
     return Error{ErrorCode::not_found, "there is no such conversation on this device"};
   }

@@ -218,6 +218,48 @@ TEST_SUITE("client-sdk/src/core: rot") {
     two.world.run(10min);
     CHECK(two.bob.texts("alice") == Texts{"one", "two"});
   }
+
+  // ---- A conversation ---------------------------------------------------------------------------
+
+  TEST_CASE("a rotted record of a conversation hides none of its messages") {
+    Two two;
+    two.says("one");
+    rot(two.alice, Table::conversations);
+    const auto check_listed_once = [&](const std::string& last) {
+      const auto listed = two.alice.core->conversations({});
+      REQUIRE(listed.ok());
+      REQUIRE(listed->items.size() == 1);
+      CHECK(listed->items.front().name == "bob");
+      CHECK(listed->items.front().last_text == last);
+    };
+    CHECK(two.alice.texts("bob") == Texts{"one"});
+    check_listed_once("one");
+    two.says("two");
+    CHECK(two.alice.texts("bob") == Texts{"one", "two"});
+    check_listed_once("two");
+    CHECK(two.alice.count(EventKind::conversation_added) == 1);
+    // And when what they are called is lost with it.
+    rot(two.alice, Table::conversations);
+    rot(two.alice, Table::names);
+    two.alice.send("bob", "three");
+    two.world.run(1min);
+    CHECK(two.alice.texts("bob") == Texts{"one", "two", "three"});
+    CHECK(two.bob.texts("alice") == Texts{"one", "two", "three"});
+  }
+
+  TEST_CASE("what was written to a name that has rotted before it was looked up has failed") {
+    Two two;
+    two.alice.disconnect();
+    const auto lost = two.alice.send("bob", "one");
+    rot(two.alice, Table::conversations);
+    two.alice.read("bob");  // what is made of the other records is kept from here on
+    two.world.run(1min);
+    CHECK(two.alice.status(lost.id) == Status::failed);
+    two.says("two");
+    CHECK(two.alice.texts("bob") == Texts{"one", "two"});
+    CHECK(two.bob.texts("alice") == Texts{"two"});
+    CHECK(two.alice.status(lost.id) == Status::failed);
+  }
 }
 
 }  // namespace godwit::test
