@@ -72,7 +72,8 @@ Sent Core::State::send_one(const Outgoing& message) {
     record.key = *message.key;
     record.id = account.message_id_of(*message.key);
     if (const auto place = history::place_of(round, record.id, user)) {
-      const auto before = history::load(round, *place);
+      auto before = history::load(round, *place);
+      if (before) history::see_outbox(round, *before);
       return {as_id<MessageId>(record.id), as_id<ConversationId>(place->conversation),
               before ? before->status : Status::queued};
     }

@@ -258,6 +258,13 @@ void save(Round& round, const MessagePlace& place, const MessageRecord& record) 
   round.save(place.conversation.view(), place.key.view(), record);
 }
 
+void see_outbox(const View& view, MessageRecord& message) {
+  if (!message.outgoing || message.status != Status::queued) return;
+  if (view.load<OutboxRecord>({}, order_bytes(message.outbox))) return;
+  message.status = Status::failed;
+  message.failure = "what was to be sent of it is damaged";
+}
+
 namespace {
 
 void tell(Round& round, EventKind kind, const MessagePlace& place, const MessageRecord& message) {

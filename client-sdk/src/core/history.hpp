@@ -61,6 +61,9 @@ MessagePlace add(Round& round, ConversationRecord& conversation, MessageRecord& 
                                                 const wire::UserId& own);
 [[nodiscard]] std::optional<MessageRecord> load(const View& view, const MessagePlace& place);
 void save(Round& round, const MessagePlace& place, const MessageRecord& record);
+// As it is to be shown: what is queued has an entry in the outbox, and one whose entry is damaged
+// will not be sent.
+void see_outbox(const View& view, MessageRecord& message);
 
 // Raises the status of one of ours, never lowers it; tells the app.
 void raise_status(Round& round, const MessagePlace& place, Status status);

@@ -94,7 +94,9 @@ Time at(Milliseconds when) {
 std::optional<Found> find(const View& view, const MessageId& id) {
   const auto account = view.load<AccountRecord>(name_bytes(kAccountName));
   if (!account) return std::nullopt;
-  return history::find_message(view, as_id<wire::MessageId>(id), account->user);
+  auto found = history::find_message(view, as_id<wire::MessageId>(id), account->user);
+  if (found) history::see_outbox(view, found->record);
+  return found;
 }
 
 std::uint64_t read_arrival_of(const View& view, const LocalConversation& id) {
@@ -181,8 +183,9 @@ Result<Page<Message>> messages(const View& view, const LocalConversation& which,
   return walk<SortKey::kSize, Message>(
       view, Table::messages, which.view(), order, page,
       [&](wire::ByteView value) -> std::optional<Message> {
-        const auto record = View::parse<MessageRecord>(value);
+        auto record = View::parse<MessageRecord>(value);
         if (!record) return std::nullopt;
+        history::see_outbox(view, *record);
         auto name = names.find(record->sender);
         if (name == names.end()) {
           name = names.emplace(record->sender, name_of(view, record->sender)).first;

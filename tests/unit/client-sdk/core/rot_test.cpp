@@ -260,6 +260,30 @@ TEST_SUITE("client-sdk/src/core: rot") {
     CHECK(two.bob.texts("alice") == Texts{"two"});
     CHECK(two.alice.status(lost.id) == Status::failed);
   }
+
+  // ---- The outbox -------------------------------------------------------------------------------
+
+  TEST_CASE("what waited in the outbox when its entry rotted has failed") {
+    Two two;
+    two.alice.disconnect();
+    const auto sent = two.alice.send("bob", "one", "key");
+    CHECK(two.alice.status(sent.id) == Status::queued);
+    rot(two.alice, Table::outbox);
+    const auto check_failed = [&] {
+      CHECK(two.alice.status(sent.id) == Status::failed);
+      CHECK(two.alice.messages("bob").front().status == Status::failed);
+      CHECK(two.alice.messages("bob").front().failure);
+      CHECK(two.alice.core->message(sent.id)->status == Status::failed);
+      CHECK(two.alice.core->explain(sent.id)->waits_on.empty());
+    };
+    check_failed();
+    two.world.run(1min);
+    check_failed();
+    CHECK(two.alice.send("bob", "one", "key").status == Status::failed);
+    two.says("two");
+    CHECK(two.bob.texts("alice") == Texts{"two"});
+    check_failed();
+  }
 }
 
 }  // namespace godwit::test
