@@ -99,8 +99,10 @@ void Receipts::on_repair(Round& round, Peer& peer, const wire::Repair& repair) {
 }
 
 // One an hour of each device, as nobody sends more: who does would have everything again without
-// end. A reset that is not heeded loses nothing, since the gap is asked for.
+// end. A reset that is not heeded loses nothing, since what it names is asked for.
 void Receipts::on_reset(Round& round, Peer& peer, const wire::Reset& reset) {
+  // What it could not read may be the last that we sent: a receipt behind that shows the gap.
+  if (!reset.undecryptable.empty()) peer.change().receipt_owed = true;
   std::erase_if(resets_, [&](const auto& heeded) {
     return heeded.second + kResetInterval - std::chrono::minutes{1} <= round.now.steady;
   });

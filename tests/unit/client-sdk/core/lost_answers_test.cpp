@@ -19,6 +19,25 @@ void visit(World& world, SimDevice& device) {
   device.disconnect();
 }
 
+// Refuses for good what a relay with a smaller envelope_size_max would.
+World::Upstream too_large() {
+  return [](SimDevice& from, wire::ByteView bytes) {
+    const auto request = wire::parse_request(bytes);
+    const auto* submit = std::get_if<wire::Submit>(&request->body);
+    if (submit == nullptr || submit->bodies.front().size() < 20'000) return true;
+    tell(from, {request->id, wire::Refused{wire::ErrorCode::too_large, 0}});
+    return false;
+  };
+}
+
+// Each has a text of the other, so that both ends of their session have spoken.
+void exchange_texts(World& world, SimDevice& alice, SimDevice& bob) {
+  alice.send("bob", "one");
+  world.settle();
+  bob.send("alice", "two");
+  world.settle();
+}
+
 }  // namespace
 
 TEST_SUITE("client-sdk/src/core") {
@@ -26,10 +45,7 @@ TEST_SUITE("client-sdk/src/core") {
     World world;
     SimDevice& alice = world.add("alice");
     SimDevice& bob = world.add("bob");
-    alice.send("bob", "one");
-    world.settle();
-    bob.send("alice", "two");
-    world.settle();
+    exchange_texts(world, alice, bob);
     bob.lose_sessions();
     bob.connect();
     world.settle();
@@ -55,10 +71,7 @@ TEST_SUITE("client-sdk/src/core") {
     World world;
     SimDevice& alice = world.add("alice");
     SimDevice& bob = world.add("bob");
-    alice.send("bob", "one");
-    world.settle();
-    bob.send("alice", "two");
-    world.settle();
+    exchange_texts(world, alice, bob);
     wire::Bytes envelope;
     const wire::Bytes garbage(500);
     world.tamper = altering<wire::Deliver>([&](SimDevice&, wire::Deliver& deliver) {
@@ -91,10 +104,7 @@ TEST_SUITE("client-sdk/src/core") {
     World world;
     SimDevice& alice = world.add("alice");
     SimDevice& bob = world.add("bob");
-    alice.send("bob", "one");
-    world.settle();
-    bob.send("alice", "two");
-    world.settle();
+    exchange_texts(world, alice, bob);
     const auto texts = bob.texts("alice");
     world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
       return &from != &alice ||
@@ -137,17 +147,8 @@ TEST_SUITE("client-sdk/src/core") {
     World world;
     SimDevice& alice = world.add("alice");
     SimDevice& bob = world.add("bob");
-    alice.send("bob", "one");
-    world.settle();
-    bob.send("alice", "two");
-    world.settle();
-    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
-      const auto request = wire::parse_request(bytes);
-      const auto* submit = std::get_if<wire::Submit>(&request->body);
-      if (submit == nullptr || submit->bodies.front().size() < 20'000) return true;
-      tell(from, {request->id, wire::Refused{wire::ErrorCode::too_large, 0}});
-      return false;
-    };
+    exchange_texts(world, alice, bob);
+    world.upstream = too_large();
     const auto large = alice.send("bob", std::string(30'000, 'x'));
     world.settle();
     CHECK(alice.status(large.id) == Status::failed);
@@ -156,6 +157,27 @@ TEST_SUITE("client-sdk/src/core") {
     bob.read("alice");
     world.run(2h);
     CHECK(alice.status(small.id) == Status::read);
+  }
+
+  TEST_CASE("what a reset names is sent again, also by the second one of an hour") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    bob.disconnect();
+    std::vector<Sent> all;
+    for (int i = 0; i < 150; ++i) all.push_back(alice.send("bob", std::to_string(i)));
+    world.settle();
+    alice.disconnect();
+    bob.lose_sessions();
+    bob.connect();
+    world.run(2h);
+    alice.connect();
+    world.run(3h);
+    CHECK(bob.texts("alice").size() == 2 + all.size());
+    const auto delivered = std::ranges::count_if(
+        all, [&](const Sent& sent) { return alice.status(sent.id) == Status::delivered; });
+    CHECK(delivered == 150);
   }
 }
 
