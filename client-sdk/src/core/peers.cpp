@@ -131,10 +131,8 @@ Peer* Peers::device(Round& round, const wire::DeviceId& id) {
 // Nothing when there is no record, or it is damaged.
 std::optional<SessionsRecord> Peers::load_sessions(Round& round, Peer& peer) {
   auto record = round.load<SessionsRecord>(peer.record.device.view());
-  if (!record) return std::nullopt;
-  if (auto sessions = crypto::SessionSet::unpack(record->packed)) {
-    peer.sessions = std::move(*sessions);
-  }
+  auto sessions = record ? crypto::SessionSet::unpack(record->packed) : std::nullopt;
+  peer.sessions = sessions ? std::move(*sessions) : crypto::SessionSet(peer.record.gen);
   return record;
 }
 
@@ -198,6 +196,9 @@ void Peers::forget_attention(Round& round, const wire::DeviceId& id) {
 void Peers::flush(Round& round) {
   for (auto& [id, peer] : devices_) {
     if (peer.sessions_changed) {
+      if (peer.record.gen != peer.sessions.highest_gen()) {
+        peer.change().gen = peer.sessions.highest_gen();
+      }
       SessionsRecord record;
       peer.sessions.pack(record.packed);
       copy_numbers(peer.record, record);

@@ -128,6 +128,7 @@ void DeviceRecord::pack(Packer& to) const {
   to.number(static_cast<std::uint32_t>(undecryptable.size()));
   for (const auto& hash : undecryptable) to.fixed(hash);
   to.flag(name_to_check).number(beyond).flag(begins_anew);
+  to.number(gen);
 }
 
 void DeviceRecord::unpack(Unpacker& from) {
@@ -144,6 +145,7 @@ void DeviceRecord::unpack(Unpacker& from) {
   for (auto& hash : undecryptable) from.fixed(hash);
   from.flag(name_to_check);
   if (from.more()) from.number(beyond).flag(begins_anew);
+  if (from.more()) from.number(gen);
 }
 
 void SessionsRecord::pack(Packer& to) const {

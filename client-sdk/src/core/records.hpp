@@ -140,6 +140,7 @@ struct DeviceRecord {
   Milliseconds reset_at = 0;
   std::vector<wire::EnvelopeHash> undecryptable;  // not empty: a reset is due
   bool name_to_check = false;                     // its user's claimed name is to be looked up
+  std::uint32_t gen = 0;  // the highest of its sessions: the next goes on from it, were they lost
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

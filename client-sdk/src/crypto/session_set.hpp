@@ -47,11 +47,16 @@ struct Opened {
 
 class SessionSet {
  public:
+  SessionSet() = default;
+  // In the place of sessions that are lost: the next one outranks what the peer still has of them.
+  explicit SessionSet(std::uint32_t highest_gen) : highest_gen_(highest_gen) {}
+
   [[nodiscard]] bool empty() const { return sessions_.empty(); }
   // The session that speaks; null when there is none.
   [[nodiscard]] const Session* current() const;
   // 1 + the highest gen seen from, or used towards, this device.
   [[nodiscard]] std::uint32_t next_gen() const { return highest_gen_ + 1; }
+  [[nodiscard]] std::uint32_t highest_gen() const { return highest_gen_; }
   // A failed prekey message may name a higher gen; at most kGenAheadMax above ours counts.
   void saw_gen(std::uint32_t gen);
 

@@ -179,6 +179,24 @@ TEST_SUITE("client-sdk/src/core") {
         all, [&](const Sent& sent) { return alice.status(sent.id) == Status::delivered; });
     CHECK(delivered == 150);
   }
+
+  TEST_CASE("who has lost its sessions can be written to within a minute, as often as it does") {
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+      World world(seed);
+      SimDevice& alice = world.add("alice");
+      SimDevice& bob = world.add("bob");
+      exchange_texts(world, alice, bob);
+      for (const auto* text : {"three", "four", "five"}) {
+        world.run(1h);  // a device is sent one reset an hour
+        bob.lose_sessions();
+        bob.connect();
+        world.settle();
+        alice.send("bob", text);
+        world.run(1min);
+        CHECK_MESSAGE(bob.texts("alice").back() == text, seed);
+      }
+    }
+  }
 }
 
 }  // namespace godwit::test
