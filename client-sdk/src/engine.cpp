@@ -205,13 +205,15 @@ Result<void> Engine::connect() {
   }
   const auto relay = wire::parse_address(account().relay);
   if (!relay) return Error{ErrorCode::invalid_argument, relay.error()};
-  end_link();  // of one that has given up, or that waits before it tries again
+  end_link(true);  // of one that has given up, or that waits before it tries again
   const std::lock_guard lock(mutex_);
   gave_up_.reset();
   resting_ = was_in_ = false;
   give_up_code_ = ErrorCode::refused;
   last_problem_.clear();
   auto link = platform_->link(options_, *relay, *this);
+  wanted_ = link.ok();
+  changed_.notify_all();
   if (!link) return link.error();
   link_ = *std::move(link);
   return {};
@@ -219,12 +221,13 @@ Result<void> Engine::connect() {
 
 void Engine::disconnect() {
   const std::lock_guard alive(link_lifetime_);
-  end_link();
+  end_link(false);
 }
 
-void Engine::end_link() {
+void Engine::end_link(bool another_follows) {
   std::unique_ptr<RelayLink> ending;  // after the lock has gone: its last exchange takes it
   const std::lock_guard lock(mutex_);
+  wanted_ = another_follows;
   ending = std::move(link_);
   changed_.notify_all();
 }
@@ -320,7 +323,7 @@ void Engine::replace_session_key(core::Now now) {
 // ---- Waiting ------------------------------------------------------------------------------------
 
 Error Engine::why_not_done(bool in_time) const {
-  if (!link_) return {ErrorCode::offline, "not connected; connect first"};
+  if (!wanted_) return {ErrorCode::offline, "not connected; connect first"};
   const std::string problem = last_problem_.empty() ? "no connection yet" : last_problem_;
   if (gave_up_) return {*gave_up_, problem};
   if (!core_) return failure_;
@@ -339,7 +342,7 @@ Result<T> Engine::wait_until(milliseconds timeout, const Check& check) {
     if (core_) {
       if (std::optional<Result<T>> result = check()) return *std::move(result);
     }
-    if (!in_time || !link_ || gave_up_) return why_not_done(in_time);
+    if (!in_time || !wanted_ || gave_up_) return why_not_done(in_time);
     in_time = platform_->wait(lock, changed_, until);
   }
 }

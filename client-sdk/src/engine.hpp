@@ -85,7 +85,7 @@ class Engine final : private Speaker {
   [[nodiscard]] std::optional<wire::KeyPair> transport_keys() override;
   [[nodiscard]] ToSend exchange(const Received& received) override;
 
-  void end_link();  // with link_lifetime_ held
+  void end_link(bool another_follows);  // with link_lifetime_ held
 
   // With mutex_ held.
   [[nodiscard]] Result<void> ensure_core(core::Now now);
@@ -116,7 +116,8 @@ class Engine final : private Speaker {
   std::chrono::milliseconds reopen_at_{};  // no change before this time
   std::chrono::milliseconds reopen_delay_{};
 
-  std::unique_ptr<RelayLink> link_;  // while the app wants one
+  bool wanted_ = false;              // the app wants a link; it may be between two of them
+  std::unique_ptr<RelayLink> link_;
   bool up_ = false;                  // there is a channel
   bool resting_ = false;             // an attempt has failed, and the next has not come up
   bool core_knows_ = false;          // and this core was told of it

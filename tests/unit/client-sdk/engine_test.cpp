@@ -88,6 +88,7 @@ struct TestPlatform : Platform {
       received.ended = "disconnected";
       (void)platform.speaker->exchange(received);
       platform.log.emplace_back("link ended");
+      if (platform.link_ends) platform.link_ends();
     }
     void wake() override { ++platform.wakes; }
     TestPlatform& platform;
@@ -99,6 +100,7 @@ struct TestPlatform : Platform {
   bool disk_fails = false;
   std::optional<Error> no_link;
   std::function<void()> step;
+  std::function<void()> link_ends;  // after the last exchange
   Speaker* speaker = nullptr;
   int wakes = 0;
   Log log;
@@ -247,6 +249,21 @@ TEST_SUITE("client-sdk/engine") {
     platform->log_in();
     REQUIRE(client.connect().ok());
     CHECK(platform->log == Log{"link ended"});
+  }
+
+  TEST_CASE("who waits while another thread calls connect() is not told to connect first") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    Received failed;
+    failed.ended = "nobody listens there";
+    (void)platform->speaker->exchange(failed);
+    std::string meanwhile;
+    platform->link_ends = [&] { meanwhile = client.wait_registered(0ms).error().message; };
+    REQUIRE(client.connect().ok());
+    CHECK(meanwhile == "disconnected");  // the last that was heard of the connection
+    client.disconnect();
+    CHECK(meanwhile == "not connected; connect first");
   }
 
   TEST_CASE("a delay that one connection was told is not that of the attempts after it") {
