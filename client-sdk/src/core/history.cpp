@@ -291,7 +291,7 @@ void raise_status(Round& round, const MessagePlace& place, Status status) {
 
 void fail(Round& round, const MessagePlace& place, std::string why) {
   auto message = load(round, place);
-  if (!message || message->status != Status::queued) return;
+  if (!message || message->status > Status::sent) return;
   message->status = Status::failed;
   message->failure = std::move(why);
   message->outbox = 0;

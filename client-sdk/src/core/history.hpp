@@ -67,6 +67,7 @@ void see_outbox(const View& view, MessageRecord& message);
 
 // Raises the status of one of ours, never lowers it; tells the app.
 void raise_status(Round& round, const MessagePlace& place, Status status);
+// Of what no device of the recipient is known to have.
 void fail(Round& round, const MessagePlace& place, std::string why);
 void tell_expired(Round& round, const MessagePlace& place);
 

@@ -159,6 +159,28 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(small.id) == Status::read);
   }
 
+  TEST_CASE("a text that the relay took and will not take again is no longer sent") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    bob.disconnect();
+    const auto large = alice.send("bob", std::string(30'000, 'x'));
+    world.settle();
+    REQUIRE(alice.status(large.id) == Status::sent);
+    world.wipe_relay();
+    world.upstream = too_large();
+    world.run(1min);
+    CHECK(alice.status(large.id) == Status::failed);
+    bob.connect();
+    const auto small = alice.send("bob", "three");
+    world.run(1min);
+    bob.read("alice");
+    world.run(1min);
+    CHECK(alice.status(small.id) == Status::read);
+    CHECK(alice.status(large.id) == Status::failed);
+  }
+
   TEST_CASE("what a reset names is sent again, also by the second one of an hour") {
     World world;
     SimDevice& alice = world.add("alice");
