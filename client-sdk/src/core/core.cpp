@@ -208,6 +208,7 @@ Result<void> Core::end_round(Now now) {
     s.receipts.pump(s.round);
     s.outbox.pump(s.round);
     s.inbox.pump(s.round);
+    s.login.pump(s.round);
   }
   s.peers.flush(s.round);
   if (!s.round.dirty()) return {};
@@ -246,6 +247,7 @@ std::optional<std::chrono::milliseconds> Core::deadline() const {
     sooner(s.outbox.deadline());
     sooner(s.receipts.deadline());
     sooner(s.inbox.deadline());
+    sooner(s.login.deadline());
   }
   return first;
 }

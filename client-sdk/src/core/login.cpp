@@ -15,6 +15,7 @@ void Login::start(Round& round) {
   caught_up_ = false;
   attempts_ = 0;
   replaced_ = false;
+  name_again_at_.reset();
   began_ = round.now.steady;
   if (account_.record.registered) {
     log_in(round);
@@ -99,9 +100,9 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
   }
   // Registered, and yet the name is not ours there: a relay that lost it, or was too busy.
   // Or another was asked for, and no answer came.
-  const std::string& name = record.wanted_name.empty() ? record.name : record.wanted_name;
+  const std::string& name = due_name();
   if (!name.empty() && welcome.own_name != name) {
-    requests_.ask(round, wire::SetName{name}, NamePut{name});
+    ask_name(round, name);
   } else if (!record.wanted_name.empty()) {
     on_name_put(round, {name}, nullptr);
   }
@@ -176,7 +177,23 @@ void Login::on_own_list(Round& round, const wire::User& user) {
   round.tell(EventKind::devices_changed, account_.record.user, "of this account");
 }
 
+const std::string& Login::due_name() const {
+  const AccountRecord& record = account_.record;
+  return record.wanted_name.empty() ? record.name : record.wanted_name;
+}
+
+void Login::ask_name(Round& round, const std::string& name) {
+  requests_.ask(round, wire::SetName{name}, NamePut{name});
+}
+
+void Login::pump(Round& round) {
+  if (!name_again_at_ || *name_again_at_ > round.now.steady) return;
+  name_again_at_.reset();
+  if (!due_name().empty()) ask_name(round, due_name());
+}
+
 void Login::on_name_put(Round& round, const NamePut& put, const wire::Refused* refused) {
+  name_again_at_.reset();
   if (refused == nullptr) {
     if (account_.record.wanted_name == put.name) account_.record.wanted_name.clear();
     account_.record.name = put.name;
@@ -185,7 +202,12 @@ void Login::on_name_put(Round& round, const NamePut& put, const wire::Refused* r
   }
   const bool final = refused->code == wire::ErrorCode::name_taken ||
                      refused->code == wire::ErrorCode::name_invalid;
-  if (!final) return;  // said again at the next login
+  if (!final) {  // asked for again when the relay says, or at the next login
+    const milliseconds told{refused->retry_after_ms};
+    const auto in = std::clamp(told, kRetryFirst, kRetryAfterMax);
+    if (told.count() != 0) name_again_at_ = round.now.steady + in;
+    return;
+  }
   round.tell(EventKind::name_taken, {}, put.name);
   for (std::string* name : {&account_.record.name, &account_.record.wanted_name}) {
     if (*name == put.name) name->clear();

@@ -34,10 +34,16 @@ class Login {
   [[nodiscard]] const Core::Link& link() const { return link_; }
   [[nodiscard]] bool caught_up() const { return caught_up_; }
   void on_caught_up(Round& round);
+  // Asks again for the name that the relay was too busy to give.
+  void pump(Round& round);
+  [[nodiscard]] std::optional<milliseconds> deadline() const { return name_again_at_; }
 
  private:
   void log_in(Round& round);
   void enlist(Round& round);  // Register
+  void ask_name(Round& round, const std::string& name);
+  // The one that was asked for; else the one we have.
+  [[nodiscard]] const std::string& due_name() const;
   // False: the connection is to end, since the relay sends us round in a circle.
   [[nodiscard]] bool may_try();
   void give_up(Round& round, EventKind kind, std::string reason);
@@ -55,10 +61,11 @@ class Login {
   HybridClock& clock_;
   Core::Link link_;
   bool caught_up_ = false;
-  int attempts_ = 0;                     // Logins and Registers of this connection
-  std::optional<milliseconds> began_;    // this connection; steady clock
-  std::optional<milliseconds> earlier_;  // the one before, unless it was itself replaced
-  bool replaced_ = false;                // this connection was
+  int attempts_ = 0;                           // Logins and Registers of this connection
+  std::optional<milliseconds> name_again_at_;  // steady clock, as the next two
+  std::optional<milliseconds> began_;          // this connection
+  std::optional<milliseconds> earlier_;        // the one before, unless it was itself replaced
+  bool replaced_ = false;                      // this connection was
 };
 
 }  // namespace godwit::core

@@ -219,6 +219,22 @@ TEST_SUITE("client-sdk/src/core") {
       }
     }
   }
+
+  TEST_CASE("a name that the relay was too busy to change is asked for again") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    int asked = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      if (!std::holds_alternative<wire::SetName>(request->body) || ++asked > 2) return true;
+      tell(from, {request->id, wire::Refused{wire::ErrorCode::busy, 200}});
+      return false;
+    };
+    alice.round([&](core::Core& core) { REQUIRE(core.set_name("alicia", world.now()).ok()); });
+    world.run(1min);
+    CHECK(alice.core->account().name == "alicia");
+    CHECK(asked == 3);
+  }
 }
 
 }  // namespace godwit::test
