@@ -284,7 +284,6 @@ void raise_status(Round& round, const MessagePlace& place, Status status) {
   if (status == Status::read && message->read == 0) message->read = round.wall();
   const bool rises = message->status == Status::failed || status > message->status;
   if (rises) message->status = status;
-  if (status != Status::queued) message->refusal = 0;
   save(round, place, *message);
   if (rises) tell(round, EventKind::status_changed, place, *message);
 }

@@ -1,7 +1,7 @@
 // What an app is told about messages and people, and what it may not ask.
 #include <doctest/doctest.h>
 
-#include "tests/support/world.hpp"
+#include "tests/support/forge.hpp"
 
 namespace godwit::test {
 namespace {
@@ -97,6 +97,28 @@ TEST_SUITE("client-sdk/src/core") {
     REQUIRE(message.ok());
     CHECK(message->text == "hello");
     CHECK(message->sender_name == "alice");
+  }
+
+  TEST_CASE("a message that was refused at first says of what, also when it has arrived") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    bob.disconnect();
+    int answers = 0;
+    world.tamper = altering<wire::Submitted>([&](SimDevice&, wire::Submitted& body) {
+      if (++answers > 2) return false;
+      body.outcomes.front().code = wire::ErrorCode::mailbox_full;
+      return true;
+    });
+    const Sent sent = alice.send("bob", "hello");
+    world.run(std::chrono::minutes{1});
+    bob.connect();
+    world.settle();
+    REQUIRE(alice.status(sent.id) == Status::delivered);
+    const auto explanation = alice.core->explain(sent.id);
+    REQUIRE(explanation.ok());
+    CHECK(std::ranges::count(explanation->steps, "refused 2 times by the relay, last: mailbox_full",
+                             &Explanation::Step::what) == 1);
   }
 
   TEST_CASE("a message that failed says why, wherever it is asked for") {
