@@ -3,6 +3,7 @@
 #include <cassert>
 
 #include "schema/wire/bytes.hpp"
+#include "schema/wire/hash.hpp"
 #include "tests/support/fixed_random.hpp"
 #include "tests/support/raw_device.hpp"
 
@@ -43,11 +44,22 @@ crypto::SignedDevice signed_device_of(std::uint64_t seed, std::uint32_t index) {
 
 wire::SignedList next_list(std::uint64_t seed, const wire::SignedList& previous,
                            std::span<const std::uint32_t> devices) {
-  std::vector<crypto::SignedDevice> entries;
-  for (const std::uint32_t index : devices) entries.push_back(signed_device_of(seed, index));
-  auto list = crypto::make_next_list(previous, list_key_of(seed), entries);
-  assert(list && "`previous` is a list of this seed, and no index stands twice");
-  return *std::move(list);
+  auto list = wire::parse_device_list(previous.body);
+  assert(list && "`previous` is a list of this seed");
+  ++list->version.seq;
+  list->previous = wire::sha512_32(previous.body);
+  list->devices.clear();
+  std::vector<wire::Signature> signatures;
+  for (const std::uint32_t index : devices) {
+    crypto::SignedDevice entry = signed_device_of(seed, index);
+    list->devices.push_back(std::move(entry.record));
+    signatures.push_back(entry.signature);
+  }
+  wire::SignedList next = previous;
+  next.body = wire::list_body(*list, signatures);
+  next.signature = list_key_of(seed).sign(next.body);
+  assert(wire::verify_device_list(next.view()) && "no index stands twice");
+  return next;
 }
 
 wire::SignedList recovered_list(std::uint64_t seed, const wire::SignedList* previous,
@@ -87,8 +99,8 @@ Account Account::of_device(std::uint64_t seed, std::uint32_t index, wire::Signed
   account.seal_key = sign(wire::SignedKeyKind::seal);
   account.signed_prekey = sign(wire::SignedKeyKind::prekey);
   const auto count = static_cast<std::uint32_t>(one_time_keys);
-  for (const auto& pair : crypto::make_one_time_keys(std::ref(random), 1, count)) {
-    account.one_time.push_back(pair.public_half());
+  for (std::uint32_t id = 1; id <= count; ++id) {
+    account.one_time.push_back({id, crypto::DhKey::draw(std::ref(random)).public_key()});
   }
   return account;
 }

@@ -6,6 +6,7 @@ namespace godwit::core {
 namespace {
 
 constexpr std::size_t kBesideSessionsMax = 1'024;  // bytes: the numbers, 32 ranges
+constexpr std::uint8_t kSuite = 1;  // the highest that a contact was seen with: there is no other
 
 void pack_list(Packer& to, const wire::SignedList& list) {
   to.fixed(list.root).fixed(list.list_key).fixed(list.delegation).bytes(list.body);
@@ -105,12 +106,13 @@ PrekeyRecord::~PrekeyRecord() {
 
 void ContactRecord::pack(Packer& to) const {
   to.fixed(user).text(name).text(claimed_name).flag(accepted).flag(blocked).flag(frozen);
-  to.number(suite);
+  to.number(kSuite);
   pack_list(to, list);
 }
 
 void ContactRecord::unpack(Unpacker& from) {
   from.fixed(user).text(name).text(claimed_name).flag(accepted).flag(blocked).flag(frozen);
+  std::uint8_t suite = 0;
   from.number(suite);
   unpack_list(from, list);
 }

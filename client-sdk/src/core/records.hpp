@@ -95,8 +95,7 @@ struct ContactRecord {
   std::string claimed_name;  // as the user says; to be looked up
   bool accepted = false;
   bool blocked = false;
-  bool frozen = false;     // two lists of one version were seen
-  std::uint8_t suite = 1;  // the highest seen
+  bool frozen = false;  // two lists of one version were seen
   wire::SignedList list;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);

@@ -200,20 +200,6 @@ tl::expected<wire::SignedList, IdentityError> make_first_list(
                    list_key, devices);
 }
 
-tl::expected<wire::SignedList, IdentityError> make_next_list(
-    const wire::SignedList& previous, const ListKey& list_key,
-    std::span<const SignedDevice> devices) {
-  const auto before = wire::verify_device_list(previous.view());
-  if (!before) return unexpected(before.error());
-  // The delegation names one list key; with another the result fails there.
-  return make_list({.user = before->user,
-                    .version = {before->version.gen, before->version.seq + 1},
-                    .previous = wire::sha512_32(previous.body),
-                    .root = previous.root,
-                    .delegation = previous.delegation},
-                   list_key, devices);
-}
-
 tl::expected<wire::SignedList, IdentityError> make_recovered_list(
     const RootKey& root, const ListKey& fresh, const wire::SignedList& previous,
     std::span<const SignedDevice> devices, std::uint32_t gen_min) {
@@ -245,15 +231,6 @@ tl::expected<std::vector<SignedDevice>, IdentityError> devices_of(const wire::Si
     end = start - record_size - sizeof(std::uint16_t);
   }
   return devices;
-}
-
-std::vector<OneTimeKeyPair> make_one_time_keys(const Random& random, std::uint32_t first_id,
-                                               std::uint32_t count) {
-  assert(count <= kNoOneTimeKey - first_id);
-  std::vector<OneTimeKeyPair> keys;
-  keys.reserve(count);
-  for (std::uint32_t i = 0; i < count; ++i) keys.push_back({first_id + i, DhKey::draw(random)});
-  return keys;
 }
 
 }  // namespace godwit::crypto

@@ -150,15 +150,10 @@ class DeviceKeys {
 [[nodiscard]] tl::expected<wire::SignedList, wire::IdentityError> make_first_list(
     const RootKey& root, const ListKey& list_key, std::span<const SignedDevice> devices);
 
-// The list that follows `previous`: same generation, next sequence, chained by hash. `list_key`
-// must be the one that signed `previous`; else, and when either list does not verify, it fails.
-[[nodiscard]] tl::expected<wire::SignedList, wire::IdentityError> make_next_list(
-    const wire::SignedList& previous, const ListKey& list_key,
-    std::span<const SignedDevice> devices);
-
 // The list with which a new list key takes over, after the recovery code brought the root key back:
 // next generation, but at least `gen_min`, sequence 1, chained by hash to `previous`, the last list
-// that is known. Fails as make_next_list does, and with wrong_user when `root` is another user's.
+// that is known. Fails as make_first_list does, when `previous` does not verify, and with
+// wrong_user when `root` is another user's.
 [[nodiscard]] tl::expected<wire::SignedList, wire::IdentityError> make_recovered_list(
     const RootKey& root, const ListKey& fresh, const wire::SignedList& previous,
     std::span<const SignedDevice> devices, std::uint32_t gen_min = 0);
@@ -167,18 +162,7 @@ class DeviceKeys {
 [[nodiscard]] tl::expected<std::vector<SignedDevice>, wire::IdentityError> devices_of(
     const wire::SignedList& list);
 
-struct OneTimeKeyPair {
-  std::uint32_t id = 0;
-  DhKey key;
-  [[nodiscard]] wire::OneTimeKey public_half() const { return {id, key.public_key()}; }
-};
-
 // In a prekey header this id means "no one-time key", so no key gets it.
 inline constexpr std::uint32_t kNoOneTimeKey = 0xffff'ffff;
-
-// `count` keys with the ids `first_id`, `first_id` + 1, ... Precondition: all below kNoOneTimeKey.
-[[nodiscard]] std::vector<OneTimeKeyPair> make_one_time_keys(const Random& random,
-                                                             std::uint32_t first_id,
-                                                             std::uint32_t count);
 
 }  // namespace godwit::crypto

@@ -19,10 +19,9 @@
 namespace godwit::crypto {
 
 enum class SealedError : std::uint8_t {
-  malformed,         // lengths or kind that no client writes
-  unknown_seal_key,  // for the caller: the named seal key is not one we hold
-  bad_key,           // a key of small order
-  not_authentic,     // other keys, another recipient, or altered bytes
+  malformed,      // lengths or kind that no client writes
+  bad_key,        // a key of small order
+  not_authentic,  // other keys, another recipient, or altered bytes
 };
 
 // What fits into an envelope of two Noise messages: beside kind and seal id, both keys, the tags
