@@ -333,7 +333,7 @@ std::string command_line(const std::vector<std::string>& words) {
       for (std::size_t at = 0; (at = word.find('\'', at)) != std::string::npos; at += 4) {
         word.replace(at, 1, "'\\''");
       }
-      word = "'" + word + "'";
+      word.insert(0, "'").append("'");
     }
     line += " " + word;
   }
