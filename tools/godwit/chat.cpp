@@ -393,8 +393,10 @@ class PipeChat : private Chat {
     for (const auto& id : ids) {
       const auto message = client_.message(id);
       if (!message) continue;
-      if (!has_name(*message) && unnamed_.size() < kUnnamedMax) unnamed_.push_back(id);
-      if (!is_here(*message)) continue;
+      if (!is_here(*message)) {
+        if (!has_name(*message) && unnamed_.size() < kUnnamedMax) unnamed_.push_back(id);
+        continue;
+      }
       print(*message);
       received = true;
     }

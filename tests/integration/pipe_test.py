@@ -1,0 +1,59 @@
+"""The chat client between other programs: what it prints into a pipe, and once."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).parent))
+from programs import PATIENCE, Person, Relay  # noqa: E402
+
+
+class PipeTest(unittest.TestCase):
+    def setUp(self):
+        self.relay = Relay()
+        self.addCleanup(self.relay.close)
+        directory = tempfile.TemporaryDirectory(prefix="godwit-test-")
+        self.addCleanup(directory.cleanup)
+        self.homes = Path(directory.name)
+        self.alice, self.bob = Person(self.homes / "alice"), Person(self.homes / "bob")
+        for person in (self.alice, self.bob):
+            person.json("init", "--relay", self.relay.address, "--name", person.home.name)
+
+    def start(self, *arguments):
+        """A command of Alice's that runs until it is told to end."""
+        running = self.alice.start(*arguments)
+        self.addCleanup(running.communicate)
+        self.addCleanup(running.kill)
+        return running
+
+    # ---- Each message once ----
+
+    def is_shown_once(self, writer, peer, before=()):
+        chat = self.start("chat", peer)
+        texts = [f"number {i}" for i in range(8)]
+        shown = [chat.stdout.readline().decode().rstrip("\n") for _ in before]
+        for text in texts:  # each goes by itself, which takes as long as some looks
+            writer.json("send", "alice", text)
+            while not shown or not shown[-1].endswith(f": {text}"):
+                shown.append(chat.stdout.readline().decode().rstrip("\n"))
+                self.assertNotEqual(shown[-1], "", "it has ended")
+        rest, _ = chat.communicate(timeout=PATIENCE)
+        shown += rest.decode().splitlines()
+        self.assertEqual([line.split(": ")[1] for line in shown], [*before, *texts])
+
+    def test_messages_of_one_who_has_no_name_are_shown_once(self):
+        nobody = Person(self.homes / "nobody")
+        init = nobody.error("init", "--relay", self.relay.address, "--name", "alice")
+        self.assertEqual(init["code"], "name_taken")  # the account is made, without a name
+        nobody.json("send", "alice", "hello")
+        hello, _ = self.alice.json("sync")
+        self.is_shown_once(nobody, hello["sender_id"], before=["hello"])
+
+    def test_the_first_messages_of_one_who_has_a_name_are_shown_once(self):
+        self.is_shown_once(self.bob, "bob")
+
+
+if __name__ == "__main__":
+    unittest.main()
