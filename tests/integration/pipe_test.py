@@ -1,5 +1,7 @@
-"""The chat client between other programs: what it prints into a pipe, and once."""
+"""The chat client between other programs: what it prints into a pipe, once, and for a reader."""
 
+import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -28,6 +30,9 @@ class PipeTest(unittest.TestCase):
         self.addCleanup(running.kill)
         return running
 
+    def unread(self):
+        return self.alice.json("conversations")[0]["unread"]
+
     # ---- Each message once ----
 
     def is_shown_once(self, writer, peer, before=()):
@@ -53,6 +58,55 @@ class PipeTest(unittest.TestCase):
 
     def test_the_first_messages_of_one_who_has_a_name_are_shown_once(self):
         self.is_shown_once(self.bob, "bob")
+
+    # ---- For a reader ----
+
+    def ends_unread(self, running):
+        """It ends with a failure, since nobody reads, and nothing was read by anybody."""
+        self.assertEqual(running.wait(PATIENCE), 1)
+        self.assertEqual(self.unread(), 1)
+
+    def test_a_chat_that_nobody_reads_any_more_ends_and_reads_nothing(self):
+        chat = self.start("chat", "bob")
+        chat.stdin.write(b"hello\n")
+        chat.stdin.flush()
+        while not self.bob.json("sync")[:-1]:
+            pass
+        chat.stdout.close()
+        self.bob.json("send", "alice", "are you there?")
+        self.ends_unread(chat)
+
+    def test_a_history_that_nobody_reads_stays_unread(self):
+        self.bob.json("send", "alice", "hello")
+        self.alice.json("sync")
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "wb") as output:
+            chat = subprocess.run(
+                self.alice.words("chat", "bob"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                timeout=PATIENCE,
+                check=False,
+            )
+        self.assertEqual(chat.returncode, 1)
+        self.assertIn("stdout cannot be written", chat.stderr.decode())
+        self.assertEqual(self.unread(), 1)
+
+    def ends_without_a_reader(self, *form):
+        self.bob.json("send", "alice", "one")
+        sync = self.start("sync", "--for", "10000", *form)
+        self.assertIn(b"one", sync.stdout.readline())
+        sync.stdout.close()
+        self.bob.json("send", "alice", "two")
+        self.assertEqual(sync.wait(PATIENCE), 1)
+
+    def test_a_sync_that_nobody_reads_any_more_ends(self):
+        self.ends_without_a_reader()
+
+    def test_a_sync_of_objects_that_nobody_reads_any_more_ends(self):
+        self.ends_without_a_reader("--json")
 
 
 if __name__ == "__main__":

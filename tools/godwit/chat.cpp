@@ -320,8 +320,8 @@ class PipeChat : private Chat {
       print(message);
       shown_.insert(message.id);
     }
+    if (!std::cout.flush()) return end();
     read(history->messages);
-    std::cout.flush();
     bool open = true;
     for (auto leave_at = Clock::time_point::max(); Clock::now() < leave_at;) {
       std::array<pollfd, 3> waiting{{{open ? STDIN_FILENO : -1, POLLIN, 0},
@@ -334,7 +334,7 @@ class PipeChat : private Chat {
         if (number == SIGTSTP) raise(SIGSTOP);
         if (number == SIGINT || number == SIGTERM || number == SIGHUP) return kExitInterrupted;
       }
-      print_news();
+      if (!print_news()) return end();
       if (open && waiting[0].revents != 0 && !take_lines()) {
         open = false;
         leave_at = Clock::now() + kFlushWait;
@@ -363,9 +363,10 @@ class PipeChat : private Chat {
   }
 
   // Also what came after the last look: it is acknowledged, and no other command would show it.
+  // That nobody reads what is printed is said by main.
   int end() {
     client_.disconnect();
-    print_news();
+    (void)print_news();
     return status_;
   }
 
@@ -377,7 +378,8 @@ class PipeChat : private Chat {
     }
   }
 
-  void print_news() {
+  // False: the output cannot be written any more, and what was not shown is not marked as read.
+  bool print_news() {
     // Whose a first message is turns out a moment after it has come.
     std::vector<MessageId> ids = std::exchange(unnamed_, {});
     while (const auto event = client_.next_event()) {
@@ -400,8 +402,9 @@ class PipeChat : private Chat {
       print(*message);
       received = true;
     }
-    std::cout.flush();
+    if (!std::cout.flush()) return false;
     if (received) (void)client_.mark_read(name_).ok();
+    return true;
   }
 
   // A conversation may have become another one: that of a name, when it was known whose it is.

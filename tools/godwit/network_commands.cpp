@@ -1,6 +1,7 @@
 // send and sync: the commands that wait for the relay.
 #include <algorithm>
 #include <deque>
+#include <iostream>
 #include <utility>
 
 #include "tools/godwit/commands.hpp"
@@ -149,7 +150,7 @@ int send(const Arguments& arguments, const Output& out) {
 
 namespace {
 
-// Until all is settled and `keep_for` has passed, or there is no hope left.
+// Until all is settled and `keep_for` has passed, or there is no hope left, or no reader.
 Result<void> sync_until_settled(Client& client, Clock::duration keep_for,
                                 const Interrupt& interrupt, Progress& progress, const Output& out) {
   Reasons reasons(out);
@@ -160,6 +161,8 @@ Result<void> sync_until_settled(Client& client, Clock::duration keep_for,
     auto settled = client.wait_settled(kSlice);
     const auto now = Clock::now();
     if (progress.drain(settled.ok())) moved_at = now;
+    // Nobody would see what else comes; main says that the output cannot be written.
+    if (!std::cout.flush()) return {};
     if (interrupt.happened()) return settled;
     if (settled) {
       if (now >= keep_until) return settled;
