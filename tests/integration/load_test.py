@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
-from programs import Relay  # noqa: E402
+from programs import Relay, children_of, keep_what_is_left_behind  # noqa: E402
 
 LOAD = os.environ["GODWIT_LOAD"]
 SHORT = ["--warm-up", "0.2", "--seconds", "1", "--settle", "20"]
@@ -26,11 +26,8 @@ NO_FAULT = {"lost": 0, "duplicated": 0, "reordered": 0, "corrupted": 0, "refused
             "unanswered": 0, "undelivered": 0, "unsent": 0, "late": 0, "unchecked": []}
 
 
-def children_of(run, name):
-    """The processes that play for it, or its relay."""
-    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    return [int(pid) for pid in children
-            if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+def setUpModule():
+    keep_what_is_left_behind()
 
 
 def load(*options):

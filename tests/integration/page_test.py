@@ -55,6 +55,7 @@ class PageTest(unittest.TestCase):
         self.assertIn("FAIL", text)
         self.assertIn("12 were lost and 3 duplicated", text)
         self.assertIn("12 envelopes were accepted and not delivered.", text)
+        self.assertIn("/tmp/relay.log", text)
 
     def test_a_report_with_nothing_in_it_is_still_a_page(self):
         dom, console = self.open(self.sample("empty", 0))

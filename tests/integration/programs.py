@@ -4,11 +4,27 @@ import json
 import os
 import subprocess
 import tempfile
+import unittest
 from pathlib import Path
 
 GODWIT = os.environ["GODWIT"]
 GODWIT_RELAY = os.environ["GODWIT_RELAY"]
 PATIENCE = 60  # seconds that one command may take on a busy machine
+
+
+def children_of(run, name):
+    """The processes of this name that it has started: those that play for it, or its relay."""
+    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+    return [int(pid) for pid in children
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name]
+
+
+def keep_what_is_left_behind():
+    """Of a module: what its programs leave in the temporary directory, such as the log of a relay
+    that failed, goes with it."""
+    directory = tempfile.TemporaryDirectory(prefix="godwit-test-")
+    unittest.addModuleCleanup(directory.cleanup)
+    os.environ["TMPDIR"] = directory.name
 
 
 class Relay:

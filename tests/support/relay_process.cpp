@@ -185,7 +185,7 @@ pid_t RelayProcess::spawn(std::vector<std::string> arguments, int standard_outpu
   const auto envp = pointers_to(environment);
   net::Descriptor errors;
   if (options_.quiet) {
-    const auto file = options_.directory / "log";
+    const auto file = log_file();
     errors = net::Descriptor(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   }
   const pid_t parent = ::getpid();
@@ -241,7 +241,7 @@ std::string RelayProcess::how_it_ended() const {
 }
 
 std::string RelayProcess::log() const {
-  return options_.quiet ? content_of(options_.directory / "log") : "its errors are above";
+  return options_.quiet ? content_of(log_file()) : "its errors are above";
 }
 
 bool RelayProcess::running() const {

@@ -74,7 +74,9 @@ class RelayProcess {
   // As stop() gives it, of the newest that ended by itself or by kill().
   [[nodiscard]] int last_status() const { return last_status_; }
   void await_end(std::chrono::milliseconds patience);  // by itself; killed when that has passed
-  [[nodiscard]] std::string log() const;               // all of DIR/log
+  [[nodiscard]] std::filesystem::path directory() const { return options_.directory; }
+  [[nodiscard]] std::filesystem::path log_file() const { return directory() / "log"; }
+  [[nodiscard]] std::string log() const;  // all of it
   // Asked again when it does not answer in time, for a minute: on a machine that others use as
   // well, a relay may not get to run for seconds.
   [[nodiscard]] relay::ops::Figures status() const;

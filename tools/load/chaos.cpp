@@ -1,6 +1,18 @@
 #include "tools/load/chaos.hpp"
 
+#include <csignal>
+
 namespace godwit::load {
+namespace {
+
+constexpr int kSignals = 128;  // a status beyond it is that of a signal
+
+std::string in_words(int status) {
+  return status > kSignals ? "by signal " + std::to_string(status - kSignals)
+                           : "with status " + std::to_string(status);
+}
+
+}  // namespace
 
 Chaos::Chaos(support::RelayProcess* relay, double every, Meter& meter)
     : relay_(relay), every_(every), meter_(meter) {}
@@ -15,14 +27,37 @@ void Chaos::wait() {
 }
 
 void Chaos::tick(Clock::time_point now) {
-  if (now < next_) return;
-  relay_->kill();
+  if (relay_ == nullptr || fault_) return;
+  const bool ended = !relay_->running();
+  if (!ended && now < next_) return;
+  relay_->kill();  // one that has ended is none the worse for it, and it is known then how it did
   meter_.relay_is(std::nullopt);
+  const int status = relay_->last_status();
+  if (ended || status != kSignals + SIGKILL) {
+    return give_up("the relay ended by itself, " + in_words(status));
+  }
   meter_.event("the relay is killed");
-  relay_->start();
+  try {
+    relay_->start();
+  } catch (const support::RelayFailure& failure) {
+    const std::string why = failure.what();
+    return give_up(why.substr(0, why.find('\n')));  // its log stands behind it
+  }
   meter_.relay_is(relay_->pid());
   meter_.event("the relay is back");
   wait();
+}
+
+void Chaos::give_up(std::string why) {
+  fault_ = std::move(why);
+  meter_.event(*fault_);
+  interrupt();
+}
+
+std::optional<std::string> Chaos::end() {
+  next_ = Clock::time_point::max();
+  tick(Clock::now());
+  return fault_;
 }
 
 }  // namespace godwit::load

@@ -225,6 +225,14 @@ std::string now_utc() {
   return text;
 }
 
+// Beside the directory that is removed. Empty when it could not be kept.
+std::string keep_log(const support::RelayProcess& relay, const support::TempDirectory& directory) {
+  const std::string kept = directory.path().string() + "-relay.log";
+  std::error_code failed;
+  std::filesystem::rename(relay.log_file(), kept, failed);
+  return failed ? std::string() : kept;
+}
+
 void print(const Report& r, std::ostream& out) {
   const auto row = [&](const char* what, double value, const char* unit) {
     char line[96];
@@ -255,6 +263,7 @@ void print(const Report& r, std::ostream& out) {
   }
   for (const std::string& fault : r.faults) out << "  FAULT: " << fault << "\n";
   for (const std::string& what : r.unchecked) out << "  NOT CHECKED: " << what << "\n";
+  if (!r.relay_log.empty()) out << "  The relay's log: " << r.relay_log << "\n";
   if (r.interrupted) out << "  The run was interrupted: what was still under way is not judged.\n";
   out << "verdict: " << name_of(r.verdict()) << ", " << r.counts.accepted << " accepted, "
       << r.counts.delivered << " delivered, " << r.counts.redelivered << " redelivered, "
@@ -285,9 +294,11 @@ int start(const Arguments& arguments, const std::string& command) {
   const support::TempDirectory directory;
   std::optional<support::RelayProcess> own;
   wire::RelayAddress address;
+  std::string version;  // asked now: afterwards it may not answer any more
   if (arguments.own_relay) {
     own.emplace(own_relay_options(arguments, *scenario, directory.path()));
     address = own->address();
+    version = own->status().version;
   } else if (const auto target = parse_target(arguments)) {
     address = *target;
   } else {
@@ -312,7 +323,8 @@ int start(const Arguments& arguments, const std::string& command) {
   report.settings = settings_of(*scenario);
   report.command = command;
   report.relay = address.host_port;
-  if (own) report.relay_version = own->status().version;
+  report.relay_version = version;
+  if (own && report.verdict() == Verdict::fail) report.relay_log = keep_log(*own, directory);
   report.load_version = GODWIT_VERSION;
   report.machine = machine();
   report.started = now_utc();

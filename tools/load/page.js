@@ -377,6 +377,7 @@ function tables() {
     ['started', data.started], ['measured for', significant(figures.seconds) + ' s'],
     ['machine', data.machine],
     ['relay', data.relay], ['relay version', figures.relay_version || 'not known'],
+    ...figures.relay_log ? [['relay log', figures.relay_log]] : [],
     ['godwit-load version', data.load_version],
   ]);
   if (figures.command === '') return;

@@ -312,6 +312,7 @@ Report play(const Scenario& scenario, const Target& target, Progress& progress) 
   } else {
     report.faults = Parent(scenario, target, tallies, meter, chaos).play();
   }
+  if (auto gone = chaos.end()) report.faults.insert(report.faults.begin(), *std::move(gone));
   meter.fill(report);
   report.interrupted = interrupted();
   if (!report.interrupted || report.counts.accepted > 0) {

@@ -86,6 +86,7 @@ struct Report {
   std::string command;        // the command line; a seed that was drawn stands in the settings
   std::string relay;          // HOST:PORT
   std::string relay_version;  // empty when it is not known
+  std::string relay_log;      // the file that it is kept in; empty when it is not
   std::string load_version;
   std::string machine;  // "2 x Intel Xeon, Linux 6.18, 23 GiB"
   std::string started;  // ISO 8601, UTC

@@ -85,6 +85,7 @@ std::string to_json(const Report& report) {
       {"command", report.command},
       {"settings", settings_of(report)},
       {"relay", report.relay},
+      {"relay_log", report.relay_log},
       {"load_version", report.load_version},
       {"machine", report.machine},
       {"started", report.started},

@@ -83,6 +83,7 @@ Report failed_example_report(std::size_t samples) {
   report.counts.duplicated = 3;
   report.counts.delivered -= report.counts.lost;
   report.counts.disconnects = 1;
+  report.relay_log = "/tmp/relay.log";
   report.faults = {"12 envelopes were accepted and not delivered.",
                    "3 envelopes came again after their ack was confirmed."};
   report.events.insert(report.events.begin(),

@@ -64,7 +64,7 @@ TEST_SUITE("load/page") {
     report.faults = {hostile};
     report.settings = {{hostile, hostile}};
     report.events = {{1, hostile}};
-    report.machine = report.relay = report.relay_version = hostile;
+    report.machine = report.relay = report.relay_version = report.relay_log = hostile;
     const std::string page = to_page(report);
     CHECK(page.find("</script><b>") == std::string::npos);
     CHECK(page.find("<!--<script>") == std::string::npos);

@@ -24,7 +24,7 @@ TEST_SUITE("load/report_json") {
           "relay_bytes_per_queued_envelope relay_store_bytes drain_seconds "
           "drain_relay_cpu_s_per_million client_cpu_s_per_million submitted accepted delivered "
           "unsent undelivered refused_by_code logins_refused_by_code command settings relay "
-          "load_version machine started interrupted unchecked faults verdict ");
+          "relay_log load_version machine started interrupted unchecked faults verdict ");
   }
 
   TEST_CASE("each figure is the report's") {
@@ -74,6 +74,7 @@ TEST_SUITE("load/report_json") {
     CHECK(json["settings"] ==
           Json{{"devices", "2000"}, {"rate", "10000"}, {"size", "256 B, some 4 KiB"}});
     CHECK(json["relay"] == "127.0.0.1:7443");
+    CHECK(json["relay_log"] == "/tmp/relay.log");
     CHECK(json["load_version"] == "0.1.0");
     CHECK(json["machine"] == report.machine);
     CHECK(json["started"] == "2026-03-01T09:30:00Z");
