@@ -23,7 +23,8 @@ from programs import Relay, children_of, keep_what_is_left_behind  # noqa: E402
 LOAD = os.environ["GODWIT_LOAD"]
 SHORT = ["--warm-up", "0.2", "--seconds", "1", "--settle", "20"]
 NO_FAULT = {"lost": 0, "duplicated": 0, "reordered": 0, "corrupted": 0, "refused": 0,
-            "unanswered": 0, "undelivered": 0, "unsent": 0, "late": 0, "unchecked": []}
+            "unanswered": 0, "undelivered": 0, "unconfirmed": 0, "unsent": 0, "late": 0,
+            "unchecked": []}
 
 
 def setUpModule():
@@ -275,8 +276,8 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(run.returncode, 1, errors)
         report = json.loads(output.splitlines()[-1])
         self.assertEqual(report["verdict"], "FAIL")
-        self.assertRegex(report["faults"][0], "^the relay stood still: nothing was answered or "
-                         r"delivered for 1 s, though \d+ submits had no answer")
+        self.assertRegex(report["faults"][0], "^the relay stood still: nothing was answered, "
+                         r"delivered or confirmed for 1 s, though \d+ submits had no answer")
         self.assertEqual(report["lost"], 0)
 
     def test_what_was_never_submitted_is_not_in_flight(self):

@@ -148,9 +148,9 @@ void Flow::close() {
   }
 }
 
-void Settling::look(const Counts& counts, Clock::time_point now) {
-  const std::uint64_t progress =
-      counts.accepted + counts.refused + counts.delivered + counts.redelivered;
+void Settling::look(const Counts& counts, std::uint64_t unconfirmed, Clock::time_point now) {
+  const std::pair progress(counts.accepted + counts.refused + counts.delivered + counts.redelivered,
+                           unconfirmed);
   if (std::exchange(seen_, progress) != progress) moved_ = now;
 }
 
@@ -204,11 +204,12 @@ std::vector<std::string> faults_of(const Report& report, const Scenario& scenari
 }
 
 std::optional<std::string> stall_of(const Counts& counts, const Scenario& scenario) {
-  if (counts.unanswered + counts.undelivered == 0) return std::nullopt;
+  if (counts.unanswered + counts.undelivered + counts.unconfirmed == 0) return std::nullopt;
   std::ostringstream words;
-  words << "the relay stood still: nothing was answered or delivered for " << scenario.settle
-        << " s, though " << counts.unanswered << " submits had no answer and "
-        << counts.undelivered << " accepted envelopes were not delivered";
+  words << "the relay stood still: nothing was answered, delivered or confirmed for "
+        << scenario.settle << " s, though " << counts.unanswered << " submits had no answer, "
+        << counts.undelivered << " accepted envelopes were not delivered and the acks of "
+        << counts.unconfirmed << " were not confirmed";
   return words.str();
 }
 
@@ -228,6 +229,8 @@ std::vector<std::string> unchecked_of(const Report& report, const Scenario& scen
   say(counts.unanswered, "submitted, but not answered when the time was over");
   say(counts.undelivered,
       "accepted, but not delivered when the time was over: they may still be in the relay's queue");
+  say(counts.unconfirmed,
+      "acknowledged, but the acks were not confirmed when the time was over: they may come again");
   return unchecked;
 }
 

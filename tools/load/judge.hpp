@@ -4,6 +4,7 @@
 //   lost        the relay said accepted, and it can no longer come in its order: a later one of
 //               the flow came, or the recipient logged in afterwards and was caught up without it
 //   undelivered the relay said accepted, and it had not come by the end; nothing says it is lost
+//   unconfirmed it came and was acknowledged, and the ack was not confirmed by the end
 //   duplicated  it came again although its ack was confirmed, or twice on one connection
 //   reordered   it came after a later one of the same flow
 //   redelivered it came again where the protocol allows it: the ack was not confirmed before the
@@ -22,6 +23,7 @@
 #include <deque>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "tools/load/report.hpp"
@@ -125,15 +127,16 @@ class Unconfirmed {
   std::deque<Waiting> waiting_;
 };
 
-// How long the end of a run waits for what is under way: while something still comes, up to a
-// bound. A relay that is slow is not taken for one that stands still.
+// How long the end of a run waits for what is under way: while something still comes or is
+// confirmed, up to a bound. A relay that is slow is not taken for one that stands still.
 class Settling {
  public:
   static constexpr int kTimesMax = 4;  // `settle`, at the most
   Settling(double settle, Clock::time_point now)
       : settle_(span(settle)), moved_(now), end_(now + kTimesMax * settle_) {}
-  void look(const Counts& counts, Clock::time_point now);
-  // Nothing was answered or delivered for as long as `settle`.
+  // `unconfirmed`: envelopes that came and whose ack is not confirmed yet.
+  void look(const Counts& counts, std::uint64_t unconfirmed, Clock::time_point now);
+  // Nothing was answered, delivered or confirmed for as long as `settle`.
   [[nodiscard]] bool still(Clock::time_point now) const { return now - moved_ >= settle_; }
   [[nodiscard]] bool over(Clock::time_point now) const { return still(now) || now >= end_; }
 
@@ -141,7 +144,7 @@ class Settling {
   Clock::duration settle_;
   Clock::time_point moved_;
   Clock::time_point end_;
-  std::uint64_t seen_ = 0;
+  std::pair<std::uint64_t, std::uint64_t> seen_{};
 };
 
 // What breaks a promise, or is more than the scenario lets pass: a sentence each.

@@ -46,7 +46,7 @@ function sentence() {
   const latency = data.delivery.count === 0 ? '' :
     `, half within ${duration(figures.p50_us)} and 99\u00a0% within ${duration(figures.p99_us)}`;
   const broken = ['lost', 'duplicated', 'reordered', 'corrupted', 'late', 'refused', 'unanswered',
-    'undelivered', 'unsent']
+    'undelivered', 'unconfirmed', 'unsent']
     .filter((name) => figures[name] > 0).map((name, i) => whole(figures[name]) +
       (i > 0 ? ' ' : figures[name] === 1 ? ' was ' : ' were ') + name);
   const promises = ['lost', 'duplicated', 'reordered', 'corrupted']
@@ -365,7 +365,8 @@ function table(parent, title, name, rows) {
 function tables() {
   table(at('tables'), 'Counted', 'numbers', [
     ...['submitted', 'accepted', 'delivered', 'redelivered', 'lost', 'duplicated', 'reordered',
-      'corrupted', 'late', 'refused', 'unanswered', 'undelivered', 'unsent', 'disconnects']
+      'corrupted', 'late', 'refused', 'unanswered', 'undelivered', 'unconfirmed', 'unsent',
+      'disconnects']
       .map((name) => [name, whole(figures[name])]),
     ['logins', whole(data.logins)],
     ['CPU seconds of godwit-load for a million', significant(figures.client_cpu_s_per_million)],

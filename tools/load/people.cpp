@@ -65,7 +65,7 @@ void People::settle() {
   Settling settling(cut_short ? kCutShortPatience : scenario_.settle, Clock::now());
   while (!quiet() && !settling.over(Clock::now()) && interrupted() == cut_short) {
     round();
-    settling.look(tally_.counts, Clock::now());
+    settling.look(tally_.counts, 0, Clock::now());  // the SDK keeps its acks to itself
   }
   const bool stalled = !quiet() && settling.still(Clock::now());
   if (interrupted()) return;  // what was under way is not judged

@@ -60,16 +60,18 @@ struct Counts {
   std::uint64_t refused = 0;      // outcomes other than accepted
   std::uint64_t unanswered = 0;   // submits without an answer at the end
   std::uint64_t undelivered = 0;  // accepted and not delivered at the end; not known to be lost
+  std::uint64_t unconfirmed = 0;  // delivered, and its ack not confirmed at the end
   std::uint64_t unsent = 0;       // due, and never submitted
   std::uint64_t disconnects = 0;  // connections that ended unasked
   std::uint64_t logins = 0;
 };
 // All of them: what adds, subtracts or writes counts forgets none.
 inline constexpr std::uint64_t Counts::*kCounts[] = {
-    &Counts::submitted,   &Counts::accepted, &Counts::delivered,  &Counts::delivered_bytes,
-    &Counts::redelivered, &Counts::lost,     &Counts::duplicated, &Counts::reordered,
-    &Counts::corrupted,   &Counts::late,     &Counts::refused,    &Counts::unanswered,
-    &Counts::undelivered, &Counts::unsent,   &Counts::disconnects, &Counts::logins};
+    &Counts::submitted,   &Counts::accepted,    &Counts::delivered,  &Counts::delivered_bytes,
+    &Counts::redelivered, &Counts::lost,        &Counts::duplicated, &Counts::reordered,
+    &Counts::corrupted,   &Counts::late,        &Counts::refused,    &Counts::unanswered,
+    &Counts::undelivered, &Counts::unconfirmed, &Counts::unsent,     &Counts::disconnects,
+    &Counts::logins};
 static_assert(sizeof(Counts) == sizeof(std::uint64_t) * std::size(kCounts));
 
 // How often, by the relay's error code: "mailbox_full".

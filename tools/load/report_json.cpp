@@ -80,6 +80,7 @@ std::string to_json(const Report& report) {
       {"delivered", counts.delivered},
       {"unsent", counts.unsent},
       {"undelivered", counts.undelivered},
+      {"unconfirmed", counts.unconfirmed},
       {"refused_by_code", report.refused},
       {"logins_refused_by_code", report.logins_refused},
       {"command", report.command},

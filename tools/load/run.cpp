@@ -239,13 +239,13 @@ void Run::settle() {
   Settling settling(scenario_.settle, Clock::now());
   const auto limit = Clock::now() + span(scenario_.settle);
   (void)await(scenario_.settle, [&] {
-    settling.look(tally_.counts, Clock::now());
+    settling.look(tally_.counts, unconfirmed_, Clock::now());
     return quiet() && !backlog(limit);
   });
   withdraw();
   (void)await(scenario_.settle * Settling::kTimesMax, [&] {
     const auto now = Clock::now();
-    settling.look(tally_.counts, now);
+    settling.look(tally_.counts, unconfirmed_, now);
     return quiet() || settling.over(now);
   });
   stalled_ = !quiet() && settling.still(Clock::now());
@@ -260,6 +260,7 @@ void Run::judge() {
                         });
     if (!absent) route.judge.close();
   }
+  tally_.counts.unconfirmed = unconfirmed_;
   if (!stalled_) return;
   if (auto stall = stall_of(tally_.counts, scenario_)) fault(*std::move(stall));
 }

@@ -232,16 +232,19 @@ TEST_SUITE("tools/load/judge") {
     const Clock::time_point begin(1h);
     Counts counts;
     Settling settling(10, begin);
-    settling.look(counts, begin + 9s);
+    settling.look(counts, 0, begin + 9s);
     CHECK(!settling.over(begin + 9s));
     CHECK(settling.still(begin + 10s));
     counts.delivered = 1;
-    settling.look(counts, begin + 9s);
+    settling.look(counts, 4, begin + 9s);
     CHECK(!settling.over(begin + 18s));
     CHECK(settling.over(begin + 19s));
+    settling.look(counts, 3, begin + 18s);  // an ack was confirmed
+    CHECK(!settling.over(begin + 27s));
+    CHECK(settling.over(begin + 28s));
     for (auto now = begin + 9s; now < begin + 40s; now += 1s) {
       ++counts.accepted;
-      settling.look(counts, now);
+      settling.look(counts, 4, now);
       CHECK(!settling.over(now));
     }
     CHECK(settling.over(begin + 40s));
@@ -277,17 +280,19 @@ TEST_SUITE("tools/load/judge") {
   }
 
   TEST_CASE("what was under way when somebody ended the run is not held against it") {
-    Report report = measured({.unanswered = 3, .undelivered = 2, .unsent = 1});
-    CHECK(unchecked_of(report, Scenario()).size() == 3);
+    Report report = measured({.unanswered = 3, .undelivered = 2, .unconfirmed = 4, .unsent = 1});
+    CHECK(unchecked_of(report, Scenario()).size() == 4);
     report.interrupted = true;
     CHECK(unchecked_of(report, Scenario()).empty());
   }
 
   TEST_CASE("a relay that stands still is a fault when something is owed, and only then") {
-    Counts counts;
-    CHECK(!stall_of(counts, Scenario()).has_value());
-    counts.undelivered = 3;
-    CHECK(stall_of(counts, Scenario()).value_or("").find("for 30 s") != std::string::npos);
+    CHECK(!stall_of(Counts(), Scenario()).has_value());
+    for (const auto owed : {&Counts::unanswered, &Counts::undelivered, &Counts::unconfirmed}) {
+      Counts counts;
+      counts.*owed = 3;
+      CHECK(stall_of(counts, Scenario()).value_or("").find("for 30 s") != std::string::npos);
+    }
   }
 
   TEST_CASE("deliveries that a relay left out or repeated do not disturb what is confirmed") {

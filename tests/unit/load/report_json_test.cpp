@@ -23,8 +23,8 @@ TEST_SUITE("load/report_json") {
           "logins_per_s relay_cpu_s_per_million relay_rss_bytes relay_bytes_per_session "
           "relay_bytes_per_queued_envelope relay_store_bytes drain_seconds "
           "drain_relay_cpu_s_per_million client_cpu_s_per_million submitted accepted delivered "
-          "unsent undelivered refused_by_code logins_refused_by_code command settings relay "
-          "relay_log load_version machine started interrupted unchecked faults verdict ");
+          "unsent undelivered unconfirmed refused_by_code logins_refused_by_code command settings "
+          "relay relay_log load_version machine started interrupted unchecked faults verdict ");
   }
 
   TEST_CASE("each figure is the report's") {
@@ -42,9 +42,10 @@ TEST_SUITE("load/report_json") {
               .refused = 10,
               .unanswered = 11,
               .undelivered = 12,
-              .unsent = 13,
-              .disconnects = 14,
-              .logins = 15};
+              .unconfirmed = 13,
+              .unsent = 14,
+              .disconnects = 15,
+              .logins = 16};
     report.refused = {{"busy", 10}};
     const Json json = Json::parse(to_json(report));
     CHECK(json["scenario"] == "online");
@@ -62,12 +63,12 @@ TEST_SUITE("load/report_json") {
     CHECK(json["accepted_p999_us"] == report.accepted.quantile_us(0.999));
     CHECK(json["accepted_max_us"] == report.accepted.max_us());
     std::vector<int> numbers;
-    for (const char* name :
-         {"submitted", "accepted", "delivered", "redelivered", "lost", "duplicated", "reordered",
-          "corrupted", "late", "refused", "unanswered", "undelivered", "unsent", "disconnects"}) {
+    for (const char* name : {"submitted", "accepted", "delivered", "redelivered", "lost",
+                             "duplicated", "reordered", "corrupted", "late", "refused",
+                             "unanswered", "undelivered", "unconfirmed", "unsent", "disconnects"}) {
       numbers.push_back(json[name].get<int>());
     }
-    CHECK(numbers == std::vector{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
+    CHECK(numbers == std::vector{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
     CHECK(json["refused_by_code"] == Json{{"busy", 10}});
     CHECK(json["logins_refused_by_code"].empty());
     CHECK(json["command"] == report.command);
