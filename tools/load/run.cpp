@@ -255,9 +255,9 @@ void Run::settle() {
 void Run::judge() {
   if (cut_short_) return;
   for (Route& route : routes_) {
-    const bool absent = route.away && !std::ranges::all_of(route.devices, [](const Device* one) {
-                          return one->live();
-                        });
+    // Who has not been told to come back is owed nothing yet; who has, is owed all, also when the
+    // connection is gone again.
+    const bool absent = route.away && !std::ranges::all_of(route.devices, &Device::wanted);
     if (!absent) route.judge.close();
   }
   tally_.counts.unconfirmed = unconfirmed_;
