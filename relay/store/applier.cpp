@@ -120,6 +120,10 @@ Result<void> Applier::finish() {
   }
   if (lost_some_) ++meta_.identity.generation;
   if (!lost_some_ && appended_ == 0) return {};
+  return write_meta();
+}
+
+Result<void> Applier::write_meta() {
   encode_meta(meta_, record_);
   return env_.table(TableId::meta).put(txn_, wire::as_bytes(kMetaKey), record_);
 }

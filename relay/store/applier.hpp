@@ -33,6 +33,8 @@ class Applier {
   [[nodiscard]] Result<void> quarantine(std::uint64_t position);
   // Writes what was gathered: counts, bodies that nobody needs any more, the meta record.
   [[nodiscard]] Result<void> finish();
+  // The meta record anew, also where nothing in it has changed.
+  [[nodiscard]] Result<void> write_meta();
 
   // To be adopted when the transaction has committed.
   [[nodiscard]] const MetaRecord& meta() const { return meta_; }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <fstream>
 #include <limits>
 #include <string_view>
@@ -20,8 +21,6 @@ namespace {
 // count and so many page numbers.
 constexpr MDB_dbi kFreeTable = 0;
 constexpr std::uint64_t kMetaPages = 2;
-// Pages freed by the last commit are not reused by the next; one more for a reader under way.
-constexpr std::uint64_t kYoungCommits = 3;
 // For neighbours LMDB looks at 60 lists of free pages for each page that it wants in a row, and it
 // wants two at least.
 constexpr std::size_t kListsOfRows = 120;
@@ -83,6 +82,24 @@ void discard_torn_beginning(const std::filesystem::path& file) {
 
 std::uint64_t pages_of(const MDB_stat& stat) {
   return stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+}
+
+// The oldest commit that anybody reads, in this process or another: what later ones have freed is
+// still looked at. LMDB tells it as lines of text alone, `process thread commit`; who reads nothing
+// has a `-` there.
+std::uint64_t oldest_read(MDB_env* env, std::uint64_t newest) {
+  const auto take_line = [](const char* line, void* context) {
+    const std::string_view text(line);
+    const char* const word = line + text.find_last_of(' ') + 1;
+    std::uint64_t commit = 0;
+    const auto parsed = std::from_chars(word, text.data() + text.size(), commit);
+    auto& oldest = *static_cast<std::uint64_t*>(context);
+    if (parsed.ec == std::errc()) oldest = std::min(oldest, commit);
+    return 0;
+  };
+  std::uint64_t oldest = newest;
+  mdb_reader_list(env, take_line, &oldest);
+  return oldest;
 }
 
 // A large one takes long enough for a signal to come.
@@ -168,6 +185,12 @@ std::uint64_t Env::end_page() const {
   return info.me_last_pgno + 1;
 }
 
+std::uint64_t Env::newest_commit() const {
+  MDB_envinfo info{};
+  mdb_env_info(env_.get(), &info);
+  return info.me_last_txnid;
+}
+
 int Env::reserve_file(std::uint64_t pages) {
   pages = std::min(pages, map_pages_);
   if (pages <= file_pages_) return 0;
@@ -199,15 +222,16 @@ Result<Survey> Env::survey(const ReadTxn& txn) const {
   return out;
 }
 
-Result<Env::Reusable> Env::reusable_pages(const ReadTxn& txn, std::uint64_t enough) const {
-  const std::uint64_t newest = mdb_txn_id(txn.raw());
+Result<Env::Reusable> Env::reusable_pages(const ReadTxn& txn, std::uint64_t enough,
+                                          std::uint64_t row) const {
+  const std::uint64_t oldest = oldest_read(env_.get(), mdb_txn_id(txn.raw()));
   std::vector<std::uint64_t> free;
   std::size_t lists = 0;
   std::size_t before_rows_end = 0;
   // Not in `tables_`: it is LMDB's, and only read.
   const RawTable free_table(TableId::meta, kFreeTable);
   const auto scanned = free_table.scan(txn, {}, [&](wire::ByteView key, wire::ByteView value) {
-    if (u64_of(key) + kYoungCommits > newest) return false;
+    if (u64_of(key) >= oldest) return false;
     const std::uint64_t count = std::min<std::uint64_t>(u64_of(value), value.size() / 8 - 1);
     for (std::uint64_t i = 1; i <= count; ++i) free.push_back(u64_of(value.subspan(8 * i)));
     if (++lists == kListsOfRows) before_rows_end = free.size();
@@ -217,10 +241,10 @@ Result<Env::Reusable> Env::reusable_pages(const ReadTxn& txn, std::uint64_t enou
   Reusable found{free.size(), 0};
   if (lists > kListsOfRows) free.resize(before_rows_end);
   std::ranges::sort(free);
-  std::uint64_t row = 0;
+  std::uint64_t neighbours = 0;
   for (std::size_t i = 0; i < free.size(); ++i) {
-    row = i > 0 && free[i] == free[i - 1] + 1 ? row + 1 : 1;
-    found.row = std::max(found.row, row);
+    neighbours = i > 0 && free[i] == free[i - 1] + 1 ? neighbours + 1 : 1;
+    if (neighbours % row == 0) ++found.rows;
   }
   return found;
 }

@@ -45,20 +45,22 @@ class Env {
   [[nodiscard]] std::uint64_t file_pages() const { return file_pages_; }
   // Pages from the start of the file that were ever used.
   [[nodiscard]] std::uint64_t end_page() const;
+  [[nodiscard]] std::uint64_t newest_commit() const;
 
   // Makes the file at least `pages` long with room on the disk behind each page, so that no
   // commit can meet a full disk. Says with an errno why not; 0 is success. Nothing shrinks.
   [[nodiscard]] int reserve_file(std::uint64_t pages);
 
   [[nodiscard]] Result<Survey> survey(const ReadTxn& txn) const;
-  // Free pages that the next write may take, in the order in which it looks at them. Those of the
-  // newest commits are left out: a reader may still look at them.
+  // Free pages that the next write may take. What a reader may still look at is not among them,
+  // however long ago it was freed.
   struct Reusable {
     std::uint64_t pages = 0;
-    std::uint64_t row = 0;  // the most of them that are neighbours
+    std::uint64_t rows = 0;  // of so many neighbours as were asked for, none in two of them
   };
-  // Looks no further when there are `enough`.
-  [[nodiscard]] Result<Reusable> reusable_pages(const ReadTxn& txn, std::uint64_t enough) const;
+  // Looks no further when there are `enough`. Precondition: `row` is not 0.
+  [[nodiscard]] Result<Reusable> reusable_pages(const ReadTxn& txn, std::uint64_t enough,
+                                                std::uint64_t row) const;
   // Frees the reader slots of processes that died with one.
   void check_readers() const;
 

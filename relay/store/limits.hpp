@@ -16,9 +16,11 @@ inline constexpr std::size_t kKeySizeMax = 511;  // LMDB's own
 inline constexpr std::size_t kQuarantineMax = 1'000;
 // Appends stop when this much of the map is in use: LMDB needs free pages even to delete.
 inline constexpr std::uint64_t kMapPercentMax = 80;
-// Removals per transaction while the store is full, so that the reserve covers each of them.
+// The reserve is this part of the map at most: else a small store had no room for anything else.
+inline constexpr std::uint64_t kReservePart = 10;
+// Removals per transaction while the store is full, if so many fit.
 inline constexpr std::size_t kRemovesWhileFullMax = 256;
-// Records repaired or quarantined per transaction then, for the same reason.
+// Records repaired or quarantined per transaction then.
 inline constexpr std::size_t kRepairsPerCommitMax = 64;
 // How often a full store asks the disk again.
 inline constexpr std::chrono::seconds kRetryInterval{1};

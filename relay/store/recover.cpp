@@ -3,9 +3,11 @@
 // Failure: damaged records move to the quarantine, and the generation rises in the first
 // transaction that moves one, so that no loss goes unannounced. A damaged count loses nothing:
 // the log is the truth, and the count is written anew.
+#include <algorithm>
 #include <unordered_map>
 
 #include "relay/store/applier.hpp"
+#include "relay/store/slices.hpp"
 #include "relay/store/state.hpp"
 
 namespace godwit::relay::store {
@@ -44,7 +46,8 @@ class Recovery {
   [[nodiscard]] Result<void> read_small(const ReadTxn& txn, TableId table);
   void list_counts();
   void quarantine(TableId table, ByteView key, ByteView raw);
-  [[nodiscard]] tl::expected<void, Failure> commit(std::span<const Repair> repairs);
+  [[nodiscard]] Result<bool> commit(std::span<const Repair> repairs);
+  [[nodiscard]] Result<void> write(std::span<const Repair> repairs);
   [[nodiscard]] Result<void> apply(WriteTxn& txn, const Repair& repair);
 
   Store::State& state_;
@@ -141,46 +144,48 @@ void Recovery::quarantine(TableId table, ByteView key, ByteView raw) {
 }
 
 tl::expected<void, Failure> Recovery::repair() {
-  std::span<const Repair> left = repairs_;
-  while (!left.empty()) {
-    const std::size_t now = std::min(left.size(), kRepairsPerCommitMax);
-    if (auto done = commit(left.first(now)); !done) return done;
-    left = left.subspan(now);
-  }
-  return {};
+  const auto repaired = in_slices(
+      std::span<const Repair>(repairs_), kRepairsPerCommitMax,
+      [&](std::span<const Repair> slice) { return commit(slice); }, [] { return false; });
+  if (!repaired) return tl::unexpected(to_failure(repaired.error()));
+  if (*repaired) return {};
+  return tl::unexpected(
+      Failure{StoreError::no_space, "no room to repair the store; free disk space"});
 }
 
-tl::expected<void, Failure> Recovery::commit(std::span<const Repair> repairs) {
+// False: it does not fit.
+Result<bool> Recovery::commit(std::span<const Repair> repairs) {
   constexpr std::uint64_t kRepairPages = 8;
   Cost cost = state_.space.base_cost();
   for (const Repair& repair : repairs) {
     cost.singles += kRepairPages;
-    if (repair.kind == Repair::Kind::quarantine) cost.runs += repair.value / env_.page_size() + 1;
+    if (repair.kind != Repair::Kind::quarantine) continue;
+    cost += state_.space.value_cost(repair.key.size() + 1, repair.value);
   }
-  const auto fits = state_.space.admits_from_reserve(cost);
-  if (!fits) return tl::unexpected(to_failure(fits.error()));
-  if (!*fits) return tl::unexpected(Failure{StoreError::no_space, "no room to repair the store"});
+  const auto fits = state_.space.admits_from_reserve(cost, repairs.size());
+  if (!fits || !*fits) return fits;
+  const auto written = write(repairs);
+  if (!written && !written.error().map_full()) return tl::unexpected(written.error());
+  return written.has_value();
+}
 
-  const auto written = [&]() -> Result<void> {
-    auto txn = WriteTxn::begin(env_.raw());
-    if (!txn) return tl::unexpected(txn.error());
-    MetaRecord meta = state_.meta;
-    for (const Repair& repair : repairs) {
-      if (repair.kind == Repair::Kind::quarantine && !announced_) {
-        announced_ = true;
-        ++meta.identity.generation;
-      }
-      if (auto done = apply(*txn, repair); !done) return done;
-    }
-    wire::Bytes record;
-    encode_meta(meta, record);
-    const auto put = env_.table(TableId::meta).put(*txn, wire::as_bytes(kMetaKey), record);
-    if (!put) return put;
-    if (auto done = std::move(*txn).commit(); !done) return done;
-    return state_.adopt(meta);
-  }();
-  if (!written) return tl::unexpected(to_failure(written.error()));
-  return {};
+Result<void> Recovery::write(std::span<const Repair> repairs) {
+  auto txn = WriteTxn::begin(env_.raw());
+  if (!txn) return tl::unexpected(txn.error());
+  const bool loses = std::ranges::any_of(
+      repairs, [](const Repair& repair) { return repair.kind == Repair::Kind::quarantine; });
+  MetaRecord meta = state_.meta;
+  if (loses && !announced_) ++meta.identity.generation;
+  for (const Repair& repair : repairs) {
+    if (auto done = apply(*txn, repair); !done) return done;
+  }
+  wire::Bytes record;
+  encode_meta(meta, record);
+  const auto put = env_.table(TableId::meta).put(*txn, wire::as_bytes(kMetaKey), record);
+  if (!put) return put;
+  if (auto done = std::move(*txn).commit(); !done) return done;
+  announced_ = announced_ || loses;
+  return state_.adopt(meta);
 }
 
 Result<void> Recovery::apply(WriteTxn& txn, const Repair& repair) {

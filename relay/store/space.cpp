@@ -13,10 +13,10 @@ constexpr std::uint64_t kPageHeader = 16;
 constexpr std::uint64_t kNodeOverhead = 8 + 2;  // node header and its pointer
 // The way from the root to a leaf in every table, the main table and the table of free pages.
 constexpr std::uint64_t kBasePages = 96;
-constexpr std::uint64_t kPutPages = 4;         // leaf, the sibling of a split, their parents
-// Of the reserve this part must be neighbours: deleting puts down a list of the pages it frees.
+constexpr std::uint64_t kPutPages = 4;  // leaf, the sibling of a split, their parents
+// Of the reserve this part must be in rows: deleting puts down a list of the pages it frees.
 constexpr std::uint64_t kReserveRowsPart = 16;
-constexpr std::uint64_t kLookFurther = 4;  // for neighbours, than for as many pages
+constexpr std::uint64_t kLookFurther = 4;      // for neighbours, than for as many pages
 constexpr std::uint64_t kBodyChangePages = 6;  // the same in `bodies` and `body_refs`
 
 bool is_no_room(int code) {
@@ -27,12 +27,16 @@ std::uint64_t tree_pages(const MDB_stat& stat) {
   return stat.ms_branch_pages + stat.ms_leaf_pages;
 }
 
+// What the longest value of all takes.
+std::uint64_t longest_row(const Env& env) {
+  return wire::kEnvelopeSizeMax / env.page_size() + 2;
+}
+
 }  // namespace
 
 Space::Space(Env& env, const Options& options)
     : env_(env),
-      // A reserve above a tenth of the map would leave a small store no room for anything else.
-      reserve_(std::min(options.reserve / env.page_size(), env.map_pages() / 10)),
+      reserve_(std::min(options.reserve / env.page_size(), env.map_pages() / kReservePart)),
       grow_step_(std::max<std::uint64_t>(options.grow_step / env.page_size(), 1)) {
   survey_.end = env.end_page();
 }
@@ -47,29 +51,40 @@ Result<void> Space::look() {
 }
 
 Cost Space::base_cost() const {
-  return {kBasePages, 4};
+  return {kBasePages, 4, 2, 2};
 }
 
 // LMDB keeps at least two nodes on a page; a longer value gets pages of its own, in a row.
 Cost Space::value_cost(std::uint64_t key_size, std::uint64_t value_size) const {
   const std::uint64_t page = env_.page_size();
   if (kNodeOverhead + key_size + value_size <= (page - kPageHeader) / 2 - 2) return {};
-  return {0, (kPageHeader + value_size + page - 1) / page};
+  const std::uint64_t pages = (kPageHeader + value_size + page - 1) / page;
+  return pages == 1 ? Cost{1} : Cost{0, pages, 1, pages};
 }
 
-Cost Space::cost_of_puts(const Batch& batch) const {
+Cost Space::cost_of_puts(std::span<const Put> puts) const {
   Cost cost;
-  for (const Put& put : batch.puts) {
+  for (const Put& put : puts) {
     cost.singles += kPutPages;
     if (put.value) cost += value_cost(put.key.size(), kChecksumSize + put.value->size());
   }
   return cost;
 }
 
-Cost Space::cost_of_quarantines(std::size_t count) const {
-  // The record moves to another table, and its body's count changes.
-  return {count * (2 * kPutPages + kBodyChangePages),
-          count * (wire::kEnvelopeSizeMax / env_.page_size() + 2)};
+Result<Cost> Space::cost_of_quarantines(std::span<const std::uint64_t> positions) const {
+  Cost cost;
+  if (positions.empty()) return cost;
+  const auto txn = ReadTxn::begin(env_.raw());
+  if (!txn) return tl::unexpected(txn.error());
+  for (const std::uint64_t position : positions) {
+    // The record moves to another table, and its body's count changes.
+    cost.singles += 2 * kPutPages + kBodyChangePages;
+    const U64Key key(position);
+    const auto raw = env_.table(TableId::log).get(*txn, key.view());
+    if (!raw) return tl::unexpected(raw.error());
+    if (*raw) cost += value_cost(key.view().size() + 1, (*raw)->size());
+  }
+  return cost;
 }
 
 Cost Space::cost_of_appends(const Batch& batch) const {
@@ -81,7 +96,8 @@ Cost Space::cost_of_appends(const Batch& batch) const {
     const std::uint64_t value = kChecksumSize + append.body->bytes.size();
     const Cost own = shared ? Cost{} : value_cost(8, kLogHeaderSize + value);
     cost += own;
-    const std::uint64_t in_leaf = own.runs != 0 || shared ? 8 : append.body->bytes.size();
+    const bool apart = own.singles + own.runs != 0 || shared;
+    const std::uint64_t in_leaf = apart ? 8 : append.body->bytes.size();
     leaf_bytes += kNodeOverhead + 8 + kChecksumSize + kLogHeaderSize + in_leaf;
     // The recipients of one submit stand together; a body met again costs too much here, no harm.
     if (shared && append.body.get() != previous) {
@@ -111,10 +127,13 @@ Cost Space::cost_of_removes(std::span<const std::uint64_t> positions) const {
   cost.singles = std::min(2 * leaves + 2, tree_pages(survey_.log)) +
                  std::min(kBodyChangePages * positions.size(),
                           tree_pages(survey_.bodies) + tree_pages(survey_.body_refs));
-  // The list of freed pages is one value: 8 bytes for each, those of long values included.
+  // The list of freed pages is one value: 8 bytes for each, those of long values included. What is
+  // left of older lists is put down again.
   const std::uint64_t freed = cost.singles + survey_.log.ms_overflow_pages * positions.size() /
                                                  std::max<std::uint64_t>(survey_.log.ms_entries, 1);
-  cost.runs = 2 * freed * 8 / env_.page_size();
+  const Cost list = value_cost(8, freed * 8);
+  cost += list;
+  cost += list;
   return cost;
 }
 
@@ -125,7 +144,9 @@ Result<bool> Space::admits_appends(const Cost& cost) {
   return fits;
 }
 
-Result<bool> Space::admits_from_reserve(const Cost& cost) {
+Result<bool> Space::admits_from_reserve(Cost cost, std::size_t records) {
+  const Cost once = cost;
+  if (records > 1) cost += once;
   return fits_disk(cost, 0);
 }
 
@@ -135,11 +156,15 @@ void Space::map_was_full() {
 
 Result<bool> Space::has_room_again() {
   if (std::chrono::steady_clock::now() < closed_until_) return false;
-  // A batch that could never fit must not keep the others out: a tenth of the map is enough.
-  const std::uint64_t refused_max = env_.map_pages() / 10;
   Cost cost = base_cost();
-  cost.singles = std::max(cost.singles, std::min(refused_.singles, refused_max));
-  cost.runs = std::max(cost.runs, std::min(refused_.runs, refused_max));
+  // Rows for one value more. Pages for the rest, wherever they lie; a batch that could never fit
+  // must not keep the others out: a fifth of what there is of the disk is enough.
+  const std::uint64_t runs = std::min(refused_.runs, cost.runs + longest_row(env_));
+  const std::uint64_t rest = refused_.singles + refused_.runs - runs;
+  cost.singles = std::max(cost.singles, std::min(rest, env_.file_pages() / 5));
+  cost.runs = std::max(cost.runs, runs);
+  cost.values = std::max(cost.values, std::min(refused_.values, cost.values + 1));
+  cost.row = std::max(cost.row, refused_.row);
   cost.singles += std::min(grow_step_, env_.map_pages() / 50);
   if (!fits_map(cost)) return false;
   return fits_disk(cost, reserve_);
@@ -170,11 +195,15 @@ Result<bool> Space::fits_disk(const Cost& cost, std::uint64_t keep) {
   // drained has next to nothing left there: the reserve is then inside the file too.
   auto txn = ReadTxn::begin(env_.raw());
   if (!txn) return tl::unexpected(txn.error());
-  const std::uint64_t rows = cost.runs + keep / kReserveRowsPart;
-  const auto reusable = env_.reusable_pages(*txn, need - survey_.end + kLookFurther * rows);
+  const std::uint64_t in_rows = cost.runs + keep / kReserveRowsPart;
+  const std::uint64_t rows = cost.values + (keep / kReserveRowsPart + cost.row - 1) / cost.row;
+  const auto reusable =
+      env_.reusable_pages(*txn, need - survey_.end + kLookFurther * in_rows, cost.row);
   if (!reusable) return tl::unexpected(reusable.error());
-  const bool has_row = reusable->row >= rows;
-  const std::uint64_t inside = need - survey_.end - (has_row ? 0 : rows);
+  // As many rows as there are values are enough for them in whatever order they come: a row that
+  // the next value does not fit into holds as many as it was counted for.
+  const std::uint64_t missing = rows - std::min(rows, reusable->rows);
+  const std::uint64_t inside = need - survey_.end - std::min(in_rows, missing * cost.row);
   return holds(need - std::min(reusable->pages, inside));
 }
 

@@ -24,14 +24,15 @@ Checked checked_failure(const Result<void>& result) {
 Checked make_room(Store::State& state, const Options& options) {
   const Cost cost = state.space.base_cost();
   const bool fresh = state.env->end_page() <= 2;
-  const auto small = state.space.admits_from_reserve(cost);
+  const auto small = state.space.admits_from_reserve(cost, 1);
   if (!small) return tl::unexpected(to_failure(small.error()));
   const auto whole = state.space.admits_appends(cost);
   if (!whole) return tl::unexpected(to_failure(whole.error()));
   if (!*small || (fresh && !*whole)) {
     return tl::unexpected(Failure{StoreError::no_space,
                                   "no room for the reserve of " + std::to_string(options.reserve) +
-                                      " bytes in " + options.directory.string()});
+                                      " bytes in " + options.directory.string() +
+                                      "; free disk space or lower store.reserve"});
   }
   return {};
 }

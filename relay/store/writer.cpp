@@ -2,9 +2,9 @@
 // back. While the commit runs the next ones gather.
 //
 // Full: appends that do not fit are refused; what remains goes in from the reserve: removals
-// first, for they make room, a slice per transaction, so that each is surely small enough; then
-// the puts of each batch. What does not fit even so waits, is tried again each kRetryInterval, and
-// is not handed back before it is committed.
+// first, for they make room; then what else is in each batch: a slice per transaction, halved until
+// it fits. A record that does not fit alone waits, is tried again each kRetryInterval, and no batch
+// is handed back before all of it is committed.
 // Fatal: any other error. It is reported once; batches under way are dropped, not handed back.
 #include <algorithm>
 #include <condition_variable>
@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "relay/store/applier.hpp"
+#include "relay/store/slices.hpp"
 #include "relay/store/state.hpp"
 
 namespace godwit::relay::store {
@@ -25,8 +26,8 @@ struct Handed {
 using Group = std::vector<Handed>;
 using Positions = std::span<const std::uint64_t>;
 
-Result<void> apply_puts(Applier& applier, const Batch& batch) {
-  for (const Put& put : batch.puts) {
+Result<void> apply_puts(Applier& applier, std::span<const Put> puts) {
+  for (const Put& put : puts) {
     if (auto done = applier.put(put); !done) return done;
   }
   return {};
@@ -39,18 +40,6 @@ Result<void> apply_quarantines(Applier& applier, Positions positions) {
   return {};
 }
 
-// Hands `positions` to `commit` in slices until one of them is not committed.
-template <class Commit>
-Result<bool> in_slices(Positions positions, std::size_t slice_max, Commit&& commit) {
-  while (!positions.empty()) {
-    const Positions slice = positions.first(std::min(positions.size(), slice_max));
-    const Result<bool> done = commit(slice);
-    if (!done || !*done) return done;
-    positions = positions.subspan(slice.size());
-  }
-  return true;
-}
-
 }  // namespace
 
 struct Writer::State {
@@ -60,6 +49,7 @@ struct Writer::State {
   void run();
   [[nodiscard]] Group next_group();
   [[nodiscard]] Result<void> house_keeping();
+  [[nodiscard]] Result<void> ripen();
 
   // True: committed, hand it back. False: there was no room until the writer had to stop.
   [[nodiscard]] Result<bool> commit(Group& group);
@@ -67,11 +57,13 @@ struct Writer::State {
   [[nodiscard]] Result<void> commit_whole(Group& group);
   template <class Write>
   [[nodiscard]] Result<void> transact(Write&& write);
-  template <class Write>
-  [[nodiscard]] Result<bool> transact_when_it_fits(Cost cost, Write&& write);
+  template <class Record, class CostOf, class Write>
+  [[nodiscard]] Result<bool> transact_in_slices(std::span<const Record> records,
+                                                std::size_t slice_max, CostOf&& cost_of_slice,
+                                                Write&& write);
   [[nodiscard]] bool wait_for_room();
   void gather_removes(const Group& group);
-  [[nodiscard]] Cost cost_of(const Group& group) const;
+  [[nodiscard]] Result<Cost> cost_of(const Group& group) const;
 
   Store::State& store;
   OnCommitted on_committed;
@@ -83,6 +75,8 @@ struct Writer::State {
   bool stopping = false;  // guarded by `mutex`
 
   std::vector<std::uint64_t> removes;  // of the group under way, ascending
+  std::uint64_t looked_at = 0;         // the newest commit when ripen() was called last
+  std::uint64_t ripened = 0;           // the commit that it made last
   std::chrono::steady_clock::time_point readers_checked{};
   std::thread thread;
 };
@@ -129,16 +123,36 @@ Result<void> Writer::State::house_keeping() {
   if (!room) return tl::unexpected(room.error());
   store.full = !*room;
   store.file_bytes = store.env->file_pages() * store.env->page_size();
+  return *room ? Result<void>{} : ripen();
+}
+
+// What a commit frees can be taken when another has followed it. While all appends are refused
+// nobody may have anything to commit; then this does, once.
+Result<void> Writer::State::ripen() {
+  const std::uint64_t newest = store.env->newest_commit();
+  const bool others_commit = newest != std::exchange(looked_at, newest);
+  if (others_commit || newest == ripened) return {};
+  const auto fits = store.space.admits_from_reserve(store.space.base_cost(), 2);
+  if (!fits) return tl::unexpected(fits.error());
+  if (!*fits) return {};
+  const auto done = transact([](Applier& applier) { return applier.write_meta(); });
+  if (!done && !done.error().map_full()) return done;
+  looked_at = ripened = store.env->newest_commit();
   return {};
 }
 
 Result<bool> Writer::State::commit(Group& group) {
   gather_removes(group);
-  const bool appending = std::ranges::any_of(
-      group, [](const Handed& handed) { return !handed.batch->appends.empty(); });
-  const Cost cost = cost_of(group);
-  const auto fits =
-      appending ? store.space.admits_appends(cost) : store.space.admits_from_reserve(cost);
+  bool appending = false;
+  std::size_t records = removes.size();
+  for (const Handed& handed : group) {
+    appending = appending || !handed.batch->appends.empty();
+    records += handed.batch->puts.size() + handed.batch->quarantines.size();
+  }
+  const auto cost = cost_of(group);
+  if (!cost) return tl::unexpected(cost.error());
+  const auto fits = appending ? store.space.admits_appends(*cost)
+                              : store.space.admits_from_reserve(*cost, records);
   if (!fits) return tl::unexpected(fits.error());
   if (*fits) {
     const auto done = commit_whole(group);
@@ -150,12 +164,14 @@ Result<bool> Writer::State::commit(Group& group) {
   return commit_from_reserve(group);
 }
 
-Cost Writer::State::cost_of(const Group& group) const {
+Result<Cost> Writer::State::cost_of(const Group& group) const {
   Cost cost = store.space.base_cost();
   cost += store.space.cost_of_removes(removes);
   for (const Handed& handed : group) {
-    cost += store.space.cost_of_puts(*handed.batch);
-    cost += store.space.cost_of_quarantines(handed.batch->quarantines.size());
+    cost += store.space.cost_of_puts(handed.batch->puts);
+    const auto moved = store.space.cost_of_quarantines(handed.batch->quarantines);
+    if (!moved) return moved;
+    cost += *moved;
     cost += store.space.cost_of_appends(*handed.batch);
   }
   return cost;
@@ -173,7 +189,7 @@ void Writer::State::gather_removes(const Group& group) {
 Result<void> Writer::State::commit_whole(Group& group) {
   return transact([&](Applier& applier) -> Result<void> {
     for (Handed& handed : group) {
-      if (auto done = apply_puts(applier, *handed.batch); !done) return done;
+      if (auto done = apply_puts(applier, handed.batch->puts); !done) return done;
       for (Append& append : handed.batch->appends) {
         if (auto done = applier.append(append); !done) return done;
       }
@@ -191,42 +207,42 @@ Result<bool> Writer::State::commit_from_reserve(Group& group) {
   for (Handed& handed : group) {
     for (Append& append : handed.batch->appends) append.position = 0;
   }
-  const auto removed = in_slices(removes, kRemovesWhileFullMax, [&](Positions slice) {
-    return transact_when_it_fits(store.space.cost_of_removes(slice),
-                                 [&](Applier& applier) { return applier.remove(slice); });
-  });
+  const auto removed = transact_in_slices(
+      Positions(removes), kRemovesWhileFullMax,
+      [&](Positions slice) { return store.space.cost_of_removes(slice); },
+      [](Applier& applier, Positions slice) { return applier.remove(slice); });
   if (!removed || !*removed) return removed;
   for (const Handed& handed : group) {
     const Batch& batch = *handed.batch;
-    if (!batch.puts.empty()) {
-      const auto done =
-          transact_when_it_fits(store.space.cost_of_puts(batch),
-                                [&](Applier& applier) { return apply_puts(applier, batch); });
-      if (!done || !*done) return done;
-    }
-    const auto moved = in_slices(batch.quarantines, kRepairsPerCommitMax, [&](Positions slice) {
-      return transact_when_it_fits(
-          store.space.cost_of_quarantines(slice.size()),
-          [&](Applier& applier) { return apply_quarantines(applier, slice); });
-    });
+    // Whole where that fits: some of them belong together.
+    const auto put = transact_in_slices(
+        std::span(batch.puts), batch.puts.size(),
+        [&](std::span<const Put> slice) { return store.space.cost_of_puts(slice); }, apply_puts);
+    if (!put || !*put) return put;
+    const auto moved = transact_in_slices(
+        Positions(batch.quarantines), kRepairsPerCommitMax,
+        [&](Positions slice) { return store.space.cost_of_quarantines(slice); }, apply_quarantines);
     if (!moved || !*moved) return moved;
   }
   return true;
 }
 
-template <class Write>
-Result<bool> Writer::State::transact_when_it_fits(Cost cost, Write&& write) {
-  cost += store.space.base_cost();
-  for (;;) {
-    const auto fits = store.space.admits_from_reserve(cost);
-    if (!fits) return tl::unexpected(fits.error());
-    if (*fits) {
-      const auto done = transact(write);
-      if (done) return true;
-      if (!done.error().map_full()) return tl::unexpected(done.error());
-    }
-    if (!wait_for_room()) return false;
-  }
+template <class Record, class CostOf, class Write>
+Result<bool> Writer::State::transact_in_slices(std::span<const Record> records,
+                                               std::size_t slice_max, CostOf&& cost_of_slice,
+                                               Write&& write) {
+  const auto commit_slice = [&](std::span<const Record> slice) -> Result<bool> {
+    const Result<Cost> own = cost_of_slice(slice);
+    if (!own) return tl::unexpected(own.error());
+    Cost cost = store.space.base_cost();
+    cost += *own;
+    const auto fits = store.space.admits_from_reserve(cost, slice.size());
+    if (!fits || !*fits) return fits;
+    const auto done = transact([&](Applier& applier) { return write(applier, slice); });
+    if (!done && !done.error().map_full()) return tl::unexpected(done.error());
+    return done.has_value();
+  };
+  return in_slices(records, slice_max, commit_slice, [&] { return wait_for_room(); });
 }
 
 // False: the writer has to stop; what is not committed was not acknowledged.

@@ -19,11 +19,12 @@ bool all_refused(const Batch& batch) {
   return std::ranges::all_of(batch.appends, [](const Append& a) { return a.position == 0; });
 }
 
-// Appends until a batch is refused; the positions of those that were taken.
-std::vector<std::uint64_t> fill_up(WriterUnderTest& writer, std::size_t size) {
+// Appends `make(round)` until one is refused; the positions of those that were taken.
+template <class Make>
+std::vector<std::uint64_t> fill_up_with(WriterUnderTest& writer, Make&& make) {
   std::vector<std::uint64_t> taken;
   for (std::uint64_t round = 0; round < 10'000; ++round) {
-    const Batch done = writer.commit(appends_of(round * 40, 40, size));
+    const Batch done = writer.commit(make(round));
     if (all_refused(done)) return taken;
     for (const std::uint64_t position : positions_of(done)) {
       REQUIRE(position != 0);  // a batch's appends are taken or refused together
@@ -32,6 +33,24 @@ std::vector<std::uint64_t> fill_up(WriterUnderTest& writer, std::size_t size) {
   }
   FAIL("the store never became full");
   return taken;
+}
+
+std::vector<std::uint64_t> fill_up(WriterUnderTest& writer, std::size_t size) {
+  return fill_up_with(writer, [&](std::uint64_t r) { return appends_of(r * 40, 40, size); });
+}
+
+// In an order in which each has a leaf of its own.
+void scatter(std::vector<std::uint64_t>& positions) {
+  std::ranges::shuffle(positions, std::mt19937_64(7));
+}
+
+// Removes all, so many a batch.
+void remove_each(WriterUnderTest& writer, std::span<const std::uint64_t> positions,
+                 std::size_t each) {
+  for (std::size_t begin = 0; begin < positions.size(); begin += each) {
+    const auto some = positions.subspan(begin, std::min(each, positions.size() - begin));
+    writer.commit(Batch{{}, {}, {some.begin(), some.end()}, {}});
+  }
 }
 
 // Removes from the front, in batches, until the store says by itself that it is not full.
@@ -192,9 +211,15 @@ TEST_SUITE("relay/store/full") {
     }
     std::size_t each = 0;
     std::size_t size = 0;
+    std::uint64_t reserve = 8 << 20;
     SUBCASE("texts, many at a time") {
-      each = kRemovesWhileFullMax;
+      each = 256;
       size = 300;
+    }
+    SUBCASE("texts, more at a time than the reserve has pages for") {
+      each = 256;
+      size = 300;
+      reserve = 1 << 20;
     }
     SUBCASE("texts, few at a time") {
       each = 40;
@@ -206,29 +231,128 @@ TEST_SUITE("relay/store/full") {
     }
     Options options = small_options(directory.path() / "store");
     options.grow_step = 4 << 20;
-    options.reserve = 8 << 20;
+    options.reserve = reserve;
     auto store = open_store(options);
     WriterUnderTest writer(*store);
     for (int round = 0; round < 3; ++round) {
       CAPTURE(round);
       auto taken = fill_up(writer, size);
       CHECK(store->full());
-      std::shuffle(taken.begin(), taken.end(), std::mt19937_64(7));  // each its own leaf
-      for (std::size_t begin = 0; begin < taken.size(); begin += each) {
-        const std::size_t end = std::min(begin + each, taken.size());
-        std::vector<std::uint64_t> some(taken.begin() + static_cast<std::ptrdiff_t>(begin),
-                                        taken.begin() + static_cast<std::ptrdiff_t>(end));
-        std::ranges::sort(some);
-        writer.commit(Batch{{}, {}, std::move(some), {}});
-      }
+      scatter(taken);
+      remove_each(writer, taken, each);
       REQUIRE(recover(*store).empty());
       REQUIRE(becomes_open(writer, *store));
       CHECK_FALSE(all_refused(writer.commit(appends_of(1, 10, size))));
+      // More at once than the whole disk: it is refused, and keeps nobody else out.
+      CHECK(all_refused(writer.commit(appends_of(1, 600, 70'000))));
+      REQUIRE(becomes_open(writer, *store));
       std::vector<std::uint64_t> rest;
       for (const Recovered& one : recover(*store)) rest.push_back(one.position);
       writer.commit(Batch{{}, {}, rest, {}});
     }
     CHECK(writer.failures().empty());
+  }
+
+  TEST_CASE("pictures fit into the holes that others left, each into its own") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=40m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    auto store = open_store(tiny_options(directory.path() / "store"));
+    WriterUnderTest writer(*store);
+    fill_up(writer, 70'000);
+    for (int round = 0; round < 3; ++round) {
+      CAPTURE(round);
+      Batch holes;
+      const auto all = recover(*store);
+      for (std::size_t i = 0; i < all.size(); i += 2) holes.removes.push_back(all[i].position);
+      const std::size_t held = all.size();
+      writer.commit(std::move(holes));
+      REQUIRE(becomes_open(writer, *store));
+      fill_up(writer, 70'000);
+      CHECK(recover(*store).size() > held * 3 / 4);
+    }
+    CHECK(writer.failures().empty());
+  }
+
+  TEST_CASE("what the smallest reserve cannot take at once is committed in parts") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=16m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    Options options = tiny_options(directory.path() / "store");
+    options.reserve = 1 << 20;
+    auto store = open_store(options);
+    WriterUnderTest writer(*store);
+    auto taken = fill_up_with(writer, [](std::uint64_t round) {
+      Batch batch;
+      for (std::uint64_t body = 1; body <= 20; ++body) {
+        Batch one = fan_out(round * 20 + body, 2, 300);
+        std::ranges::move(one.appends, std::back_inserter(batch.appends));
+      }
+      return batch;
+    });
+    take_all_room(directory.path() / "ballast");
+    scatter(taken);
+    SUBCASE("removals of shared bodies") {
+      remove_each(writer, taken, 300);
+      CHECK(recover(*store).empty());
+    }
+    SUBCASE("records of the directory") {
+      Batch batch;
+      for (int n = 0; n < 300; ++n) {
+        batch.puts.push_back({Table::names, bytes_of(std::to_string(n)), bytes_of("value")});
+      }
+      writer.commit(batch);
+      CHECK(store->count(Table::names) == 300);
+    }
+    SUBCASE("records to look at for damage") {
+      taken.resize(100);
+      writer.commit(Batch{{}, {}, {}, taken});
+    }
+    SUBCASE("records that a start finds damaged") {
+      writer.stop();
+      store.reset();
+      ClosedStore(options).spoil_log(100);
+      store = open_store(options);
+      CHECK(recover(*store).size() == taken.size() - 100);
+      CHECK(store->figures().quarantined == 100);
+    }
+    CHECK(writer.failures().empty());
+  }
+
+  // What a reader may still look at LMDB does not write over: it takes new pages, from the end.
+  TEST_CASE("a full disk fails no commit while a reader looks at what is removed") {
+    const TemporaryDirectory directory;
+    const SmallDisk disk(directory.path(), "size=16m");
+    if (!disk.mounted()) {
+      MESSAGE("skipped: mounting a small disk needs root");
+      return;
+    }
+    auto store = open_store(tiny_options(directory.path() / "store"));
+    WriterUnderTest writer(*store);
+    auto taken = fill_up(writer, 300);
+    take_all_room(directory.path() / "ballast");
+    scatter(taken);
+    auto reader = required(Reader::open(*store));
+    bool waits = false;
+    std::size_t removed = 0;
+    reader->envelopes(std::span(taken).last(1), [&](auto&&...) {
+      for (; !waits && removed + 40 < taken.size(); removed += 40) {
+        const auto some = std::span(taken).subspan(removed, 40);
+        writer.submit(0, Batch{{}, {}, {some.begin(), some.end()}, {}});
+        // A machine that is slower than this looks at less, and finds nothing wrong.
+        waits = writer.next(std::chrono::seconds(3)) == nullptr;
+      }
+    });
+    CHECK(writer.failures().empty());
+    REQUIRE(waits);                   // else the disk was not full
+    CHECK(writer.next() != nullptr);  // the snapshot is gone, and the pages are free
+    CHECK(recover(*store).size() == taken.size() - removed);
   }
 
   TEST_CASE("a store on a full disk opens, so that it can be drained") {
@@ -265,5 +389,6 @@ TEST_SUITE("relay/store/full") {
     const auto store = Store::open(tiny_options(directory.path() / "store"));
     REQUIRE_FALSE(store.has_value());
     CHECK(store.error().error == StoreError::no_space);
+    CHECK(store.error().detail.ends_with("; free disk space or lower store.reserve"));
   }
 }

@@ -56,11 +56,10 @@ class WriterUnderTest {
   void submit(std::uint32_t loop, Batch batch) {
     writer_->submit(loop, std::make_unique<Batch>(std::move(batch)));
   }
-  // The next batch handed back; null when the writer failed or is silent for 20 s.
-  std::unique_ptr<Batch> next() {
+  // The next batch handed back; null when the writer failed or is silent for so long.
+  std::unique_ptr<Batch> next(std::chrono::seconds patience = std::chrono::seconds(20)) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(20),
-                      [&] { return !done_.empty() || !failures_.empty(); });
+    changed_.wait_for(lock, patience, [&] { return !done_.empty() || !failures_.empty(); });
     if (done_.empty()) return nullptr;
     auto batch = std::move(done_.front().second);
     done_.pop_front();
