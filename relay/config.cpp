@@ -20,6 +20,7 @@
 #include "relay/nearest.hpp"
 #include "relay/policy/address_set.hpp"
 #include "relay/quantity.hpp"
+#include "relay/store/limits.hpp"
 #include "schema/wire/address.hpp"
 #include "schema/wire/limits.hpp"
 
@@ -146,8 +147,9 @@ const std::vector<Setting>& settings() {
       {"store", "grow_step", &Config::store_grow_step, "It grows by this much at a time.",
        Unit::bytes, kMiB, 16'384 * kMiB},
       {"store", "reserve", &Config::store_reserve,
-       "Kept free in a full store, so that acknowledging and expiring still work.", Unit::bytes,
-       kMiB, 1024 * kMiB},
+       "Kept free in a full store, so that acknowledging and expiring still work; at most a tenth\n"
+       "of `size_max`.",
+       Unit::bytes, kMiB, 1024 * kMiB},
 
       {"log", "level", &Config::log_level, "The least that is logged: debug, info, warning, error.",
        Unit::none, 0, 0, check_level},
@@ -314,13 +316,13 @@ class Reader {
                 c.mailbox_bytes_max, Unit::bytes);
     check_order("store.grow_step", c.store_grow_step, "store.size_max", c.store_size_max,
                 Unit::bytes);
-    // Half of the store is the most that may lie idle for acknowledgements.
-    if (c.store_reserve > c.store_size_max / 2) {
+    // The store would take no more of what it is given.
+    if (c.store_reserve > c.store_size_max / store::kReservePart) {
       const auto line =
           lines_.count("store.reserve") ? lines_["store.reserve"] : lines_["store.size_max"];
       fault(line, "store.reserve",
             "is " + format_number(c.store_reserve, Unit::bytes) +
-                " but must not exceed half of store.size_max, which is " +
+                " but must not exceed a tenth of store.size_max, which is " +
                 format_number(c.store_size_max, Unit::bytes));
     }
   }

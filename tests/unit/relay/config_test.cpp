@@ -226,9 +226,14 @@ TEST_SUITE("relay/config") {
           std::string::npos);
     CHECK(fault_of("[limits]\nenvelope_size_max = \"32 KiB\"").find("2: limits.text_size_max: ") ==
           0);
-    CHECK(fault_of("[store]\nsize_max = \"16 MiB\"\ngrow_step = \"16 MiB\"\nreserve = \"9 MiB\"") ==
-          "4: store.reserve: is 9 MiB but must not exceed half of store.size_max, which is 16 MiB");
-    CHECK(fault_of("[store]\nsize_max = \"32 MiB\"").find("2: store.grow_step: ") == 0);
+    // More the store would cut without a word.
+    CHECK(fault_of("[store]\nsize_max = \"20 MiB\"\ngrow_step = \"16 MiB\"\nreserve = \"3 MiB\"") ==
+          "4: store.reserve: is 3 MiB but must not exceed a tenth of store.size_max, which is "
+          "20 MiB");
+    CHECK(faults_of("[store]\nsize_max = \"20 MiB\"\ngrow_step = \"16 MiB\"\nreserve = \"2 MiB\"")
+              .empty());
+    CHECK(fault_of("[store]\nsize_max = \"32 MiB\"\nreserve = \"1 MiB\"")
+              .find("2: store.grow_step: ") == 0);
   }
 
   TEST_CASE("a file that cannot be read is one fault of the file as a whole") {
