@@ -55,6 +55,10 @@ inline constexpr std::chrono::milliseconds kRestAfterRefusal = 100ms;  // for it
 inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // refused ones, then the session ends
 inline constexpr std::uint32_t kAcksInFlightMax = 1'024;  // per session; then it is not read
 
+// --- Stopping ------------------------------------------------------------------------------------
+inline constexpr std::chrono::seconds kFarewellMax = 2s;   // for who is slow to read that we go
+inline constexpr std::chrono::seconds kStopDeadline = 5s;  // for a disk that is slow, or full
+
 // --- Prekeys -------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kOneTimeKeysMax = 200;    // kept per device
 inline constexpr std::uint32_t kOneTimeKeysLow = 20;     // KeysLow is sent at and below

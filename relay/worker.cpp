@@ -350,10 +350,12 @@ void Worker::begin_stop() {
   });
 }
 
-// Everything that was taken in is on the disk, and the peers had a moment to read their farewell.
+// Everything that was taken in is on the disk, and the peers had a moment to read their farewell. A
+// disk that takes nothing keeps nobody for ever: what is not on it was accepted from nobody.
 bool Worker::idle() const {
-  const bool waited_enough = now().steady - *stopping_since_ > 2s;
-  return shard_->idle() && (connections_.empty() || waited_enough);
+  const auto waited = now().steady - *stopping_since_;
+  if (waited > kStopDeadline) return true;
+  return shard_->idle() && (connections_.empty() || waited > kFarewellMax);
 }
 
 }  // namespace godwit::relay
