@@ -76,6 +76,7 @@ class Relay {
   void set_full(bool full);
 
   void set_clock(std::chrono::milliseconds ahead) { ahead_ = ahead; }
+  [[nodiscard]] relay::Now now() const;
   // The sum over all mailboxes and what the counters say of it: (envelopes, bytes).
   struct Count {
     std::uint64_t envelopes = 0, bytes = 0;
@@ -90,7 +91,6 @@ class Relay {
   class Loop;
   struct Connection;
 
-  [[nodiscard]] relay::Now now() const;
   void in(Agenda::Time delay, Agenda::Action action);  // unless the relay has crashed by then
   void commit_soon();
   void commit();
