@@ -47,6 +47,15 @@ Result<Client> Client::open(const Options& options) {
   return State::over(Engine::open(options));
 }
 
+Result<void> Client::change_passphrase(const Options& options,
+                                       const std::optional<std::string>& next) {
+  if (next && next->empty()) {
+    return Error{ErrorCode::invalid_argument,
+                 "an empty passphrase protects nothing; choose another"};
+  }
+  return Engine::change_passphrase(options, next);
+}
+
 Result<void> Client::connect() {
   return state_->engine->connect();
 }

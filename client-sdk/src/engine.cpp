@@ -29,7 +29,8 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
       return {ErrorCode::home_exists, where + " holds an account already; name another directory"};
     case store::StoreError::wrong_key:
       return {ErrorCode::wrong_key, "the key file or passphrase does not fit " + where +
-                                        "; bring back the one it was made with"};
+                                        "; bring back the one it was made with, or was last "
+                                        "given"};
     case store::StoreError::damaged:
     case store::StoreError::truncated:
     case store::StoreError::no_keyring:
@@ -101,6 +102,17 @@ Result<std::unique_ptr<Engine>> Engine::open(const Options& options) {
   std::unique_ptr<Engine> engine(new Engine(options, *std::move(events)));
   if (auto opened = engine->reopen(engine->platform_->now()); !opened) return opened.error();
   return engine;
+}
+
+Result<void> Engine::change_passphrase(const Options& options,
+                                       const std::optional<std::string_view>& next) {
+  const auto platform = options.platform ? options.platform : native_platform();
+  auto database = platform->open_database(options, platform->random(options));
+  if (!database) return home_error(database.error(), options.home);
+  if (auto changed = database->change_passphrase(next); !changed) {
+    return home_error(changed.error(), options.home);
+  }
+  return {};
 }
 
 // Opens what is closed: the database, unless it is open, and the core.

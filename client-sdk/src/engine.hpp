@@ -33,6 +33,9 @@ class Engine final : private Speaker {
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(const Options& options,
                                                               const MakeAccount& make_account);
   [[nodiscard]] static Result<std::unique_ptr<Engine>> open(const Options& options);
+  // Of a home that is closed; neither passphrase is copied.
+  [[nodiscard]] static Result<void> change_passphrase(const Options& options,
+                                                      const std::optional<std::string_view>& next);
   ~Engine() override;
 
   [[nodiscard]] Result<void> connect();
