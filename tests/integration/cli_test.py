@@ -402,6 +402,7 @@ class CliTest(unittest.TestCase):
             ["conversations"],
             ["messages", "bob"],
             ["read", "bob"],
+            ["passphrase", "--none"],
             ["send", "bob", "hi"],
             ["sync"],
             ["status", "0" * 32],
@@ -436,6 +437,7 @@ class CliTest(unittest.TestCase):
             ["init", "--name", "alice"],
             ["status"],
             ["conversations", "--colour"],
+            ["passphrase", "--none", "--new-passphrase-file", "file"],
         ):
             with self.subTest(words=words):
                 done = alice.run(*words)

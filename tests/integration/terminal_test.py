@@ -132,6 +132,55 @@ class PassphraseTest(unittest.TestCase):
             self.assertEqual(refused["code"], "invalid_argument")
         self.assertFalse(self.alice.home.exists())
 
+    def test_a_passphrase_takes_the_place_of_the_key_file_is_changed_and_taken_away(self):
+        self.alice.json(*self.init)
+        self.alice.json("send", "bob", "still here", "--no-wait")
+        files = self.place / "first", self.place / "second"
+        for file in files:
+            file.write_text(f"open {file.name}\n")
+        by_key = []
+        by_first, by_second = (["--passphrase-file", file] for file in files)
+        for before, change, after in (
+            (by_key, ["--new-passphrase-file", files[0]], by_first),
+            (by_first, ["--new-passphrase-file", files[1]], by_second),
+            (by_second, ["--none"], by_key),
+        ):
+            self.assertEqual(self.alice.json("passphrase", *change, *before), [])
+            self.assertEqual((self.alice.home / "key").exists(), after == by_key)
+            self.assertEqual(self.alice.error("conversations", *before)["code"], "wrong_key")
+            self.assertEqual(self.alice.json("messages", "bob", *after)[0]["text"], "still here")
+
+    def test_the_new_passphrase_is_asked_for_twice_after_the_present_one_and_never_shown(self):
+        self.alice.json(*self.init)
+        new = [b"open sesame\n", b"open sesame\n"]
+        shown, status = self.at_a_terminal("passphrase", types=new)
+        self.assertEqual((status, shown.count("passphrase: ")), (0, 1), shown)
+        self.assertNotIn("sesame", shown)
+        types = [b"open sesame\n", b"open barley\n", b"open barley\n"]
+        shown, status = self.at_a_terminal("passphrase", "--passphrase", types=types)
+        self.assertEqual(status, 0, shown)
+        self.assertRegex(shown, r"(?s)^passphrase: .*new passphrase: .*once more: ")
+        file = self.place / "passphrase"
+        file.write_text("open barley\n")
+        self.alice.text("conversations", "--passphrase-file", file)
+
+    def test_a_new_passphrase_that_is_mistyped_empty_or_not_there_changes_nothing(self):
+        self.alice.json(*self.init)
+        for types in ([b"one\n", b"other\n"], [b"\n", b"\n"]):
+            _, status = self.at_a_terminal("passphrase", types=types)
+            self.assertEqual(status, 1)
+        _, status = self.at_a_terminal("passphrase", types=[b"begun\x03"])
+        self.assertEqual(status, -signal.SIGINT)
+        file = self.place / "passphrase"
+        file.touch()
+        for path in (file, self.place / "nowhere"):
+            refused = self.alice.error("passphrase", "--new-passphrase-file", path)
+            self.assertEqual(refused["code"], "invalid_argument")
+        file.write_text("a guess\n")
+        refused = self.alice.error("passphrase", "--none", "--passphrase-file", file)
+        self.assertEqual(refused["code"], "wrong_key")
+        self.alice.json("conversations")
+
 
 class ChatScreenTest(unittest.TestCase):
     def setUp(self):

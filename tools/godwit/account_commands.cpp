@@ -1,5 +1,6 @@
 // init and recover: an account on this device, and its registration at the relay. Either may be
 // run again after it was cut off: what is already there is gone on with.
+// passphrase: what opens the account; it does not connect.
 #include <unistd.h>
 
 #include <algorithm>
@@ -212,6 +213,14 @@ int recover(const Arguments& arguments, const Output& out) {
     if (!account.name.empty()) out.line("name     " + one_line(account.name));
     out.note("This device has taken the place of all earlier ones of the account.");
   }
+  return kExitOk;
+}
+
+int change_passphrase(const Arguments& arguments, const Output& out) {
+  const auto changed = Client::change_passphrase(arguments.options(), arguments.new_passphrase);
+  if (!changed) return out.fail(changed.error());
+  out.note(arguments.new_passphrase ? "The account opens with the new passphrase now."
+                                    : "The account opens with the key file in its home now.");
   return kExitOk;
 }
 

@@ -15,6 +15,7 @@ namespace godwit::cli {
 struct Arguments {
   std::string home;
   std::optional<std::string> passphrase;
+  std::optional<std::string> new_passphrase;
   bool json = false;
   std::string relay;
   std::string name;  // of the account, or of the other one
@@ -44,6 +45,7 @@ struct Arguments {
 // account
 [[nodiscard]] int init(const Arguments& arguments, const Output& out);
 [[nodiscard]] int recover(const Arguments& arguments, const Output& out);
+[[nodiscard]] int change_passphrase(const Arguments& arguments, const Output& out);
 // sending and receiving
 [[nodiscard]] int send(const Arguments& arguments, const Output& out);
 [[nodiscard]] int sync(const Arguments& arguments, const Output& out);

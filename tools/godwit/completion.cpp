@@ -9,7 +9,8 @@ namespace {
 constexpr std::string_view kBash = R"SCRIPT(# godwit, for bash: source <(godwit completion bash)
 _godwit() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i
-  local commands="init recover send sync conversations messages read status explain chat completion"
+  local commands="init recover passphrase send sync conversations messages read status explain"
+  commands+=" chat completion"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case ${COMP_WORDS[i]} in
       --home | --passphrase-file) ((++i)) ;;
@@ -22,7 +23,7 @@ _godwit() {
     mapfile -t COMPREPLY < <(compgen -d -- "$word")
     return
   fi
-  if [[ $before == --passphrase-file ]]; then
+  if [[ $before == --passphrase-file || $before == --new-passphrase-file ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$word")
     return
   fi
@@ -31,6 +32,7 @@ _godwit() {
     '') options="$commands --home --passphrase --passphrase-file --help --version" ;;
     init) options+=" --relay --name" ;;
     recover) options+=" --relay" ;;
+    passphrase) options+=" --new-passphrase-file --none" ;;
     send) options+=" --key --no-wait --timeout" ;;
     sync) options+=" --for" ;;
     conversations) options+=" --limit --offset --cursor" ;;
@@ -49,6 +51,7 @@ _godwit() {
   commands=(
     'init:make an account and register it'
     'recover:bring an account back with its recovery code'
+    'passphrase:change, give or take away the passphrase'
     'send:send a message'
     'sync:send what waits and receive'
     'conversations:list the conversations'
@@ -68,6 +71,8 @@ _godwit() {
       case $words[1] in
         init) _arguments '--relay[its address]:address:' '--name[your name]:name:' '--json' ;;
         recover) _arguments '--relay[its address]:address:' '--json' ;;
+        passphrase) _arguments '--new-passphrase-file[its first line]:file:_files' \
+          '--none[back to a key file]' '--json' ;;
         send) _arguments '--key[idempotency key]:key:' '--no-wait' '--timeout[seconds]:seconds:' \
           '--json' ;;
         sync) _arguments '--for[seconds]:seconds:' '--json' ;;

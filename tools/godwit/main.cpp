@@ -48,7 +48,8 @@ constexpr auto kFooter = R"(A first conversation:
   godwit --home ~/.godwit chat bob
 
 With GODWIT_HOME set, --home can be left out. An account made with --passphrase, or with
---passphrase-file, has no key file in its home, and wants one of the two each time.
+--passphrase-file, has no key file in its home, and wants one of the two each time; `godwit
+passphrase` changes that.
 `godwit COMMAND --help` tells more.
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.)";
 
@@ -97,6 +98,12 @@ class CommandLine {
         auto passphrase = take_passphrase(passphrase_);
         if (!passphrase) return out.fail(passphrase.error());
         arguments_.passphrase = *std::move(passphrase);
+      }
+      if (function == change_passphrase) {
+        new_passphrase_.ask = !no_passphrase_ && new_passphrase_.file.empty();
+        auto passphrase = take_passphrase(new_passphrase_);
+        if (!passphrase) return out.fail(passphrase.error());
+        arguments_.new_passphrase = *std::move(passphrase);
       }
       const int status = function(arguments_, out);
       if (!std::cout.flush()) {
@@ -165,6 +172,20 @@ class CommandLine {
                   "Bring an account back with its recovery code, on this device",
                   "Reads the code from stdin. Earlier devices of the account are shut out.\n"
                   "  godwit --home NEW recover --relay ADDRESS < code.txt"));
+    auto& passphrase_command =
+        add("passphrase", change_passphrase, "Change, give or take away the passphrase",
+            "Asks for the new one twice, and with --passphrase for the present one before.\n"
+            "  godwit --passphrase passphrase          another one\n"
+            "  godwit passphrase                       one instead of the key file\n"
+            "  godwit --passphrase passphrase --none   a key file instead of it\n"
+            "Copies of the home that were made before still open with what they had.");
+    auto* const none =
+        passphrase_command.add_flag("--none", no_passphrase_, "Go back to a key file in the home");
+    passphrase_command
+        .add_option("--new-passphrase-file", new_passphrase_.file,
+                    "Read the new one from the first line of a file")
+        ->type_name("FILE")
+        ->excludes(none);
   }
 
   void add_network_commands() {
@@ -265,6 +286,9 @@ class CommandLine {
 
   Arguments arguments_;
   PassphraseWish passphrase_;
+  PassphraseWish new_passphrase_{
+      .is_new = true, .question = "new passphrase: ", .file_option = "--new-passphrase-file"};
+  bool no_passphrase_ = false;
   CLI::App app_;
   std::vector<std::pair<CLI::App*, Command>> commands_;
 };

@@ -62,9 +62,10 @@ Result<std::optional<std::string>> ask_for(const PassphraseWish& wish) {
   {
     const QuietTerminal terminal;
     if (!terminal.is_there()) {
-      return wrong("there is no terminal to ask for the passphrase; use --passphrase-file");
+      return wrong(std::string("there is no terminal to ask for the passphrase; use ") +
+                   wish.file_option);
     }
-    first = terminal.ask("passphrase: ");
+    first = terminal.ask(wish.question);
     second = first && wish.is_new ? terminal.ask("once more: ") : first;
   }
   if (!second) raise(SIGINT);

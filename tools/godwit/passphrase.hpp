@@ -12,8 +12,10 @@ namespace godwit::cli {
 
 struct PassphraseWish {
   bool ask = false;
-  std::string file;     // its first line
-  bool is_new = false;  // asked for twice, since a mistyped one locks its home for good
+  std::string file = {};  // its first line
+  bool is_new = false;    // asked for twice, since a mistyped one locks its home for good
+  const char* question = "passphrase: ";
+  const char* file_option = "--passphrase-file";  // what else there is where there is no terminal
 };
 
 // Nothing when none is wished for. Never empty.

@@ -56,14 +56,15 @@ class Client {
                                               std::string_view code);
   [[nodiscard]] static Result<Client> open(const Options& options);
 
-  // Another passphrase for a home that nobody has open; none: a key file in the home. What
-  // `options` say opens it now, or it is `wrong_key`. `home_in_use`: a Client has it open, in this
-  // process or another. `invalid_argument`: `next` is empty. Only the key of the database is wrapped
-  // anew, so it takes as long as opening the home twice, whatever lies in it.
-  // Cut off in the middle, and after `disk_full` or `storage`, the old one opens the home or the new
-  // one does; where both do, the first that is used is the one that stays.
-  // A copy of the home that was made before still opens with the old one. Who has both can also read
-  // the home as it is later, since that key stays the same.
+  // Another passphrase for a home that nobody has open; none: a key file in the home.
+  // `wrong_key`: what `options` carry does not open it now. `home_in_use`: a Client has it open, in
+  // this process or another. `invalid_argument`: `next` is empty. Only the key of the database is
+  // wrapped anew, so it takes as long as opening the home twice, whatever lies in it.
+  //
+  // Cut off in the middle, and after `disk_full` or `storage`, the old one opens the home or the
+  // new one does; where both do, the first that is used is the one that stays. A copy of the home
+  // that was made before still opens with the old one; who has both can also read the home as it
+  // is later, since that key stays the same.
   [[nodiscard]] static Result<void> change_passphrase(const Options& options,
                                                       const std::optional<std::string>& next);
 

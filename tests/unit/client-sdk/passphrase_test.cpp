@@ -1,4 +1,5 @@
-// What opens a home, and how that is changed: a whole Client over this machine's disk, and no relay.
+// What opens a home, and how that is changed: a whole Client over this machine's disk, and no
+// relay.
 #include <doctest/doctest.h>
 
 #include "godwit/client.hpp"
@@ -30,7 +31,8 @@ struct Home {
     return {.home = path, .passphrase = passphrase};
   }
   // Nothing when it went well.
-  [[nodiscard]] std::optional<ErrorCode> change(const Passphrase& from, const Passphrase& to) const {
+  [[nodiscard]] std::optional<ErrorCode> change(const Passphrase& from,
+                                                const Passphrase& to) const {
     const auto changed = Client::change_passphrase(options(from), to);
     return changed ? std::nullopt : std::optional(changed.error().code);
   }
@@ -71,7 +73,8 @@ TEST_SUITE("client-sdk/passphrase") {
     CHECK(home.opened_with(kKeyFile) == "still here");
   }
 
-  TEST_CASE("what is refused changes nothing: no passphrase that fits, an empty one, a home in use") {
+  TEST_CASE(
+      "what is refused changes nothing: no passphrase that fits, an empty one, a home in use") {
     const Home home;
     CHECK(home.change(kFirst, kSecond) == ErrorCode::wrong_key);
     CHECK(home.change(kKeyFile, "") == ErrorCode::invalid_argument);
