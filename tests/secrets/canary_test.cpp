@@ -248,6 +248,20 @@ TEST_SUITE("tests/secrets/canary") {
     CHECK(listed(found_in_files(stage.home("alice"), keys)) == "");
   }
 
+  TEST_CASE("a passphrase that a home is given is not kept, nor is a key of the home") {
+    Stage stage;
+    stage.talk();
+    stage.alice.obey("close");
+    const HomeKeys before = keys_of_home(stage.home("alice"));
+    stage.alice.obey("lock " + stage.home("alice").string());
+    const std::string typed = passphrase();
+    const std::vector<Secret> secret{{"the passphrase", wire::Bytes(typed.begin(), typed.end())}};
+    const auto secrets = secret + before.all();
+    CHECK(listed(found_in_files(stage.home("alice"), secrets)) == "");
+    const auto after = keys_of_home(stage.home("alice"), typed).all();
+    CHECK(listed(found_in_memory(stage.alice.pid(), Pages::all, secrets + after)) == "");
+  }
+
   TEST_CASE("what the library says when a home does not open names no secret") {
     Stage stage("locked");
     stage.alice.obey("close");

@@ -4,6 +4,7 @@
 //   open HOME [locked]            locked: with the passphrase of passphrase.hpp
 //   create HOME RELAY NAME [locked]
 //   recover HOME RELAY CODE
+//   lock HOME                     the passphrase of passphrase.hpp instead of its key file
 //   say NAME TEXT                 until the other device has it
 //   hear NAME TEXT                waits for it and reads it
 //   close
@@ -98,6 +99,12 @@ std::string obey(const std::string& line) {
     godwit::Options options;
     options.home = first;
     return take(godwit::Client::recover(options, relay, code));
+  }
+  if (verb == "lock") {
+    std::optional<std::string> next = godwit::secrets::passphrase();
+    const auto changed = godwit::Client::change_passphrase({.home = first}, next);
+    ::explicit_bzero(next->data(), next->size());
+    return answer_of(changed);
   }
   std::getline(words >> std::ws, second);
   if (verb == "say") {
