@@ -59,7 +59,7 @@ class Client {
   // Another passphrase for a home that nobody has open; none: a key file in the home.
   // `wrong_key`: what `options` carry does not open it now. `home_in_use`: a Client has it open, in
   // this process or another. `invalid_argument`: `next` is empty. Only the key of the database is
-  // wrapped anew, so it takes as long as opening the home twice, whatever lies in it.
+  // wrapped anew, which takes no longer than opening the home once more.
   //
   // Cut off in the middle, and after `disk_full` or `storage`, the old one opens the home or the
   // new one does; where both do, the first that is used is the one that stays. A copy of the home
