@@ -5,6 +5,23 @@
 #include "schema/wire/address.hpp"
 
 namespace godwit {
+namespace {
+
+Result<void> check_passphrase(const std::optional<std::string>& passphrase) {
+  if (!passphrase || !passphrase->empty()) return {};
+  return Error{ErrorCode::invalid_argument,
+               "an empty passphrase protects nothing; choose another"};
+}
+
+// Before a directory is made for it.
+Result<void> check(const Options& options, std::string_view relay) {
+  if (const auto address = wire::parse_address(relay); !address) {
+    return Error{ErrorCode::invalid_argument, address.error()};
+  }
+  return check_passphrase(options.passphrase);
+}
+
+}  // namespace
 
 struct Client::State {
   std::unique_ptr<Engine> engine;
@@ -22,10 +39,7 @@ Client::~Client() = default;
 
 Result<Client> Client::create(const Options& options, std::string_view relay,
                               std::string_view name) {
-  // Before a directory is made for it.
-  if (const auto address = wire::parse_address(relay); !address) {
-    return Error{ErrorCode::invalid_argument, address.error()};
-  }
+  if (auto usable = check(options, relay); !usable) return usable.error();
   return State::over(Engine::create(
       options, [&](store::Database& database, const crypto::Random& random, core::Now now) {
         return core::Core::create_account(database, random, now, relay, name);
@@ -34,9 +48,7 @@ Result<Client> Client::create(const Options& options, std::string_view relay,
 
 Result<Client> Client::recover(const Options& options, std::string_view relay,
                                std::string_view code) {
-  if (const auto address = wire::parse_address(relay); !address) {
-    return Error{ErrorCode::invalid_argument, address.error()};
-  }
+  if (auto usable = check(options, relay); !usable) return usable.error();
   return State::over(Engine::create(
       options, [&](store::Database& database, const crypto::Random& random, core::Now now) {
         return core::Core::recover_account(database, random, now, relay, code);
@@ -49,10 +61,7 @@ Result<Client> Client::open(const Options& options) {
 
 Result<void> Client::change_passphrase(const Options& options,
                                        const std::optional<std::string>& next) {
-  if (next && next->empty()) {
-    return Error{ErrorCode::invalid_argument,
-                 "an empty passphrase protects nothing; choose another"};
-  }
+  if (auto protects = check_passphrase(next); !protects) return protects.error();
   return Engine::change_passphrase(options, next);
 }
 

@@ -25,7 +25,7 @@ class Platform;
 
 struct Options {
   std::filesystem::path home;
-  std::optional<std::string> passphrase = {};  // none: a key file in the home
+  std::optional<std::string> passphrase = {};  // not empty; none: a key file in the home
   std::size_t events_max = 4'096;
   // None: this machine. godwit/testing.hpp has another.
   std::shared_ptr<Platform> platform = {};

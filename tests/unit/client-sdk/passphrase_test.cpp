@@ -17,13 +17,16 @@ const Passphrase kKeyFile;
 const Passphrase kFirst = "open sesame";
 const Passphrase kSecond = "open barley";
 
+std::string relay() {
+  wire::init_crypto();
+  const auto key = wire::key_pair_of(wire::SecretKey{{7}}).public_key;
+  return wire::format_address({key, "127.0.0.1:1"});
+}
+
 // A home with one message in it, opened by a key file.
 struct Home {
   Home() {
-    wire::init_crypto();
-    const auto relay =
-        wire::format_address({wire::key_pair_of(wire::SecretKey{{7}}).public_key, "127.0.0.1:1"});
-    auto client = Client::create(options(kKeyFile), relay, "alice");
+    auto client = Client::create(options(kKeyFile), relay(), "alice");
     REQUIRE(client.ok());
     REQUIRE(client->send({.to = "bob", .text = "still here"}).ok());
   }
@@ -87,6 +90,14 @@ TEST_SUITE("client-sdk/passphrase") {
     CHECK(Client::change_passphrase({.home = home.path / "none"}, kFirst).error().code ==
           ErrorCode::no_account);
     CHECK_FALSE(std::filesystem::exists(home.path / "none"));
+  }
+
+  TEST_CASE("no home is made with an empty passphrase") {
+    const support::TemporaryDirectory directory;
+    const Options empty{.home = directory.path() / "home", .passphrase = ""};
+    CHECK(Client::create(empty, relay(), "alice").error().code == ErrorCode::invalid_argument);
+    CHECK(Client::recover(empty, relay(), "any").error().code == ErrorCode::invalid_argument);
+    CHECK_FALSE(std::filesystem::exists(empty.home));
   }
 }
 
