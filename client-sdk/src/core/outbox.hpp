@@ -109,7 +109,7 @@ class Outbox {
 
   [[nodiscard]] Step step(Round& round, const LaneKey& key, Lane& lane);
   [[nodiscard]] bool ask_name(Round& round, Lane& lane, const OutboxRecord& record);
-  void ask_list(Round& round, Lane& lane, const wire::UserId& user);  // of whom there is none
+  void ask_list(Round& round, Lane& lane, const wire::UserId& user);  // none known, or too old
   // Makes the bodies. False: not now, or never.
   [[nodiscard]] bool seal(Round& round, Lane& lane, const ContactRecord& contact,
                           OutboxRecord& record);
