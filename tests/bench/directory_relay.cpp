@@ -150,7 +150,7 @@ void fill(const std::filesystem::path& directory, std::uint64_t users) {
 }
 
 int run(std::uint64_t devices) {
-  const support::TempDirectory directory;
+  const support::TemporaryDirectory directory{support::Medium::disk};
   const auto place = directory.path() / "relay";
   support::RelayProcess relay(
       {.directory = place, .settings = {}, .binary = {}, .environment = {}});

@@ -328,7 +328,7 @@ void measure_home(const path& home, const std::string& what, const Plan& plan) {
 
 void bench_sdk_home(const Plan& plan) {
   const Size size(plan);
-  const support::TempDirectory directory;
+  const support::TemporaryDirectory directory{support::Medium::disk};
   const path home = directory.path() / "home";
   print_heading("A home of " + std::to_string(size.conversations) + " conversations and " +
                 std::to_string(size.messages) + " messages, " +

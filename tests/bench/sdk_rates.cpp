@@ -64,7 +64,7 @@ struct Pair {
     REQUIRE(device.settled());
     REQUIRE(device.received == 1);
   }
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   EagerRelay relay;
   Side device;
   Side peer;

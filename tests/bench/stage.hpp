@@ -76,7 +76,7 @@ class Stage {
  public:
   explicit Stage(Settings settings = {});
 
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   support::RelayProcess relay;
   support::Fleet fleet;
 

@@ -168,7 +168,7 @@ While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, co
 }
 
 Round face(const Enemy& enemy, double seconds) {
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   Clock clock(directory.path() / "clock");
   RelayProcess::Options options;
   options.directory = directory.path() / "relay";

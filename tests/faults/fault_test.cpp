@@ -265,7 +265,7 @@ bool print(const Unit& unit, std::set<std::string>& said) {
 
 bool run_all(const Options& options) {
   const auto began = steady_clock::now();
-  const support::TempDirectory results;
+  const support::TemporaryDirectory results{support::Medium::disk};
   const auto result_of = [&](pid_t child) { return results.path() / std::to_string(child); };
   std::deque<Unit> waiting = units_of(options);
   std::map<pid_t, Unit> playing;

@@ -61,7 +61,7 @@ class Copy {
   [[nodiscard]] const fs::path& path() const { return made_.path(); }
 
  private:
-  support::TempDirectory made_;
+  support::TemporaryDirectory made_{support::Medium::disk};
 };
 
 class Trial {
@@ -290,7 +290,7 @@ class RelayStage final : public Stage {
   [[nodiscard]] fs::path prepared() const { return queued_ ? prepared_.path() : fs::path(); }
 
   const bool queued_;
-  support::TempDirectory prepared_;
+  support::TemporaryDirectory prepared_{support::Medium::disk};
   std::size_t descriptors_ = 0;
 };
 
@@ -298,7 +298,7 @@ class RelayStage final : public Stage {
 class InitStage final : public Stage {
  public:
   Played play(const std::optional<Fault>& fault) override {
-    const support::TempDirectory place;
+    const support::TemporaryDirectory place{support::Medium::disk};
     const std::string directory = (place.path() / "relay").string();
     const auto output = place.path() / "output";
     const Counter counter(place.path() / "counts");

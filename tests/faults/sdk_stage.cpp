@@ -132,7 +132,7 @@ class SdkStage final : public Stage {
   void judge_history(Client& client, const std::string& with, bool is_peer);
   void judge_shown(Client& client);
 
-  support::TempDirectory directory_;
+  support::TemporaryDirectory directory_{support::Medium::disk};
   support::RelayProcess relay_;
   const std::string address_;
   Peer peer_;

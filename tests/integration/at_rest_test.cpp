@@ -180,7 +180,7 @@ TEST_SUITE("tests/integration/at_rest") {
     }
     REQUIRE(story.relay.stop() == 0);
 
-    support::TempDirectory copy;
+    support::TemporaryDirectory copy{support::Medium::disk};
     const auto file = story.directory.path() / "relay" / "data.mdb";
     std::filesystem::copy_file(file, copy.path() / "data.mdb");
     const auto traces = traces_of(anna.account(), kName);

@@ -359,7 +359,7 @@ class ChatKillTest {
   const Options options_;
   std::mt19937_64 random_;
   const steady_clock::time_point began_ = steady_clock::now();
-  support::TempDirectory directory_;
+  support::TemporaryDirectory directory_{support::Medium::disk};
   support::RelayProcess relay_;
   Process alice_, bob_;
   std::size_t lost_ = 0, twice_ = 0, disordered_ = 0, wrong_status_ = 0, invented_ = 0;

@@ -2,13 +2,11 @@
 // copied, programs that crash, many threads at once.
 #include <doctest/doctest.h>
 #include <poll.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <fstream>
 #include <functional>
 #include <godwit/client.hpp>
 #include <map>
@@ -16,12 +14,14 @@
 
 #include "schema/wire/address.hpp"
 #include "tests/support/relay_process.hpp"
+#include "tests/support/small_disk.hpp"
 
 namespace godwit::integration {
 namespace {
 
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
+using support::SmallDisk;
 namespace fs = std::filesystem;
 
 // How long anything may take on a machine that is busy; nothing waits so long when it is not.
@@ -83,33 +83,6 @@ std::vector<std::string> texts(const Client& client, const std::string& name) {
   return all;
 }
 
-// A file system of its own, of this size, where mounting is allowed.
-class SmallDisk {
- public:
-  explicit SmallDisk(const char* option) {
-    mounted_ = ::mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, option) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(directory_.path().c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  [[nodiscard]] bool mounted() const { return mounted_; }
-  [[nodiscard]] const fs::path& path() const { return directory_.path(); }
-  void fill() const {
-    std::ofstream file(filler(), std::ios::binary);
-    const std::string part(4'096, 'x');
-    while (file.write(part.data(), 4'096).flush()) {
-    }
-  }
-  void make_room() const { fs::remove(filler()); }
-
- private:
-  [[nodiscard]] fs::path filler() const { return path() / "filler"; }
-  support::TempDirectory directory_;
-  bool mounted_ = false;
-};
-
 struct Town {
   explicit Town(const fs::path& alice_home = {})
       : relay({.directory = directory.path() / "relay",
@@ -151,7 +124,7 @@ struct Town {
     relay.start();
   }
 
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   support::RelayProcess relay;
   fs::path home;
   Client alice, bob;
@@ -340,12 +313,9 @@ TEST_SUITE("client-sdk/client") {
     CHECK(history(town.alice, "bob").size() == static_cast<std::size_t>(kAll + answers));
   }
 
-  TEST_CASE("a full disk is an error; when there is room the client goes on, and nothing is lost") {
-    const SmallDisk disk("size=24m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: a tmpfs cannot be mounted here");
-      return;
-    }
+  TEST_CASE("a full disk is an error; when there is room the client goes on, and nothing is lost" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("24m");
     Town town(disk.path() / "alice");
     town.get_acquainted();
     disk.fill();
@@ -425,7 +395,7 @@ TEST_SUITE("client-sdk/client") {
   }
 
   TEST_CASE("a full event queue says that events are lost; the descriptor knows when it is empty") {
-    const support::TempDirectory directory;
+    const support::TemporaryDirectory directory{support::Medium::disk};
     support::RelayProcess relay(
         {.directory = directory.path() / "relay", .settings = {}, .binary = {}, .environment = {}});
     auto client = Client::create({.home = directory.path() / "home", .events_max = 2},

@@ -2,15 +2,17 @@
 // loses nothing of what it accepted; one whose disk fails stops.
 #include <lmdb.h>
 #include <signal.h>
-#include <sys/mount.h>
 
 #include <fstream>
 #include <iterator>
 
 #include "tests/integration/story.hpp"
+#include "tests/support/small_disk.hpp"
 
 namespace godwit::integration {
 namespace {
+
+using support::SmallDisk;
 
 constexpr std::size_t kEnvelopeSize = 60'000;
 constexpr std::uint64_t kEnvelopesMax = 5'000;  // far more than the stores here can hold
@@ -19,26 +21,6 @@ std::string text_of(std::uint64_t number) {
   std::string text = std::to_string(number);
   return text + std::string(kEnvelopeSize - text.size(), 'x');
 }
-
-// A directory on a file system of its own, of this size.
-class SmallDisk {
- public:
-  explicit SmallDisk(const std::string& size) {
-    const std::string option = "size=" + size;
-    mounted_ = ::mount("tmpfs", directory_.path().c_str(), "tmpfs", 0, option.c_str()) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(directory_.path().c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  [[nodiscard]] bool mounted() const { return mounted_; }
-  [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
-
- private:
-  support::TempDirectory directory_;
-  bool mounted_ = false;
-};
 
 // A backup that goes on for long: while it reads, no page that it may still want is written over.
 class LongBackup {
@@ -99,12 +81,9 @@ void fill_and_drain(Story& story) {
 }
 
 TEST_SUITE("tests/integration/full_disk") {
-  TEST_CASE("a full disk is a refusal; acknowledging makes room, and submits are accepted again") {
+  TEST_CASE("a full disk is a refusal; acknowledging makes room, and submits are accepted again" *
+            doctest::skip(!SmallDisk::allowed())) {
     const SmallDisk disk("24m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: a tmpfs cannot be mounted here");
-      return;
-    }
     Story story(Settings{{"store.grow_step", "\"1 MiB\""}, {"store.reserve", "\"2 MiB\""}},
                 disk.path() / "relay");
     fill_and_drain(story);
@@ -117,12 +96,9 @@ TEST_SUITE("tests/integration/full_disk") {
     fill_and_drain(story);
   }
 
-  TEST_CASE("a relay whose disk takes nothing stops when it is told to, and loses nothing") {
+  TEST_CASE("a relay whose disk takes nothing stops when it is told to, and loses nothing" *
+            doctest::skip(!SmallDisk::allowed())) {
     const SmallDisk disk("24m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: a tmpfs cannot be mounted here");
-      return;
-    }
     Story story(Settings{{"store.grow_step", "\"1 MiB\""}, {"store.reserve", "\"1 MiB\""}},
                 disk.path() / "relay");
     auto& anna = story.member(1);
@@ -159,7 +135,7 @@ TEST_SUITE("tests/integration/full_disk") {
   }
 
   TEST_CASE("a failed commit stops the relay, and what was accepted is there at its next start") {
-    const support::TempDirectory switches;
+    const support::TemporaryDirectory switches{support::Medium::disk};
     const auto fails = switches.path() / "fails";
     Story story({}, {}, {{"LD_PRELOAD", GODWIT_FAILING_SYNC},
                          {"GODWIT_FAIL_SYNC", fails.string()},

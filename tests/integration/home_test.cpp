@@ -60,7 +60,7 @@ struct Chat {
   [[nodiscard]] fs::path home(const std::string& name) const { return directory.path() / name; }
   [[nodiscard]] fs::path alice() const { return home("alice-of-the-lake"); }
 
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   support::RelayProcess relay;
   UserId user;
   DeviceId device;

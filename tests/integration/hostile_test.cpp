@@ -168,7 +168,7 @@ Ground prepare(const RelayProcess& relay) {
 Row run_flood(std::size_t connections) {
   constexpr std::uint64_t kBurst = 20;
   constexpr std::uint64_t kPerSecond = 5;
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   RelayProcess relay({.directory = directory.path() / "relay",
                       .settings = {{"network.unlimited_from", "[]"},
                                    {"rates.handshakes_burst", number(kBurst)},
@@ -228,7 +228,7 @@ int run(const Arguments& arguments) {
   print_head();
   if (wanted("handshake flood")) take(run_flood(arguments.connections));
 
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   RelayProcess relay({.directory = directory.path() / "relay",
                       .settings = {},
                       .binary = {},

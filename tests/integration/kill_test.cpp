@@ -75,7 +75,7 @@ class KillTest {
   Random random_;
   const steady_clock::time_point began_ = steady_clock::now();
   const steady_clock::time_point deadline_;
-  support::TempDirectory directory_;
+  support::TemporaryDirectory directory_{support::Medium::disk};
   support::RelayProcess relay_;
   support::Fleet fleet_;
   support::History history_;

@@ -109,7 +109,7 @@ class Story {
                .environment = std::move(environment)}),
         fleet(relay.address()) {}
 
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   support::RelayProcess relay;
   support::Fleet fleet;
 

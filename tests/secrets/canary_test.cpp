@@ -125,12 +125,12 @@ struct Stage {
   // A copy, as a thief of the disk has it: it can be read while the home is in use.
   [[nodiscard]] HomeKeys keys_of_copy(const char* name,
                                       const std::optional<std::string>& with = {}) const {
-    const support::TempDirectory copy;
+    const support::TemporaryDirectory copy{support::Medium::disk};
     fs::copy(home(name), copy.path() / "home");
     return keys_of_home(copy.path() / "home", with);
   }
 
-  support::TempDirectory directory;
+  support::TemporaryDirectory directory{support::Medium::disk};
   support::RelayProcess relay;
   Talker alice, bob;
 };

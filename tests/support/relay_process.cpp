@@ -43,11 +43,6 @@ constexpr auto kEndPause = 1ms;
 constexpr std::string_view kReady = "ready ";
 constexpr int kNotExecuted = 127;  // as of a shell
 
-std::string content_of(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
 // The environment of this process with `changes` in it, as execve wants it.
 std::vector<std::string> environment_with(const std::map<std::string, std::string>& changes) {
   std::vector<std::string> all;
@@ -95,19 +90,6 @@ void need(bool holds, const std::string& why) {
 std::string system_error() { return std::strerror(errno); }
 
 }  // namespace
-
-// ---- TempDirectory ----------------------------------------------------------------------------
-
-TempDirectory::TempDirectory() {
-  auto name = (std::filesystem::temp_directory_path() / "godwit-test-XXXXXX").string();
-  need(mkdtemp(name.data()) != nullptr, "no temporary directory " + name + ": " + system_error());
-  path_ = name;
-}
-
-TempDirectory::~TempDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 // ---- Settings ---------------------------------------------------------------------------------
 

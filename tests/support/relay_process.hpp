@@ -14,25 +14,13 @@
 
 #include "relay/ops/figures.hpp"
 #include "schema/wire/address.hpp"
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::support {
 
 class RelayFailure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-};
-
-// A directory under the system's temporary one; removed with everything in it.
-class TempDirectory {
- public:
-  TempDirectory();
-  ~TempDirectory();
-  TempDirectory(const TempDirectory&) = delete;
-  TempDirectory& operator=(const TempDirectory&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
 };
 
 // The text of a relay.toml in which `name` ("section.key") has this value; sections and keys that

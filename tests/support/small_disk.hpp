@@ -1,35 +1,58 @@
-// support/small_disk: a file system that is soon full, mounted over a directory while this lives.
+// support/small_disk: a file system of its own for one test, which is soon full.
 #pragma once
 
-#include <sys/mount.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <string>
+#include <system_error>
+
+#include "tests/support/temporary_directory.hpp"
 
 namespace godwit::support {
 
-// In a mount namespace of this process's own: nothing mounted in it outlives the process.
+// A tmpfs in a mount namespace of this process's own: nothing mounted in it outlives the process
+// and its children. Tests that need one are marked, so that they count as skipped elsewhere:
+//   TEST_CASE("..." * doctest::skip(!SmallDisk::allowed()))
 class SmallDisk {
  public:
-  // `options`: of a tmpfs, such as "size=4m".
-  SmallDisk(const std::filesystem::path& path, const char* options) : path_(path) {
-    static const bool private_mounts =
+  // Whether the system lets us mount, which takes root's rights.
+  [[nodiscard]] static bool allowed() {
+    static const bool own_mounts =
         ::geteuid() == 0 && ::unshare(CLONE_NEWNS) == 0 &&
         ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
-    mounted_ = private_mounts && ::mount("tmpfs", path.c_str(), "tmpfs", 0, options) == 0;
+    return own_mounts;
   }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
+
+  // `size`: as tmpfs reads it, such as "4m". What fails is thrown as a std::system_error.
+  explicit SmallDisk(const std::string& size) {
+    const std::string option = "size=" + size;
+    if (!allowed() || ::mount("tmpfs", path().c_str(), "tmpfs", 0, option.c_str()) != 0) {
+      throw std::system_error(errno, std::generic_category(), "not mounted: " + path().string());
+    }
   }
+  ~SmallDisk() { ::umount2(path().c_str(), MNT_DETACH); }
   SmallDisk(const SmallDisk&) = delete;
   SmallDisk& operator=(const SmallDisk&) = delete;
-  // False where the system does not let us: there is nothing to test with then.
-  [[nodiscard]] bool mounted() const { return mounted_; }
+
+  [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
+
+  // Takes what is left of it, page by page at the end.
+  void fill() const {
+    std::ofstream stream(filler(), std::ios::binary);
+    const std::string page(4'096, 'x');
+    while (stream.write(page.data(), 4'096).flush()) {
+    }
+  }
+  void make_room() const { std::filesystem::remove(filler()); }
 
  private:
-  std::filesystem::path path_;
-  bool mounted_ = false;
+  [[nodiscard]] std::filesystem::path filler() const { return path() / "filler"; }
+  TemporaryDirectory directory_;
 };
 
 }  // namespace godwit::support

@@ -2,27 +2,35 @@
 // and what lies in one.
 #pragma once
 
-#include <doctest/doctest.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace godwit::support {
 
+enum class Medium {
+  memory,  // a memory disk where there is one: some tests sync by the thousand
+  disk,    // where the system has its temporary files: a real relay syncs as it does elsewhere
+};
+
+// What fails is thrown as a std::system_error.
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    // A memory disk where there is one: some tests sync by the thousand.
+  explicit TemporaryDirectory(Medium medium = Medium::memory) {
     const std::filesystem::path memory = "/dev/shm";
-    const auto parent =
-        ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
+    const bool in_memory = medium == Medium::memory && ::access(memory.c_str(), W_OK) == 0;
+    const auto parent = in_memory ? memory : std::filesystem::temp_directory_path();
     auto name = (parent / "godwit-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw std::system_error(errno, std::generic_category(), "no temporary directory " + name);
+    }
     path_ = name;
   }
   ~TemporaryDirectory() {
@@ -45,7 +53,9 @@ inline std::string content_of(const std::filesystem::path& file) {
 inline void put_file(const std::filesystem::path& file, std::string_view content) {
   std::ofstream stream(file, std::ios::binary);
   stream << content;
-  REQUIRE(stream.flush().good());
+  if (!stream.flush()) {
+    throw std::system_error(errno, std::generic_category(), "not written: " + file.string());
+  }
 }
 
 inline unsigned mode_of(const std::filesystem::path& file) {

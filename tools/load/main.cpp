@@ -226,7 +226,8 @@ std::string now_utc() {
 }
 
 // Beside the directory that is removed. Empty when it could not be kept.
-std::string keep_log(const support::RelayProcess& relay, const support::TempDirectory& directory) {
+std::string keep_log(const support::RelayProcess& relay,
+                     const support::TemporaryDirectory& directory) {
   const std::string kept = directory.path().string() + "-relay.log";
   std::error_code failed;
   std::filesystem::rename(relay.log_file(), kept, failed);
@@ -291,7 +292,7 @@ int start(const Arguments& arguments, const std::string& command) {
   net::prepare_descriptors(kDescriptorsExpected);
   watch_interrupts();
 
-  const support::TempDirectory directory;
+  const support::TemporaryDirectory directory{support::Medium::disk};
   std::optional<support::RelayProcess> own;
   wire::RelayAddress address;
   std::string version;  // asked now: afterwards it may not answer any more

@@ -33,7 +33,7 @@ TEST_SUITE("tests/support/relay_process") {
   TEST_CASE("a temporary directory goes with everything in it") {
     std::filesystem::path path;
     {
-      const TempDirectory directory;
+      const TemporaryDirectory directory{Medium::disk};
       path = directory.path();
       REQUIRE(std::filesystem::create_directories(path / "a" / "b"));
     }

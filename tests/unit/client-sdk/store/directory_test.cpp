@@ -249,18 +249,12 @@ TEST_CASE("no file of the directory holds a name, a value or the passphrase") {
   }
 }
 
-TEST_CASE("on a full disk nothing is written, nothing is lost, and with room it goes on") {
-  const TemporaryDirectory temporary;
-  const auto disk_path = temporary.path() / "disk";
-  std::filesystem::create_directory(disk_path);
-  const SmallDisk disk(disk_path, "size=6m");
-  if (!disk.mounted()) {
-    MESSAGE("skipped: a tmpfs cannot be mounted here");
-    return;
-  }
-  const auto ballast = disk_path / "ballast";
+TEST_CASE("on a full disk nothing is written, nothing is lost, and with room it goes on" *
+          doctest::skip(!SmallDisk::allowed())) {
+  const SmallDisk disk("6m");
+  const auto ballast = disk.path() / "ballast";
   std::ofstream(ballast, std::ios::binary) << std::string(2 << 20, 'x');
-  auto database = Database::create(options_of(disk_path / "db"));
+  auto database = Database::create(options_of(disk.path() / "db"));
   REQUIRE(database);
   fill(*database, 10);
 

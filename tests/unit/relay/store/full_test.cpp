@@ -80,14 +80,6 @@ Options tiny_options(const std::filesystem::path& directory) {
   return options;
 }
 
-// Takes what is left of the disk, page by page at the end.
-void take_all_room(const std::filesystem::path& file) {
-  std::ofstream stream(file, std::ios::binary);
-  const std::string page(4096, 'x');
-  while (stream.write(page.data(), 4096).flush().good()) {
-  }
-}
-
 }  // namespace
 
 TEST_SUITE("relay/store/full") {
@@ -136,13 +128,9 @@ TEST_SUITE("relay/store/full") {
     CHECK(std::filesystem::file_size(directory.path() / "data.mdb") <= options.size_max);
   }
 
-  TEST_CASE("a full disk fails no commit: appends are refused until there is room again") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=16m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
+  TEST_CASE("a full disk fails no commit: appends are refused until there is room again" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("16m");
     std::size_t size = 0;
     SUBCASE("texts") {
       size = 700;
@@ -150,11 +138,11 @@ TEST_SUITE("relay/store/full") {
     SUBCASE("values longer than a page") {
       size = 9'000;
     }
-    const Options options = tiny_options(directory.path() / "store");
+    const Options options = tiny_options(disk.path() / "store");
     auto store = open_store(options);
     WriterUnderTest writer(*store);
     writer.commit(appends_of(1, 100, size));
-    take_all_room(directory.path() / "ballast");
+    disk.fill();
 
     const auto taken = fill_up(writer, size);
     CHECK(store->full());
@@ -168,20 +156,16 @@ TEST_SUITE("relay/store/full") {
     CHECK(recover(*store).empty());
     CHECK(writer.failures().empty());
 
-    std::filesystem::remove(directory.path() / "ballast");
+    disk.make_room();
     CHECK(becomes_open(writer, *store));
     CHECK_FALSE(all_refused(writer.commit(appends_of(1, 10, size))));
     CHECK(writer.failures().empty());
   }
 
-  TEST_CASE("texts that left a full disk make room for others, round after round") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=16m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
-    auto store = open_store(tiny_options(directory.path() / "store"));
+  TEST_CASE("texts that left a full disk make room for others, round after round" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("16m");
+    auto store = open_store(tiny_options(disk.path() / "store"));
     WriterUnderTest writer(*store);
     std::vector<std::size_t> taken_in_round;
     for (int round = 0; round < 4; ++round) {
@@ -202,13 +186,9 @@ TEST_SUITE("relay/store/full") {
 
   // The pages that acknowledging copies come from the end of the file as long as the free ones are
   // young, so that draining itself eats the reserve there.
-  TEST_CASE("a store that filled its disk opens again when it is empty, however it was drained") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=40m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
+  TEST_CASE("a store that filled its disk opens again when it is empty, however it was drained" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("40m");
     std::size_t each = 0;
     std::size_t size = 0;
     std::uint64_t reserve = 8 << 20;
@@ -229,7 +209,7 @@ TEST_SUITE("relay/store/full") {
       each = 20;
       size = 9'000;
     }
-    Options options = small_options(directory.path() / "store");
+    Options options = small_options(disk.path() / "store");
     options.grow_step = 4 << 20;
     options.reserve = reserve;
     auto store = open_store(options);
@@ -253,14 +233,10 @@ TEST_SUITE("relay/store/full") {
     CHECK(writer.failures().empty());
   }
 
-  TEST_CASE("pictures fit into the holes that others left, each into its own") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=40m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
-    auto store = open_store(tiny_options(directory.path() / "store"));
+  TEST_CASE("pictures fit into the holes that others left, each into its own" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("40m");
+    auto store = open_store(tiny_options(disk.path() / "store"));
     WriterUnderTest writer(*store);
     fill_up(writer, 70'000);
     for (int round = 0; round < 3; ++round) {
@@ -277,14 +253,10 @@ TEST_SUITE("relay/store/full") {
     CHECK(writer.failures().empty());
   }
 
-  TEST_CASE("what the smallest reserve cannot take at once is committed in parts") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=16m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
-    Options options = tiny_options(directory.path() / "store");
+  TEST_CASE("what the smallest reserve cannot take at once is committed in parts" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("16m");
+    Options options = tiny_options(disk.path() / "store");
     options.reserve = 1 << 20;
     auto store = open_store(options);
     WriterUnderTest writer(*store);
@@ -296,7 +268,7 @@ TEST_SUITE("relay/store/full") {
       }
       return batch;
     });
-    take_all_room(directory.path() / "ballast");
+    disk.fill();
     scatter(taken);
     SUBCASE("removals of shared bodies") {
       remove_each(writer, taken, 300);
@@ -326,17 +298,13 @@ TEST_SUITE("relay/store/full") {
   }
 
   // What a reader may still look at LMDB does not write over: it takes new pages, from the end.
-  TEST_CASE("a full disk fails no commit while a reader looks at what is removed") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=16m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
-    auto store = open_store(tiny_options(directory.path() / "store"));
+  TEST_CASE("a full disk fails no commit while a reader looks at what is removed" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("16m");
+    auto store = open_store(tiny_options(disk.path() / "store"));
     WriterUnderTest writer(*store);
     auto taken = fill_up(writer, 300);
-    take_all_room(directory.path() / "ballast");
+    disk.fill();
     scatter(taken);
     auto reader = required(Reader::open(*store));
     bool waits = false;
@@ -355,20 +323,16 @@ TEST_SUITE("relay/store/full") {
     CHECK(recover(*store).size() == taken.size() - removed);
   }
 
-  TEST_CASE("a store on a full disk opens, so that it can be drained") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=16m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
-    const Options options = tiny_options(directory.path() / "store");
+  TEST_CASE("a store on a full disk opens, so that it can be drained" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("16m");
+    const Options options = tiny_options(disk.path() / "store");
     std::vector<std::uint64_t> taken;
     {
       auto store = open_store(options);
       WriterUnderTest writer(*store);
       taken = fill_up(writer, 700);
-      take_all_room(directory.path() / "ballast");
+      disk.fill();
     }
     auto store = open_store(options);
     CHECK(recover(*store).size() == taken.size());
@@ -379,14 +343,10 @@ TEST_SUITE("relay/store/full") {
     CHECK(writer.failures().empty());
   }
 
-  TEST_CASE("a disk without room for the reserve is refused at the start") {
-    const TemporaryDirectory directory;
-    const SmallDisk disk(directory.path(), "size=1m");
-    if (!disk.mounted()) {
-      MESSAGE("skipped: mounting a small disk needs root");
-      return;
-    }
-    const auto store = Store::open(tiny_options(directory.path() / "store"));
+  TEST_CASE("a disk without room for the reserve is refused at the start" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("1m");
+    const auto store = Store::open(tiny_options(disk.path() / "store"));
     REQUIRE_FALSE(store.has_value());
     CHECK(store.error().error == StoreError::no_space);
     CHECK(store.error().detail.ends_with("; free disk space or lower store.reserve"));
