@@ -383,11 +383,8 @@ void Shard::welcome(Session& session, std::uint32_t request, const slot::Attache
   reply(session, request, welcome);
 }
 
-// Unique for ever: the boot counter rises with each start, and each loop counts for itself.
 std::uint64_t Shard::next_body_id() {
-  // 20 bits of boots, 8 of loops, 36 of bodies: years at any rate.
-  return (std::uint64_t{host_.store_identity().boot} << 44) |
-         (std::uint64_t{options_.loop} << 36) | ++bodies_made_;
+  return store::shared_id_of(host_.store_identity().boot, options_.loop, ++bodies_made_);
 }
 
 std::chrono::milliseconds Shard::take_registration(const Session& session) {

@@ -28,10 +28,20 @@ using RequestTag = wire::FixedBytes<struct RequestTagTag, 16>;
 // The bytes of one envelope. Immutable; several recipients of one submit share one Body, in memory
 // and on disk.
 struct Body {
-  // 0: one recipient, and the bytes lie inside its log record; else unique for ever.
+  // 0: one recipient, and the bytes lie inside its log record; else shared_id_of().
   std::uint64_t shared_id = 0;
   wire::Bytes bytes;
 };
+
+// Unique for ever, since the boot counter rises with each start, and each loop counts for itself.
+// 20 bits of boots, 8 of loops, 36 of bodies: years at any rate.
+[[nodiscard]] constexpr std::uint64_t shared_id_of(std::uint32_t boot, std::uint32_t loop,
+                                                   std::uint64_t number) {
+  return std::uint64_t{boot} << 44 | std::uint64_t{loop} << 36 | number;
+}
+[[nodiscard]] constexpr std::uint32_t boot_of(std::uint64_t shared_id) {
+  return static_cast<std::uint32_t>(shared_id >> 44);
+}
 
 struct Put {
   Table table{};

@@ -73,8 +73,11 @@ Checked begin_boot(Store::State& state) {
   if (!meta) return tl::unexpected(meta.error());
   const auto last = state.env->table(TableId::log).last_u64(*txn);
   if (!last) return tl::unexpected(to_failure(last.error()));
+  const auto body = state.env->table(TableId::bodies).last_u64(*txn);
+  if (!body) return tl::unexpected(to_failure(body.error()));
 
-  ++meta->identity.boot;
+  // Where the meta record was damaged, both go on above what the old mail has.
+  meta->identity.boot = std::max(meta->identity.boot, boot_of(body->value_or(0))) + 1;
   meta->next_position = std::max(meta->next_position, last->value_or(0) + 1);
   wire::Bytes record;
   encode_meta(*meta, record);

@@ -156,4 +156,30 @@ TEST_SUITE("relay/store/recover") {
     WriterUnderTest writer(*store);
     CHECK(writer.commit(appends_of(1, 1)).appends[0].position == 71);
   }
+
+  // As a relay does that makes its first shared body after each start.
+  TEST_CASE("after a damaged meta record a new shared body is not taken for one of the old mail") {
+    const TemporaryDirectory directory;
+    const Options options = small_options(directory.path());
+    {
+      auto store = open_store(options);
+      WriterUnderTest writer(*store);
+      writer.commit(fan_out(shared_id_of(store->identity().boot, 0, 1), 2, 300));
+    }
+    ClosedStore(options).flip(TableId::meta, wire::as_bytes(kMetaKey), 14);
+    auto store = open_store(options);
+    CHECK(recover(*store).size() == 2);
+    WriterUnderTest writer(*store);
+    Batch batch = appends_of(7, 2, 0);
+    const auto body = std::make_shared<const Body>(
+        Body{shared_id_of(store->identity().boot, 0, 1), envelope_bytes(7, 300)});
+    for (Append& append : batch.appends) append.body = body;
+    const auto positions = positions_of(writer.commit(std::move(batch)));
+    auto reader = required(Reader::open(*store));
+    reader->envelopes(positions, [&](std::size_t, Reader::Found found,
+                                     const Reader::Envelope& envelope) {
+      CHECK(found == Reader::Found::yes);
+      CHECK(text_of(envelope.bytes) == text_of(body->bytes));
+    });
+  }
 }
