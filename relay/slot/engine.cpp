@@ -62,7 +62,7 @@ void Engine::apply(const Origin& origin, Operation& operation, Now now, Effects&
 void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effects) {
   const store::RequestTag tag = request_tag(operation.device, operation.request_id);
   const Request request{mailboxes_.hash_of(tag), tag};
-  if (answer_duplicate(origin, operation, request, effects)) return;
+  if (answer_duplicate(origin, operation, request, now, effects)) return;
   const std::uint16_t slot = slot_of(operation.user);
   Enqueued refusal = admit(operation);
   if (refusal.code != ErrorCode::ok) {
@@ -105,13 +105,18 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
 }
 
 bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation,
-                              const Request& request, Effects& effects) {
+                              const Request& request, Now now, Effects& effects) {
   const NodeIndex queued = mailboxes_.find_request(request.hash, [&](NodeIndex at) {
     const Node& node = mailboxes_.node(at);
     if (node.stored()) return records_.request_at(node.place) == request.tag;
     return stage_.at(node.staged_index()).request == request.tag;
   });
   if (queued == kNoNode && !recent_.contains(request.hash, request.tag)) return false;
+  if (queued != kNoNode && now.past(mailboxes_.node(queued).expires)) {
+    // Nobody will get it any more, though no sweep has come by: what is sent again is a new one.
+    expire(*mailboxes_.find(operation.device), now, effects);
+    return false;
+  }
   counters_.duplicates_total.add();
   if (queued != kNoNode && !mailboxes_.node(queued).stored()) {
     stage_.at(mailboxes_.node(queued).staged_index())

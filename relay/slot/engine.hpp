@@ -96,7 +96,7 @@ class Engine {
   [[nodiscard]] bool has_room(Mailbox& mailbox, const Enqueue& operation);
   // True when the request was seen: it is answered, or joins the one that is staged.
   bool answer_duplicate(const Origin& origin, const Enqueue& operation, const Request& request,
-                        Effects& effects);
+                        Now now, Effects& effects);
   // Pushes a piece of the window; for the rest the mailbox stands in line.
   void pump(Mailbox& mailbox, Now now, Effects& effects);
   void stand_in_line(Mailbox& mailbox);

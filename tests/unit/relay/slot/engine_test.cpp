@@ -300,6 +300,31 @@ TEST_CASE("an envelope whose time is up before it is safe anywhere was not accep
   CHECK(slot.counters->accepted_total.get() == 0);
 }
 
+TEST_CASE("a retry of what has expired is taken in anew, although no sweep has come by") {
+  for (const bool stored : {true, false}) {
+    CAPTURE(stored);
+    EngineUnderTest slot;
+    const TestUser bob = make_user(1);
+    slot.add(bob);
+    slot.ttl_s = 10;
+    slot.enqueue(bob, 1);
+    REQUIRE(slot.flush());
+    if (stored) slot.finish();
+    (void)slot.said();
+    slot.pass(10s);
+    slot.enqueue(bob, 1, 0, 2);
+    if (!stored) slot.finish();
+    slot.commit();
+    const Lines said = slot.said();
+    CHECK(said.back() == "s9 submit 2: ok");
+    if (!stored) CHECK(said.front() == "s9 submit 1: busy after 200");
+    slot.sweep();
+    slot.commit();
+    CHECK(slot.logged() == Lines{"m1"});
+    CHECK(slot.counted().first == 1);
+  }
+}
+
 TEST_CASE("a time to live counts from when the slot takes the envelope in, the shortest too") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);
