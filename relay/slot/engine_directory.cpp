@@ -128,6 +128,12 @@ void Engine::purge(const wire::UserId& user, const wire::DeviceId& device, Effec
 }
 
 void Engine::on(const Origin& origin, PutKeys& operation, Now, Effects& effects) {
+  // The session has looked at the list, but it may be another by now.
+  const Directory::Known* user = directory_.known(operation.user);
+  if (user == nullptr || user->find(operation.device) == nullptr) {
+    const ErrorCode gone = user == nullptr ? ErrorCode::not_found : ErrorCode::removed;
+    return answer(origin, Simple{gone, 0}, directory_.pending(operation.user), effects);
+  }
   const ErrorCode code = prekeys_.put(operation.user, operation.device, operation.seal_key,
                                       operation.signed_prekey, operation.one_time);
   answer(origin, Simple{code, retry_after_ms(code)}, code == ErrorCode::ok, effects);

@@ -1,4 +1,5 @@
 // Two shards that pass each other messages: what one loop can do, two can.
+#include "schema/wire/bytes.hpp"
 #include "tests/unit/relay/shard_world.hpp"
 
 namespace godwit::relay {
@@ -154,6 +155,51 @@ TEST_CASE("what is on its way to a session of another loop is dropped when that 
   both.pass(25ms);  // so long the relay hopes for an ack before it writes
   CHECK(both.one.host.take_frames(to).empty());
   CHECK(both.zero.disk.log().size() == 1);  // it waits for the next login
+}
+
+// Whenever the removal comes in between the steps of putting the keys.
+TEST_CASE("a device that is removed while it puts keys leaves none behind") {
+  std::uint64_t seed = 1;
+  while (slot::loop_of(slot::slot_of(Account::from_seed(seed).user), 2) != 0) ++seed;
+  bool put = false, removed_first = false;
+  for (int steps = 0; steps < 12; ++steps) {
+    CAPTURE(steps);
+    TwoShards both;
+    const Account phone = Account::from_seed(seed);
+    const SessionId first = both.join(both.zero, phone);
+    const auto with_tablet = support::next_list(seed, phone.list, std::array{0U, 1U});
+    const auto without = support::next_list(seed, with_tablet, std::array{0U});
+    both.zero.ask(first, 2, wire::PutDevices{with_tablet.view(), phone.version});
+    both.settle();
+    (void)both.zero.only<wire::Done>(first);
+    const Account tablet = Account::of_device(seed, 1, with_tablet, 3);
+    const SessionId second = both.one.connect(tablet);
+    both.one.ask(second, 1, wire::Login{1, tablet.user, tablet.device});
+    both.settle();
+    (void)both.one.host.take_frames(second);
+
+    wire::PutKeys keys;
+    keys.seal_key = tablet.seal_key;
+    keys.signed_prekey = tablet.signed_prekey;
+    keys.one_time = tablet.one_time;
+    both.one.ask(second, 2, keys);
+    for (int i = 0; i < steps; ++i) (void)both.step();
+    both.zero.ask(first, 3, wire::PutDevices{without.view(), tablet.version});
+    both.settle();
+    (void)both.zero.only<wire::Done>(first);
+    const auto told = both.one.host.take_frames(second);
+    REQUIRE(!told.empty());
+    (std::holds_alternative<wire::Done>(told[0]->body) ? put : removed_first) = true;
+
+    wire::Bytes key(tablet.user.bytes.begin(), tablet.user.bytes.end());
+    wire::append(key, tablet.device.view());
+    for (const auto table : {store::Table::device_keys, store::Table::one_time_keys}) {
+      wire::Bytes value;
+      CHECK(both.zero.disk.get(table, key, value) == slot::Records::Found::no);
+    }
+  }
+  CHECK(put);
+  CHECK(removed_first);
 }
 
 TEST_SUITE_END();
