@@ -63,8 +63,8 @@ struct Naming : std::enable_shared_from_this<Naming> {
     if (outcome == ErrorCode::busy) return report();
     if (outcome != ErrorCode::ok) return end();
     previous = std::get<slot::PreviousName>(answer).name;
-    if (name == previous) return end();
-    if (name.empty()) return remember();
+    if (name.empty()) return previous.empty() ? end() : remember();
+    // The name that is held is claimed again: should its claim be damaged, this mends it.
     ask(slot::slot_of_name(name), slot::ClaimName{name, user, {}}, &Naming::claimed);
   }
 
@@ -104,7 +104,7 @@ struct Naming : std::enable_shared_from_this<Naming> {
 
   void remembered(slot::Answer& answer) {
     outcome = code_of(answer);
-    if (outcome != ErrorCode::ok || previous.empty()) return end();
+    if (outcome != ErrorCode::ok || previous.empty() || previous == name) return end();
     ask(slot::slot_of_name(previous), slot::ReleaseName{previous, user}, &Naming::released);
   }
 

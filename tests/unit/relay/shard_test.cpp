@@ -338,6 +338,37 @@ TEST_CASE("two changes of one name that cross leave the last one's outcome, neve
   CHECK(world.refusal(session) == ErrorCode::not_found);
 }
 
+TEST_CASE("a name whose claim the disk has lost is its holder's again when that one asks for it") {
+  for (const bool taken : {false, true}) {
+    CAPTURE(taken);
+    World world;
+    const Account bob = Account::from_seed(1);
+    const SessionId his = world.join(bob);
+    const SessionId hers = world.join(Account::from_seed(2));
+    world.ask(his, 5, wire::SetName{"bob"});
+    world.round();
+    (void)world.only<wire::Done>(his);
+    store::Batch lost;
+    lost.puts.push_back({store::Table::names, {'b', 'o', 'b'}, std::nullopt});
+    world.disk.apply(lost);
+    if (taken) {
+      world.ask(hers, 6, wire::SetName{"bob"});
+      world.round();
+      (void)world.only<wire::Done>(hers);
+    }
+    world.ask(his, 7, wire::SetName{"bob"});
+    world.round();
+    if (taken) {
+      CHECK(world.refusal(his) == ErrorCode::name_taken);
+      continue;
+    }
+    (void)world.only<wire::Done>(his);
+    world.ask(hers, 8, wire::GetUser{{}, "bob"});
+    world.round();
+    CHECK(world.only<wire::User>(hers).list.root == bob.list.root);
+  }
+}
+
 TEST_CASE("refused logins end the session after a few") {
   World world;
   const Account bob = Account::from_seed(1);
