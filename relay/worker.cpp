@@ -346,7 +346,7 @@ void Worker::begin_stop() {
   stopping_since_ = now().steady;
   shard_->on_shutdown(now());
   connections_.for_each([this](net::Connection& connection) {
-    if (!connection.established()) on_ended(connection, "shutdown");
+    if (!connection.established()) connection.end("shutdown");
   });
 }
 

@@ -66,6 +66,8 @@ class Connection {
   // What was sent leaves with the next flush(), then FIN; on_ended comes when the kernel has both.
   // No more frames.
   void finish(Steady now);
+  // At once and without a word; on_ended is called before it returns. Nothing more is read.
+  void end(std::string_view reason);
 
   // Ends a connection whose handshake, or whose end, takes too long.
   void check_deadlines(Steady now);
@@ -85,7 +87,6 @@ class Connection {
   void on_read(wire::ByteView bytes);
   void gather_hello(wire::ByteView bytes);
   void receive(wire::ByteView bytes, Now now);
-  void end(std::string_view reason);
   void apply_pause();
   void establish(Now now);
 
