@@ -98,7 +98,14 @@ struct Naming : std::enable_shared_from_this<Naming> {
     ask(slot::slot_of(holder), slot::EndNaming{holder}, &Naming::holder_gone);
   }
 
-  void holder_gone(slot::Answer&) { outcome == ErrorCode::ok ? remember() : end(); }
+  void holder_gone(slot::Answer&) {
+    if (outcome == ErrorCode::ok) return remember();
+    if (previous != name) return end();
+    // The user's record still says the name, whose claim was lost and is another's by now.
+    ask(slot::slot_of(user), slot::SetUserName{user, {}}, &Naming::lost);
+  }
+
+  void lost(slot::Answer&) { end(); }
 
   void remember() { ask(slot::slot_of(user), slot::SetUserName{user, name}, &Naming::remembered); }
 

@@ -360,6 +360,12 @@ TEST_CASE("a name whose claim the disk has lost is its holder's again when that 
     world.round();
     if (taken) {
       CHECK(world.refusal(his) == ErrorCode::name_taken);
+      const SessionId again = world.connect(bob);
+      world.ask(again, 8, wire::Login{1, bob.user, bob.device});
+      world.round();
+      const auto frames = world.host.take_frames(again);
+      REQUIRE(!frames.empty());
+      CHECK(std::get<wire::Welcome>(frames[0]->body).own_name.empty());
       continue;
     }
     (void)world.only<wire::Done>(his);
