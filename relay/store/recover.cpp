@@ -104,7 +104,8 @@ Result<void> Recovery::read_log(const ReadTxn& txn,
   });
 }
 
-// A record that is lost here is put back by its owner: the SDK registers again.
+// A record that is lost here is put back by its owner: the SDK registers again where it is not
+// known, and puts its keys and claims its name again, since the generation has risen.
 Result<void> Recovery::read_small(const ReadTxn& txn, TableId table) {
   return env_.table(table).scan(txn, {}, [&](ByteView key, ByteView raw) {
     if (!payload_of(table, key, raw)) quarantine(table, key, raw);

@@ -62,6 +62,9 @@ class MemoryRecords final : public relay::slot::Records {
     damaged_.insert(record_key(table, key));
   }
   void lose(std::uint64_t position) { log_.erase(position); }
+  void lose(relay::store::Table table) {
+    std::erase_if(records_, [table](const auto& one) { return one.first.first == table; });
+  }
 
   // ---- what a test looks at
   [[nodiscard]] const std::map<std::uint64_t, Entry>& log() const { return log_; }

@@ -250,6 +250,12 @@ void World::restart_relay() {
   make_shard();
 }
 
+void World::restart_relay_without(relay::store::Table table) {
+  restart_relay();
+  disk_->lose(table);
+  ++host_->identity.generation;
+}
+
 void World::wipe_relay() {
   for (auto& device : devices) {
     if (device.session) close_session(device);

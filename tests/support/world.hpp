@@ -102,6 +102,8 @@ class World {
   }
 
   void restart_relay();  // what was not committed is lost
+  // The same, and of this table nothing reads well any more.
+  void restart_relay_without(relay::store::Table table);
   void wipe_relay();     // another store, empty
 
   // What the relay sends to a device goes through here: nothing, the frame, others in its place.

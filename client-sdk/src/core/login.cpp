@@ -79,7 +79,9 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
   record.recovering = false;
   record.store_id = welcome.store_id;
   record.store_generation = welcome.store_generation;
+  const bool may_lack_ours = new_store && !registered_now;  // our keys, and the claim to our name
   if (registered_now) upkeep_.signed_keys_put(round);
+  if (may_lack_ours) upkeep_.put_again(round);
   if (registered_now && welcome.name == wire::ErrorCode::name_taken) {
     round.tell(EventKind::name_taken, {}, record.name);
     record.name.clear();
@@ -98,10 +100,10 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
     ask.user = record.user;
     requests_.ask(round, ask, UserAsked{record.user, {}, {}});
   }
-  // Registered, and yet the name is not ours there: a relay that lost it, or was too busy.
+  // Registered, and yet the name may not be ours there: a relay that lost it, or was too busy.
   // Or another was asked for, and no answer came.
   const std::string& name = due_name();
-  if (!name.empty() && welcome.own_name != name) {
+  if (!name.empty() && (may_lack_ours || welcome.own_name != name)) {
     ask_name(round, name);
   } else if (!record.wanted_name.empty()) {
     on_name_put(round, {name}, nullptr);

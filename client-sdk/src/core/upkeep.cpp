@@ -68,6 +68,11 @@ void Upkeep::forget_put(Round& round) {
   save(round);
 }
 
+void Upkeep::put_again(Round& round) {
+  record_.put = false;
+  save(round);
+}
+
 void Upkeep::signed_keys_put(Round& round) {
   record_.put = true;
   save(round);

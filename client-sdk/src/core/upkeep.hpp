@@ -20,6 +20,8 @@ class Upkeep {
   [[nodiscard]] const wire::SignedKey& seal_key() const { return record_.seal_key; }
   // The relay knows nothing of this device any more: everything is put anew, one-time keys too.
   void forget_put(Round& round);
+  // The relay may have lost the two signed keys; of the others it says how many it has.
+  void put_again(Round& round);
   // The registration has carried the two signed keys.
   void signed_keys_put(Round& round);
 

@@ -147,6 +147,23 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.count(EventKind::store_changed) == 1);
   }
 
+  TEST_CASE("who is here is reached also by strangers after the relay has lost a table") {
+    using relay::store::Table;
+    for (const Table lost :
+         {Table::users, Table::device_keys, Table::one_time_keys, Table::names}) {
+      CAPTURE(static_cast<int>(lost));
+      World world;
+      SimDevice& bob = world.add("bob");
+      world.restart_relay_without(lost);
+      world.run(10s);
+      SimDevice& alice = world.add("alice");
+      const auto sent = alice.send("bob", "hello");
+      world.run(10s);
+      CHECK(bob.texts("alice") == std::vector<std::string>{"hello"});
+      CHECK(alice.status(sent.id) == Status::delivered);
+    }
+  }
+
   TEST_CASE("what nobody fetched in time is told, and arrives when the other is back") {
     World world;
     SimDevice& alice = world.add("alice");
