@@ -16,6 +16,7 @@
 #include "relay/advertise.hpp"
 #include "relay/ops/admin.hpp"
 #include "relay/ops/signals.hpp"
+#include "relay/slot/directory.hpp"
 #include "relay/slot/slot_of.hpp"
 #include "relay/version.hpp"
 #include "relay/worker.hpp"
@@ -123,7 +124,9 @@ Server::Outcome Server::recover() {
   });
   if (!recovered) return tl::unexpected(in_words(recovered.error()));
   workers_[0]->own_counters().users.add(store_->count(store::Table::users));
-  workers_[0]->own_counters().devices.add(store_->count(store::Table::device_keys));
+  store_->each(store::Table::users, [this](wire::ByteView value) {
+    workers_[0]->own_counters().devices.add(slot::devices_of(value));
+  });
   const auto took = std::chrono::steady_clock::now() - began;
   log_.info("recovered",
             {{"envelopes", envelopes},

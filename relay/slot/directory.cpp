@@ -47,6 +47,13 @@ std::optional<UserRecord> decode_user(wire::ByteView bytes) {
   return record;
 }
 
+std::size_t devices_of(wire::ByteView bytes) {
+  const std::optional<UserRecord> record = decode_user(bytes);
+  if (!record) return 0;
+  const auto list = wire::parse_device_list(record->list.body);
+  return list ? list->devices.size() : 0;
+}
+
 const Directory::Device* Directory::Known::find(const wire::DeviceId& id) const {
   const auto found = std::find_if(devices.begin(), devices.end(),
                                   [&](const Device& device) { return device.id == id; });

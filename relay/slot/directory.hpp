@@ -23,6 +23,8 @@ struct UserRecord {
 };
 [[nodiscard]] wire::Bytes encode_user(const UserRecord& record);
 [[nodiscard]] std::optional<UserRecord> decode_user(wire::ByteView bytes);
+// How many devices are in the list of a record.
+[[nodiscard]] std::size_t devices_of(wire::ByteView bytes);
 
 class Directory {
  public:

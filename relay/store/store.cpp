@@ -136,4 +136,15 @@ std::uint64_t Store::count(Table table) const {
   return stat ? stat->ms_entries : 0;
 }
 
+// A scan that fails ends early: a figure is wrong then, and no more.
+void Store::each(Table table, const std::function<void(wire::ByteView value)>& visit) const {
+  auto txn = ReadTxn::begin(state_->env->raw());
+  if (!txn) return;
+  const RawTable& records = state_->env->table(table_id(table));
+  (void)records.scan(*txn, {}, [&](wire::ByteView key, wire::ByteView raw) {
+    if (const auto value = payload_of(records.id(), key, raw)) visit(*value);
+    return true;
+  });
+}
+
 }  // namespace godwit::relay::store

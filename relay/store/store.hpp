@@ -94,8 +94,9 @@ class Store {
   [[nodiscard]] Figures figures() const;
   [[nodiscard]] bool full() const;          // an atomic: cheap enough for each submit
 
-  // How many users and devices there are, by counting records; for start-up.
+  // For start-up: how many records there are, and each value that reads well.
   [[nodiscard]] std::uint64_t count(Table table) const;
+  void each(Table table, const std::function<void(wire::ByteView value)>& visit) const;
 
   struct State;
 

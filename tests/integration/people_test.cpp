@@ -210,6 +210,21 @@ TEST_SUITE("tests/integration/people") {
           std::vector<wire::Bytes>{list.body});
   }
 
+  TEST_CASE("the devices of all lists are counted, before a restart and after it") {
+    Story story;
+    auto& anna = story.member(1);
+    story.absent(2);
+    const auto more = support::next_list(1, anna.account().list, DeviceIndexes{0, 1, 2, 3});
+    REQUIRE(anna.ask(wire::PutDevices{more.view(), {1, 1}}).done);  // they have put no keys yet
+    CHECK(story.relay.status().devices == 5);
+    story.restart();
+    CHECK(story.relay.status().devices == 5);
+    anna.come_back();
+    const auto fewer = support::next_list(1, more, DeviceIndexes{0});
+    REQUIRE(anna.ask(wire::PutDevices{fewer.view(), {1, 2}}).done);
+    CHECK(story.relay.status().devices == 2);
+  }
+
   TEST_CASE("a device that leaves the list loses its mail, its session and its place") {
     TwoDevices user;
     user.second.acks = false;
