@@ -1,10 +1,10 @@
 // Happy path: wait for batches, take all of them, apply them in one transaction, commit, hand each
 // back. While the commit runs the next ones gather.
 //
-// Full: appends that do not fit are refused; what remains goes in from the reserve: removals
-// first, for they make room; then what else is in each batch: a slice per transaction, halved until
-// it fits. A record that does not fit alone waits, is tried again each kRetryInterval, and no batch
-// is handed back before all of it is committed.
+// Full: appends that do not fit are refused; what remains goes in from the reserve, as one if that
+// fits. Else removals first, for they make room; then what else is in each batch: a slice per
+// transaction, halved until it fits. A record that does not fit alone waits, is tried again each
+// kRetryInterval, and no batch is handed back before all of it is committed.
 // Fatal: any other error. It is reported once; batches under way are dropped, not handed back.
 #include <algorithm>
 #include <condition_variable>
@@ -53,7 +53,9 @@ struct Writer::State {
 
   // True: committed, hand it back. False: there was no room until the writer had to stop.
   [[nodiscard]] Result<bool> commit(Group& group);
-  [[nodiscard]] Result<bool> commit_from_reserve(Group& group);
+  [[nodiscard]] Result<bool> commit_if_it_fits(Group& group, std::size_t records);
+  void refuse_appends(Group& group);
+  [[nodiscard]] Result<bool> commit_from_reserve(const Group& group);
   [[nodiscard]] Result<void> commit_whole(Group& group);
   template <class Write>
   [[nodiscard]] Result<void> transact(Write&& write);
@@ -75,6 +77,7 @@ struct Writer::State {
   bool stopping = false;  // guarded by `mutex`
 
   std::vector<std::uint64_t> removes;  // of the group under way, ascending
+  bool refused = false;                // its appends: they found no room
   std::uint64_t looked_at = 0;         // the newest commit when ripen() was called last
   std::uint64_t ripened = 0;           // the commit that it made last
   std::chrono::steady_clock::time_point readers_checked{};
@@ -143,25 +146,46 @@ Result<void> Writer::State::ripen() {
 
 Result<bool> Writer::State::commit(Group& group) {
   gather_removes(group);
-  bool appending = false;
+  refused = false;
+  std::size_t appends = 0;
   std::size_t records = removes.size();
   for (const Handed& handed : group) {
-    appending = appending || !handed.batch->appends.empty();
+    appends += handed.batch->appends.size();
     records += handed.batch->puts.size() + handed.batch->quarantines.size();
   }
+  if (appends > 0) {
+    const auto whole = commit_if_it_fits(group, records);
+    if (!whole || *whole) return whole;
+    refuse_appends(group);
+    if (records == 0) return true;
+  }
+  // What else is in a batch belongs together: the list that a device has left, and its mail.
+  const auto rest = commit_if_it_fits(group, records);
+  if (!rest || *rest) return rest;
+  store.full = true;
+  return commit_from_reserve(group);
+}
+
+void Writer::State::refuse_appends(Group& group) {
+  store.full = refused = true;
+  for (Handed& handed : group) {
+    for (Append& append : handed.batch->appends) append.position = 0;
+  }
+}
+
+Result<bool> Writer::State::commit_if_it_fits(Group& group, std::size_t records) {
+  bool appending = false;
+  for (const Handed& handed : group) appending |= !refused && !handed.batch->appends.empty();
   const auto cost = cost_of(group);
   if (!cost) return tl::unexpected(cost.error());
   const auto fits = appending ? store.space.admits_appends(*cost)
                               : store.space.admits_from_reserve(*cost, records);
-  if (!fits) return tl::unexpected(fits.error());
-  if (*fits) {
-    const auto done = commit_whole(group);
-    if (done) return true;
-    if (!done.error().map_full()) return tl::unexpected(done.error());
-    store.space.map_was_full();
-  }
-  store.full = true;
-  return commit_from_reserve(group);
+  if (!fits || !*fits) return fits;
+  const auto done = commit_whole(group);
+  if (done) return true;
+  if (!done.error().map_full()) return tl::unexpected(done.error());
+  store.space.map_was_full();
+  return false;
 }
 
 Result<Cost> Writer::State::cost_of(const Group& group) const {
@@ -172,7 +196,7 @@ Result<Cost> Writer::State::cost_of(const Group& group) const {
     const auto moved = store.space.cost_of_quarantines(handed.batch->quarantines);
     if (!moved) return moved;
     cost += *moved;
-    cost += store.space.cost_of_appends(*handed.batch);
+    if (!refused) cost += store.space.cost_of_appends(*handed.batch);
   }
   return cost;
 }
@@ -191,6 +215,7 @@ Result<void> Writer::State::commit_whole(Group& group) {
     for (Handed& handed : group) {
       if (auto done = apply_puts(applier, handed.batch->puts); !done) return done;
       for (Append& append : handed.batch->appends) {
+        if (refused) break;
         if (auto done = applier.append(append); !done) return done;
       }
     }
@@ -203,10 +228,7 @@ Result<void> Writer::State::commit_whole(Group& group) {
   });
 }
 
-Result<bool> Writer::State::commit_from_reserve(Group& group) {
-  for (Handed& handed : group) {
-    for (Append& append : handed.batch->appends) append.position = 0;
-  }
+Result<bool> Writer::State::commit_from_reserve(const Group& group) {
   const auto removed = transact_in_slices(
       Positions(removes), kRemovesWhileFullMax,
       [&](Positions slice) { return store.space.cost_of_removes(slice); },

@@ -1,4 +1,5 @@
 // One call of LMDB fails, each in turn: it is told, and what was handed back is never lost.
+#include <algorithm>
 #include <set>
 
 #include "tests/unit/relay/store/failing_lmdb.hpp"
@@ -115,6 +116,53 @@ TEST_SUITE("relay/store/faults") {
         CHECK(applied);
         for (const std::uint64_t position : positions_of(*done))
           CHECK(positions.contains(position));
+      }
+    }
+    CHECK(calls > 20);
+  }
+
+  TEST_CASE("of a batch whose envelopes a full store refuses the rest is committed, never half") {
+    const TemporaryDirectory temporary;
+    const auto model = temporary.path() / "model";
+    const auto path = temporary.path() / "store";
+    std::filesystem::create_directory(model);
+    make_model(model);
+    Options options = small_options(path);
+    options.size_max = 16 << 20;
+    int calls = 0;
+    for (bool failed = true; failed; ++calls) {
+      CAPTURE(calls);
+      REQUIRE(calls < kCallsMax);
+      std::filesystem::remove_all(path);
+      std::filesystem::copy(model, path, std::filesystem::copy_options::recursive);
+      std::unique_ptr<Batch> done;
+      {
+        const auto store = open_store(options);
+        (void)recover(*store);
+        WriterUnderTest writer(*store);
+        Batch batch = mixed_batch();
+        batch.appends = appends_of(100, 300, 60'000).appends;
+        fail_lmdb_after(calls);
+        writer.submit(0, std::move(batch));
+        done = writer.next();
+        writer.stop();
+        failed = stop_failing_lmdb();
+        if (!failed) REQUIRE(done != nullptr);
+      }
+      const auto store = open_store(options);
+      const auto positions = positions_now(*store);
+      const auto reader = required(Reader::open(*store));
+      wire::Bytes value;
+      const auto found = [&](const char* key) {
+        return reader->get(Table::users, bytes_of(key), value) == Reader::Found::yes;
+      };
+      const bool applied = found("grace");
+      CHECK(positions.size() == (applied ? 9 : 12));
+      CHECK(positions.contains(1) == !applied);
+      CHECK(found("ada") == !applied);
+      if (done != nullptr) {
+        CHECK(applied);
+        CHECK(std::ranges::all_of(positions_of(*done), [](auto at) { return at == 0; }));
       }
     }
     CHECK(calls > 20);
