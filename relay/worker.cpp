@@ -126,10 +126,8 @@ void Worker::on_accepted(int descriptor) {
     stream->reset();
     return;
   }
-  // A whole delivery window may wait: a slow reader must be able to get through it.
-  const std::size_t write_queue_max = kWriteQueueMaxBytes + shared_.config.window_bytes;
   auto connection = std::make_unique<net::Connection>(*this, std::move(*stream), secrets_,
-                                                      now().steady, write_queue_max);
+                                                      now().steady, shared_.config.window_bytes);
   net::Connection& added = *connection;
   added.id = connections_.add(std::move(connection));
 }

@@ -5,13 +5,13 @@
 namespace godwit::relay::net {
 
 Connection::Connection(ConnectionOwner& owner, godwit::net::Stream stream,
-                       StaticSecrets& secrets, Steady opened, std::size_t write_queue_max)
+                       StaticSecrets& secrets, Steady opened, std::size_t window_bytes)
     : owner_(owner),
       stream_(std::move(stream)),
       channel_(wire::Channel::responder(
           secrets.own(), {}, {}, [&secrets](const wire::Key& peer) { return secrets.with(peer); })),
       opened_(opened),
-      write_queue_max_(write_queue_max) {
+      window_bytes_(window_bytes) {
   stream_.start({
       .on_read = [this](wire::ByteView bytes) { on_read(bytes); },
       .on_closed = [this](godwit::net::NetError) { end("closed_by_peer"); },
@@ -97,8 +97,8 @@ void Connection::flush() {
   }
   if (state_ == State::finishing) return stream_.shutdown();
   const std::size_t queued = stream_.queued_bytes();
-  if (queued > write_queue_max_) return end("write_queue_full");
-  paused_by_queue_ = queued > kWriteQueuePauseBytes;
+  if (queued > kWriteQueueMaxBytes + window_bytes_) return end("write_queue_full");
+  paused_by_queue_ = queued > kWriteQueuePauseBytes + window_bytes_;
   apply_pause();
 }
 

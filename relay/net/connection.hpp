@@ -47,10 +47,10 @@ class ConnectionOwner {
 
 class Connection {
  public:
-  // `secrets`: of the relay's key; outlives this. `write_queue_max`: bytes that may wait for a peer
-  // that does not read.
+  // `secrets`: of the relay's key; outlives this. `window_bytes`: may wait for a peer that is slow
+  // to read, and it is heard all the same: its acks are what moves the window on.
   Connection(ConnectionOwner& owner, godwit::net::Stream stream, StaticSecrets& secrets,
-             Steady opened, std::size_t write_queue_max);
+             Steady opened, std::size_t window_bytes);
   Connection(const Connection&) = delete;  // callbacks point here
   Connection& operator=(const Connection&) = delete;
 
@@ -102,7 +102,7 @@ class Connection {
   wire::Channel channel_;
   Steady opened_;
   Steady finished_{};
-  std::size_t write_queue_max_;
+  std::size_t window_bytes_;
 };
 
 }  // namespace godwit::relay::net

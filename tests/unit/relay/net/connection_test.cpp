@@ -53,10 +53,11 @@ struct Both {
   wire::Channel channel = wire::Channel::initiator(device_key, relay_key.public_key);
   StaticSecrets secrets{relay_key, 2, {}};
   Owner owner;
-  Connection connection{owner, *std::move(streams.server), secrets, Steady{}, 64 << 20};
+  Connection connection;
   wire::Bytes received;
 
-  Both() {
+  explicit Both(std::size_t window_bytes = 64 << 20)
+      : connection(owner, *std::move(streams.server), secrets, Steady{}, window_bytes) {
     streams.client->start({
         .on_read = [this](wire::ByteView bytes) { wire::append(received, bytes); },
         .on_closed = {},
@@ -204,6 +205,37 @@ TEST_CASE("no deadline is left for a connection that has ended") {
   both.test.run_until([&] { return !both.owner.ends.empty(); });
   both.connection.check_deadlines(Steady{} + 1h);
   CHECK(both.owner.ends == Reasons{"closed_by_peer"});
+}
+
+TEST_CASE("a peer that is slow to read its delivery window is heard all the while") {
+  Both both;
+  both.shake_hands();
+  both.streams.client->pause();
+  both.connection.lift_frame_limit();
+  // More than the buffers of both ends hold, and less than the window.
+  for (int i = 0; i < 40; ++i) both.connection.send(wire::Bytes(wire::kFrameSizeMax, 1), false);
+  both.channel.send(kFrame);  // its ack, without which the window would not move
+  both.write(both.flushed());
+  both.test.run_until([&] { return both.owner.frames.size() == 1; });
+  CHECK(both.owner.ends.empty());
+}
+
+TEST_CASE("a peer that reads nothing is not heard beyond its window, until it reads again") {
+  Both both(1 << 20);
+  both.shake_hands();
+  both.streams.client->pause();
+  std::size_t said = 0;
+  for (bool heard = true; heard && said < 1'000; ++said) {
+    both.connection.send(wire::Bytes(wire::kRecordPlaintextSizeMax, 1), false);
+    both.channel.send(kFrame);
+    both.write(both.flushed());
+    both.test.settle();
+    heard = both.owner.frames.size() == said + 1;
+  }
+  CHECK(said < 1'000);
+  CHECK(both.owner.ends.empty());
+  both.streams.client->resume();
+  both.test.run_until([&] { return both.owner.frames.size() == said; });
 }
 
 TEST_CASE("a peer that does not read its farewell has some seconds, and no more") {
