@@ -92,6 +92,7 @@ void Core::on_connected(Now now) {
 void Core::on_frame(const wire::RelayFrame& frame, Now now) {
   State& s = *state_;
   s.round.now = now;
+  s.last_heard = now.steady;
   if (const auto* deliver = std::get_if<wire::Deliver>(&frame.body)) {
     s.inbox.on_deliver(s.round, *deliver);
   } else if (std::holds_alternative<wire::CaughtUp>(frame.body)) {
@@ -180,14 +181,21 @@ void Core::on_time(Now now) {
   State& s = *state_;
   s.round.now = now;
   s.tend(now);
-  const auto oldest = s.requests.oldest();
-  if (oldest && now.steady - *oldest >= kAnswerWait) {
+  if (const auto over = s.patience_over(); over && *over <= now.steady) {
     s.login.close("the relay does not answer");
     return;
   }
   if (s.login.link().logged_in && now.steady - s.last_sent >= kPingInterval) {
     s.requests.ask(s.round, wire::Ping{}, PingAsked{});
+    s.last_sent = now.steady;  // also when it cannot leave yet: one is enough
   }
+}
+
+// Over a slow line an answer stands behind all that is on its way before it.
+std::optional<milliseconds> Core::State::patience_over() const {
+  const auto oldest = requests.oldest();
+  if (!oldest) return std::nullopt;
+  return std::min(std::max(*oldest, last_heard) + kAnswerWait, *oldest + kAnswerWaitMax);
 }
 
 void Core::State::tend(Now now) {
@@ -241,7 +249,7 @@ std::optional<std::chrono::milliseconds> Core::deadline() const {
   const auto sooner = [&](std::optional<milliseconds> other) {
     if (other && *other < *first) first = other;
   };
-  if (const auto oldest = s.requests.oldest()) sooner(*oldest + kAnswerWait);
+  sooner(s.patience_over());
   if (s.login.link().logged_in) {
     sooner(s.last_sent + kPingInterval);
     sooner(s.outbox.deadline());

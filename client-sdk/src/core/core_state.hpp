@@ -26,13 +26,16 @@ struct Core::State {
   Receipts receipts{peers, sealer, outbox, requests};
   Inbox inbox{account, peers, sealer, outbox, receipts, requests, upkeep, clock};
   Login login{account, requests, outbox, receipts, upkeep, clock};
-  milliseconds last_sent{};  // of Now::steady
+  milliseconds last_sent{};   // of Now::steady, as the next two
+  milliseconds last_heard{};  // a whole frame
   milliseconds next_upkeep{};
 
   void on_answer(const wire::RelayFrame& frame);
   void pass(const Asked& asked, const wire::RelayFrame& frame);
   void pass_user(const UserAsked& asked, const wire::User* user, const wire::Refused* refused);
   void tend(Now now);
+  // When a relay that owes an answer is taken for gone.
+  [[nodiscard]] std::optional<milliseconds> patience_over() const;
   [[nodiscard]] Result<void> check(const Outgoing& message) const;
   [[nodiscard]] Sent send_one(const Outgoing& message);
   [[nodiscard]] ConversationRecord conversation_to(const std::string& name);

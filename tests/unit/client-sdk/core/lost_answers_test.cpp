@@ -67,6 +67,76 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts("alice") == Texts{"one", "two", "three"});
   }
 
+  TEST_CASE("over a slow line answers stand behind what is delivered, and nobody hangs up") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    bob.disconnect();
+    for (int i = 0; i < 40; ++i) alice.send("bob", "text " + std::to_string(i));
+    world.settle();
+    std::deque<wire::Bytes> line;
+    world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      if (&to != &bob) return as_is(bytes);
+      line.emplace_back(bytes.begin(), bytes.end());
+      return {};
+    };
+    const std::size_t ends = bob.count(EventKind::offline);
+    bob.connect();
+    world.settle();
+    while (!line.empty() && bob.count(EventKind::offline) == ends) {
+      bob.to_device.push_back(std::move(line.front()));
+      line.pop_front();
+      world.settle();
+      world.pass(2s);
+    }
+    CHECK(bob.count(EventKind::offline) == ends);
+    CHECK(bob.texts("alice").size() == 42);
+    CHECK(bob.core->settled());
+  }
+
+  TEST_CASE("a sign of life that cannot leave, since the line is full, is given once") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    core::Now now = world.now();
+    now.steady += 1min;
+    for (int exchanges = 0; exchanges < 3; ++exchanges, now.steady += 1s) {
+      alice.core->on_time(now);
+      REQUIRE(alice.core->end_round(now).ok());
+      CHECK(*alice.core->deadline() > now.steady);
+    }
+    CHECK(alice.core->take_frames().size() == 1);
+  }
+
+  TEST_CASE("a relay that owes an answer is left: when it is silent soon, else in two minutes") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      return &from != &alice ||
+             !std::holds_alternative<wire::Submit>(wire::parse_request(bytes)->body);
+    };
+    const std::size_t ends = alice.count(EventKind::offline);
+    alice.send("bob", "three");
+    world.settle();
+    bool talks = false;
+    auto left = 30s;
+    SUBCASE("silent") {}
+    SUBCASE("talkative") {
+      talks = true;
+      left = 120s;
+    }
+    for (const auto since = world.now().steady; world.now().steady - since < left - 2s;) {
+      if (talks) tell(alice, {0, wire::KeysLow{100}});
+      world.settle();
+      world.pass(1s);
+    }
+    CHECK(alice.count(EventKind::offline) == ends);
+    world.pass(3s);
+    CHECK(alice.count(EventKind::offline) == ends + 1);
+  }
+
   TEST_CASE("a key whose time is over opens nothing, also while the app goes on running") {
     World world;
     SimDevice& alice = world.add("alice");
