@@ -1,8 +1,10 @@
 // Happy path: start() -> begin() -> on_resolved() -> try_next_address() -> on_connected() ->
 // on_read() collects frames -> end_of_round() hands them over, sends what comes back, and so on.
 //
-// Failure: whatever ends an attempt or a connection calls end(), which notes the reason. The end of
-// the round tells the speaker, takes the socket down and sets the timer of the next attempt.
+// Failure: whatever goes wrong before the handshake is complete calls fail(), which goes on with
+// the next address of the relay. What ends the last of them, or a connection, calls end(), which
+// notes the reason. The end of the round tells the speaker, takes the socket down and sets the
+// timer of the next attempt.
 #include "client-sdk/src/connection.hpp"
 
 #include <algorithm>
@@ -160,14 +162,20 @@ void Connection::on_connected(tl::expected<void, net::NetError> connected) {
     live_->connected = true;
     return attempt_timer_.start(times_.login);
   }
-  if (!addresses_.empty()) return try_next_address();
-  end(place() + " cannot be reached: " + net::describe(connected.error()));
+  fail(place() + " cannot be reached: " + net::describe(connected.error()));
+}
+
+// Whoever does not complete the handshake is not the relay, which may be at the next address.
+void Connection::fail(std::string reason) {
+  if (ended_ || addresses_.empty()) return end(std::move(reason));
+  try_next_address();
 }
 
 void Connection::on_deadline() {
   if (!live_ || !live_->connected) {
     return on_connected(tl::unexpected(net::NetError::timed_out));
   }
+  if (!live_->channel.established()) return fail(place() + " does not answer");
   renewing_ = live_->logged_in.has_value();
   end(renewing_ ? "the connection is old; a new one begins" : place() + " does not answer");
 }
@@ -187,14 +195,13 @@ void Connection::on_read(Live& live, wire::ByteView bytes) {
     return true;
   });
   if (received) return;
-  end(live.channel.established() ? place() + " broke the protocol, or somebody between"
-                                 : place() + " is not the one that its address names");
+  if (!live.channel.established()) return fail(place() + " is not the one that its address names");
+  end(place() + " broke the protocol, or somebody between");
 }
 
 void Connection::on_closed(Live& live, net::NetError error) {
-  end(live.channel.established()
-          ? place() + ": " + net::describe(error)
-          : place() + " ended the handshake; does its address hold its current key?");
+  if (live.channel.established()) return end(place() + ": " + net::describe(error));
+  fail(place() + " ended the handshake; does its address hold its current key?");
 }
 
 // The first reason counts.

@@ -66,6 +66,7 @@ class Connection {
   void on_deadline();
   void on_read(Live& live, wire::ByteView bytes);
   void on_closed(Live& live, net::NetError error);
+  void fail(std::string reason);  // at this address: `live_` may be another one afterwards
   void end(std::string reason);
   void end_of_round();
   void round();

@@ -1,7 +1,9 @@
 // A connection and a relay that does as it is told, on one loop.
 #include "client-sdk/src/connection.hpp"
 
+#include <dlfcn.h>
 #include <doctest/doctest.h>
+#include <netdb.h>
 
 #include <algorithm>
 #include <thread>
@@ -10,6 +12,16 @@
 #include "schema/wire/hash.hpp"
 #include "schema/wire/x25519.hpp"
 #include "tests/unit/net/test_loop.hpp"
+
+// A name that has two addresses, the wrong one first. All others are the system's.
+extern "C" int getaddrinfo(const char* host, const char* port, const addrinfo* wanted,
+                           addrinfo** found) {
+  static const auto system =
+      reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  if (std::string_view(host) != "two.addresses") return system(host, port, wanted, found);
+  const int failed = system("127.0.0.2", port, wanted, found);
+  return failed != 0 ? failed : system("127.0.0.1", port, wanted, &(*found)->ai_next);
+}
 
 namespace godwit {
 namespace {
@@ -237,6 +249,30 @@ TEST_SUITE("client-sdk/connection") {
     start({}, named);
     run_until_logged_in();
     CHECK(speaker.ends() == 0);
+  }
+
+  TEST_CASE_FIXTURE(Fixture, "a name's next address is tried where the first is somebody else's") {
+    auto named = relay.address();
+    named.host_port.replace(0, std::string("127.0.0.1").size(), "two.addresses");
+    std::function<void(net::Stream&)> on_accept = [](net::Stream&) {};
+    Connection::Times times;
+    SUBCASE("who says nothing") { times.login = 1s; }
+    SUBCASE("who hangs up") { on_accept = [](net::Stream& peer) { peer.shutdown(); }; }
+    SUBCASE("who says something else") {
+      on_accept = [](net::Stream& peer) { peer.write(wire::Bytes(50, 'a')); };
+    }
+    std::vector<net::Stream> strangers;
+    const auto port = relay.address().host_port.substr(std::string("127.0.0.1").size());
+    const auto other = net::Listener::listen(test.loop, "127.0.0.2" + port, {}, [&](int accepted) {
+      strangers.push_back(*net::Stream::adopt(test.loop, accepted));
+      on_accept(strangers.back());
+    });
+    REQUIRE(other);
+    start(times, named);
+    test.run_until([&] { return speaker.link.logged_in || speaker.ends() > 0; });
+    CHECK(strangers.size() == 1);
+    CHECK(speaker.link.logged_in);
+    CHECK(speaker.last_end().empty());
   }
 
   TEST_CASE_FIXTURE(Fixture, "a relay with another key is not spoken to") {
