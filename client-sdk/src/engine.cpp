@@ -190,6 +190,8 @@ void Engine::publish(std::vector<Event> events) {
     if (event.kind == EventKind::offline && event.detail.empty()) event.detail = last_problem_;
     if (event.kind == EventKind::replaced) give_up_code_ = ErrorCode::replaced;
     if (event.kind == EventKind::removed) give_up_code_ = ErrorCode::removed;
+    if (event.kind == EventKind::online) told_online_ = true;
+    if (event.kind == EventKind::offline) told_online_ = false;
   }
   events_->push(std::move(events));
   changed_.notify_all();
@@ -289,10 +291,13 @@ ToSend Engine::exchange(const Received& received) {
   return to_send;
 }
 
-// The core tells of the end of what it had logged in to; of attempts that came to nothing before it
-// knows nothing. Each reason once, or an outage would be an event every few seconds.
+// The core tells of the end of what it had logged in to, unless the disk has ended it before; of
+// attempts that came to nothing before it knows nothing. Each reason once, or an outage would be an
+// event every few seconds.
 void Engine::tell_failed_attempt(const std::string& reason, core::Now now) {
-  if (logged_in_ || was_in_ || !link_ || reason == last_problem_) return;
+  const bool left_untold = told_online_ && !core_knows_;
+  const bool first_login = !logged_in_ && !was_in_ && link_;
+  if (!left_untold && (!first_login || reason == last_problem_)) return;
   Event event;
   event.kind = EventKind::offline;
   event.time = Time{now.wall};

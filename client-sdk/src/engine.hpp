@@ -125,7 +125,8 @@ class Engine final : private Speaker {
   bool resting_ = false;             // an attempt has failed, and the next has not come up
   bool core_knows_ = false;          // and this core was told of it
   bool logged_in_ = false;
-  bool was_in_ = false;  // since connect()
+  bool was_in_ = false;               // since connect()
+  bool told_online_ = false;          // the app was, and of no end since
   std::string taken_name_;            // the last name that the relay gave to somebody else
   std::optional<ErrorCode> gave_up_;  // why there is no further attempt
   ErrorCode give_up_code_ = ErrorCode::refused;  // why there would be none

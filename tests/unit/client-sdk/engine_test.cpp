@@ -235,6 +235,31 @@ TEST_SUITE("client-sdk/engine") {
     CHECK_FALSE(client.next_event());  // it was the app's own
   }
 
+  TEST_CASE("an app that was told `online` is told of the end, also of one that the disk brought") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    platform->log_in();
+    platform->disk_fails = true;
+    CHECK_FALSE(client.send({.to = "bob", .text = "hello"}).ok());
+    CHECK(platform->speaker->exchange({}).link.close);
+    while (client.next_event()) {
+    }
+    Received ended;
+    SUBCASE("the relay's") {
+      ended.ended = "the disk failed";
+      for (int exchanges = 0; exchanges < 2; ++exchanges) {
+        (void)platform->speaker->exchange(ended);
+      }
+    }
+    SUBCASE("the app's own") { client.disconnect(); }
+    const auto event = client.next_event();
+    REQUIRE(event);
+    CHECK(event->kind == EventKind::offline);
+    CHECK(event->detail == (ended.ended ? "the disk failed" : "disconnected"));
+    CHECK_FALSE(client.next_event());
+  }
+
   TEST_CASE("connect() while the next attempt is waited for tries at once") {
     const auto platform = std::make_shared<TestPlatform>();
     Client client = make_client(platform);
