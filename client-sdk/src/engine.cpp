@@ -204,8 +204,9 @@ Account Engine::account() const {
 
 Result<void> Engine::set_name(std::string_view name) {
   return change<void>([&](core::Core& core, core::Now now) {
-    taken_name_.clear();
-    return core.set_name(name, now);
+    auto set = core.set_name(name, now);
+    if (set) taken_name_.clear();
+    return set;
   });
 }
 

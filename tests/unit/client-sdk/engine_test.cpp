@@ -260,6 +260,30 @@ TEST_SUITE("client-sdk/engine") {
     CHECK_FALSE(client.next_event());
   }
 
+  TEST_CASE("a name that cannot be asked for leaves the one that was taken taken") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    Received connected;
+    connected.connected = connected.has_room = true;
+    (void)platform->speaker->exchange(connected);
+    wire::Welcome body;
+    body.name = wire::ErrorCode::name_taken;
+    const std::vector<wire::RelayFrame> frames{{1, body}};
+    Received welcomed;
+    welcomed.frames = frames;
+    (void)platform->speaker->exchange(welcomed);
+    CHECK(client.wait_registered(0ms).error().code == ErrorCode::name_taken);
+    SUBCASE("no name") { CHECK_FALSE(client.set_name("?").ok()); }
+    SUBCASE("without a connection") {
+      client.disconnect();
+      CHECK(client.set_name("alicia").error().code == ErrorCode::offline);
+    }
+    const auto registered = client.wait_registered(0ms);
+    REQUIRE_FALSE(registered.ok());
+    CHECK(registered.error().code == ErrorCode::name_taken);
+  }
+
   TEST_CASE("connect() while the next attempt is waited for tries at once") {
     const auto platform = std::make_shared<TestPlatform>();
     Client client = make_client(platform);
