@@ -37,7 +37,7 @@ enum class StoreError : std::uint8_t {
   wrong_key,  // key file or passphrase does not fit
   damaged,    // this record, or the keyring, does not authenticate
   truncated,  // data.mdb is shorter than it says
-  no_keyring,  // data.mdb is there, and what opens it is not
+  no_keyring,  // data.mdb or a key is there, and what belongs to it is not
   newer,      // written by a later version
   disk_full,  // nothing was written; make room and try again
   forbidden,  // the files are another user's, or may not be written

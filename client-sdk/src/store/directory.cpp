@@ -97,8 +97,8 @@ Result<Directory> Directory::create(const std::filesystem::path& path) {
   if (const auto locked = made.lock(); !locked) return unexpected(locked.error());
   if (made.has(kKeyring)) return unexpected(StoreError::exists);
   if (made.has_lost_keyring()) return unexpected(StoreError::no_keyring);
-  // The keyring that was never named goes last: while it is there, the rest is nobody's history.
-  for (const char* name : {"data.mdb", "lock.mdb", kKey, kNewKey, kNewKeyring}) {
+  // The keyring that was never named stays: while it is there, the rest is nobody's history.
+  for (const char* name : {"data.mdb", "lock.mdb", kKey, kNewKey}) {
     if (::unlinkat(made.directory_.get(), name, 0) != 0 && errno != ENOENT) return system_error();
   }
   return made;
@@ -140,9 +140,10 @@ Result<net::Descriptor> Directory::make_keyring() {
   return file;
 }
 
-// A create() that was cut off leaves the new one beside what it made.
+// A create() that was cut off leaves the new one beside what it made. A key without either may open
+// a copy of what was here, or is no key of ours at all.
 bool Directory::has_lost_keyring() const {
-  return has("data.mdb") && !has(kNewKeyring);
+  return (has("data.mdb") || has(kKey)) && !has(kNewKeyring);
 }
 
 Result<void> Directory::name_keyring() {

@@ -72,6 +72,15 @@ TEST_CASE("a database whose keyring is gone is not taken for none, and not made 
   CHECK(Database::open(options_of(temporary.path())));
 }
 
+TEST_CASE("a key file that is there already is somebody's, and is not made anew") {
+  const TemporaryDirectory temporary;
+  const std::string content(32, 'k');
+  support::put_file(temporary.path() / "key", content);
+  CHECK(error_of(Database::create(options_of(temporary.path()))) == StoreError::no_keyring);
+  CHECK(error_of(Database::open(options_of(temporary.path()))) == StoreError::no_keyring);
+  CHECK(content_of(temporary.path() / "key") == content);
+}
+
 TEST_CASE("a directory that another process has open is in use, until that one ends") {
   const TemporaryDirectory temporary;
   const auto path = temporary.path() / "db";
