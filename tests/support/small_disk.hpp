@@ -5,7 +5,9 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -41,16 +43,19 @@ class SmallDisk {
 
   [[nodiscard]] const std::filesystem::path& path() const { return directory_.path(); }
 
-  // Takes what is left of it, page by page at the end.
-  void fill() const {
+  // Takes what is left of it but for so many pages, one by one at the end.
+  void fill(std::uintmax_t pages_left = 0) const {
     std::ofstream stream(filler(), std::ios::binary);
-    const std::string page(4'096, 'x');
-    while (stream.write(page.data(), 4'096).flush()) {
+    const std::string page(kPage, 'x');
+    while (stream.write(page.data(), kPage).flush()) {
     }
+    const std::uintmax_t taken = std::filesystem::file_size(filler());
+    std::filesystem::resize_file(filler(), taken - std::min(taken, kPage * pages_left));
   }
   void make_room() const { std::filesystem::remove(filler()); }
 
  private:
+  static constexpr std::uintmax_t kPage = 4'096;
   [[nodiscard]] std::filesystem::path filler() const { return path() / "filler"; }
   TemporaryDirectory directory_;
 };

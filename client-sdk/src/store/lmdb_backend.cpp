@@ -254,8 +254,24 @@ class LmdbEnvironment : public Backend {
   Growth growth_;  // of the writer, of whom there is one
 };
 
+// LMDB makes its lock file as long as it has to be, without the bytes, and writes to it through a
+// map: a page that the disk has no room for would end the process. One that is there already has
+// its first page, which is enough for a full disk to be read.
+[[nodiscard]] Result<void> make_room_for_readers(const std::filesystem::path& directory) {
+  constexpr off_t kSize = off_t{kReadersMax + 64} * 64;  // a reader takes 64 bytes
+  const net::Descriptor file(
+      ::open((directory / "lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file.is_open()) return unexpected(error_of_system(errno));
+  int failed = EINTR;
+  while (failed == EINTR) failed = ::posix_fallocate(file.get(), 0, kSize);
+  struct stat status {};
+  if (failed == 0 || (::fstat(file.get(), &status) == 0 && status.st_size > 0)) return {};
+  return unexpected(error_of_system(failed));
+}
+
 [[nodiscard]] Result<std::unique_ptr<Backend>> open_environment(
     const std::filesystem::path& directory) {
+  if (const auto room = make_room_for_readers(directory); !room) return unexpected(room.error());
   MDB_env* opened = nullptr;
   if (const auto made = checked(mdb_env_create(&opened)); !made) return unexpected(made.error());
   Env env(opened);

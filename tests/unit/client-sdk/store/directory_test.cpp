@@ -258,6 +258,22 @@ TEST_CASE("no file of the directory holds a name, a value or the passphrase") {
   }
 }
 
+TEST_CASE("a disk without room for a database is told, whichever of its pages has none" *
+          doctest::skip(!SmallDisk::allowed())) {
+  const SmallDisk disk("512k");
+  int made = 0;
+  for (std::uint64_t pages = 0; pages < 48; ++pages) {
+    disk.fill(pages);
+    {
+      const auto database = Database::create(options_of(disk.path() / "db"));
+      CHECK((database || error_of(database) == StoreError::disk_full));
+      made += database ? 1 : 0;
+    }
+    std::filesystem::remove_all(disk.path() / "db");
+  }
+  CHECK(made > 0);
+}
+
 TEST_CASE("on a full disk nothing is written, nothing is lost, and with room it goes on" *
           doctest::skip(!SmallDisk::allowed())) {
   const SmallDisk disk("6m");
