@@ -109,6 +109,19 @@ int allocate(int descriptor, off_t from, off_t size) {
   return rc;
 }
 
+// LMDB makes its lock file as long as it has to be, without the bytes, and writes to it through a
+// map: a page that the disk has no room for would end the process. One that is there already has
+// its first page, which is enough to empty a full store.
+int make_room_for_readers(const std::filesystem::path& directory, std::uint32_t readers) {
+  const int fd = ::open((directory / "lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return errno;
+  struct stat file {};
+  int rc = allocate(fd, 0, off_t{readers + 64} * 64);  // a reader takes 64 bytes
+  if (rc != 0 && ::fstat(fd, &file) == 0 && file.st_size > 0) rc = 0;
+  ::close(fd);
+  return rc;
+}
+
 }  // namespace
 
 Failure to_failure(const LmdbError& error) {
@@ -123,6 +136,9 @@ tl::expected<std::unique_ptr<Env>, Failure> Env::open(const Options& options) {
 
   std::unique_ptr<Env> env(new Env());
   discard_torn_beginning(options.directory / "data.mdb");
+  if (int rc = make_room_for_readers(options.directory, options.loops + kSpareReaders); rc != 0) {
+    return tl::unexpected(failure(rc, "make room for lock.mdb in " + where));
+  }
   MDB_env* raw = nullptr;
   if (int rc = mdb_env_create(&raw); rc != 0) return tl::unexpected(failure(rc, "create"));
   env->env_.reset(raw);

@@ -128,6 +128,18 @@ TEST_SUITE("relay/store/full") {
     CHECK(std::filesystem::file_size(directory.path() / "data.mdb") <= options.size_max);
   }
 
+  TEST_CASE("a disk without room for a new store is told, whichever of its pages has none" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("1m");
+    for (std::uint64_t pages = 0; pages < 8; ++pages) {
+      disk.fill(pages);
+      const auto store = Store::open(tiny_options(disk.path() / "store"));
+      REQUIRE_FALSE(store);
+      CHECK(store.error().error == StoreError::no_space);
+      std::filesystem::remove_all(disk.path() / "store");
+    }
+  }
+
   TEST_CASE("a full disk fails no commit: appends are refused until there is room again" *
             doctest::skip(!SmallDisk::allowed())) {
     const SmallDisk disk("16m");
