@@ -115,9 +115,11 @@ class Outbox {
                           OutboxRecord& record);
   [[nodiscard]] bool seal_text(Round& round, Lane& lane, const ContactRecord& contact,
                                OutboxRecord& record);
-  [[nodiscard]] bool seal_control(Round& round, OutboxRecord& record);
+  [[nodiscard]] bool seal_control(Round& round, Lane& lane, OutboxRecord& record);
   void add_to_device(Round& round, const Peer& peer, OutboxRecord record, std::uint64_t seq);
   [[nodiscard]] bool reach(Round& round, Lane& lane, const ContactRecord& contact);
+  // Newer keys of a device that could be used as it is. False: there were none a moment ago.
+  [[nodiscard]] bool await_keys(Round& round, Lane& lane, const Peer& peer);
   void get_prekeys(Round& round, const wire::UserId& user,
                    const std::vector<wire::DeviceId>& devices);
   [[nodiscard]] Step submit(Round& round, const ContactRecord& contact, OutboxRecord& record);

@@ -59,7 +59,7 @@ bool Outbox::ask_prekeys(Round& round, const wire::UserId& user, const wire::Dev
 bool Outbox::seal(Round& round, Lane& lane, const ContactRecord& contact, OutboxRecord& record) {
   const bool text = record.kind == OutboxRecord::Kind::text;
   const bool sealed =
-      text ? seal_text(round, lane, contact, record) : seal_control(round, record);
+      text ? seal_text(round, lane, contact, record) : seal_control(round, lane, record);
   if (!sealed) return false;
   record.state = OutboxRecord::State::sealed;
   record.expires = round.wall() + static_cast<Milliseconds>(kSealedLife.count());
@@ -68,10 +68,24 @@ bool Outbox::seal(Round& round, Lane& lane, const ContactRecord& contact, Outbox
   return true;
 }
 
-bool Outbox::seal_control(Round& round, OutboxRecord& record) {
+bool Outbox::await_keys(Round& round, Lane& lane, const Peer& peer) {
+  const wire::DeviceId& device = peer.record.device;
+  if (!keys_asked_.contains(device)) {
+    const auto none = no_keys_until_.find(device);
+    if (none != no_keys_until_.end() && none->second > round.now.steady) return false;
+    get_prekeys(round, peer.record.user, {device});
+  }
+  set_asking(lane, true, "the keys of the recipient");
+  return true;
+}
+
+bool Outbox::seal_control(Round& round, Lane& lane, OutboxRecord& record) {
   OutboxRecord::Target& target = record.targets.front();
   Peer* peer = peers_.device(round, target.device);
   const bool reachable = peer != nullptr && Sealer::reachable(*peer);
+  // Who only reads sends nothing else: sooner or later an old key would open none of it.
+  const bool old = reachable && peer->record.seal_expires <= round.wall();
+  if (old && await_keys(round, lane, *peer)) return false;
   std::optional<OutboxRecord::Target> sealed;
   if (reachable && target.seq != 0) {
     sealed = sealer_.seal_again(round, *peer, target.seq);

@@ -197,6 +197,29 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(three.id) == Status::delivered);
   }
 
+  TEST_CASE("who only reads is heard also when the keys of who writes are all others") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    alice.disconnect();
+    bob.disconnect();
+    for (int visits = 0; visits < 2; ++visits) {  // as above
+      world.pass(24h * 65);
+      visit(world, alice);
+    }
+    bob.connect();
+    alice.connect();
+    const auto two = alice.send("bob", "two");
+    world.run(1min);
+    REQUIRE(bob.texts("alice") == Texts{"one", "two"});
+    CHECK(alice.status(two.id) == Status::delivered);
+    bob.read("alice");
+    world.run(1min);
+    CHECK(alice.status(two.id) == Status::read);
+  }
+
   TEST_CASE("a new name whose answer is lost is asked for again") {
     World world;
     SimDevice& alice = world.add("alice");
