@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kStaleMax_s = static_cast<std::uint64_t>(kStalePrekeyMax.count()) / kSecond;
+constexpr std::uint64_t kUse_s = static_cast<std::uint64_t>(kSealKeyLife.count()) / kSecond;
 constexpr milliseconds kNoKeysWait = std::chrono::minutes{1};
 
 }  // namespace
@@ -164,7 +165,7 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
   // unanswered: what is written then begins another one.
   const std::uint64_t day = now_s + 24 * 3600;
   const bool answered = peer->sessions.current()->answered();
-  const std::uint64_t latest = now_s + kStaleMax_s;
+  const std::uint64_t latest = now_s + kUse_s;
   const std::uint64_t until = answered ? std::max(bundle.seal_key.expires, day) : day;
   record.seal_expires = std::min(until, latest) * kSecond;
   if (reset) {

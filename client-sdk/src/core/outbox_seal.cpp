@@ -17,7 +17,7 @@ bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
     const auto none = no_keys_until_.find(listed.id);
     if (peer->record.sent_seq == kNumbersLost) {
       lost = true;  // no keys would help
-    } else if (Sealer::reachable(*peer) && peer->record.seal_expires > round.wall()) {
+    } else if (Sealer::reachable(*peer) && Sealer::has_good_key(*peer, round.wall())) {
       some = true;
     } else if (keys_asked_.contains(listed.id)) {
       coming = true;
@@ -84,7 +84,7 @@ bool Outbox::seal_control(Round& round, Lane& lane, OutboxRecord& record) {
   Peer* peer = peers_.device(round, target.device);
   const bool reachable = peer != nullptr && Sealer::reachable(*peer);
   // Who only reads sends nothing else: sooner or later an old key would open none of it.
-  const bool old = reachable && peer->record.seal_expires <= round.wall();
+  const bool old = reachable && !Sealer::has_good_key(*peer, round.wall());
   if (old && await_keys(round, lane, *peer)) return false;
   std::optional<OutboxRecord::Target> sealed;
   if (reachable && target.seq != 0) {

@@ -19,6 +19,11 @@ class Sealer {
     return peer.sessions.current() != nullptr && peer.record.seal_expires != 0 &&
            peer.record.sent_seq != kNumbersLost;
   }
+  // Of one that is reachable: its device still has the secret half of the seal key.
+  [[nodiscard]] static bool has_good_key(const Peer& peer, Milliseconds wall) {
+    const Milliseconds expires = peer.record.seal_expires;
+    return expires > wall && expires <= wall + static_cast<Milliseconds>(kSealKeyUseMax.count());
+  }
 
   // The payload under the next seq; `sent` says what it was, and is completed and saved.
   // Precondition of the three: reachable(peer).

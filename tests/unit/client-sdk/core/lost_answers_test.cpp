@@ -220,6 +220,39 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(two.id) == Status::read);
   }
 
+  TEST_CASE("a key of a clock that was months ahead is not used for months") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    const auto today = world.now().wall;
+    const auto ahead = today + 24h * 100;
+    SimDevice* bob = nullptr;
+    SUBCASE("the clock of who made it") {
+      world.set_wall(ahead);
+      bob = &world.add("bob");
+      world.set_wall(today);
+    }
+    SUBCASE("the clock of who took it") {
+      bob = &world.add("bob");
+      world.set_wall(ahead);
+    }
+    bob->send("alice", "one");
+    world.settle();
+    alice.send("bob", "two");
+    world.settle();
+    world.set_wall(today);
+    visit(world, *bob);
+    for (const int days : {16, 61}) {  // as above
+      world.pass(24h * days);
+      visit(world, *bob);
+      bob->connect();
+      alice.send("bob", std::to_string(days));
+      world.run(1min);
+      bob->disconnect();
+    }
+    CHECK(bob->texts("alice") == Texts{"one", "two", "16", "61"});
+    CHECK(alice.messages("bob").back().status == Status::delivered);
+  }
+
   TEST_CASE("a new name whose answer is lost is asked for again") {
     World world;
     SimDevice& alice = world.add("alice");
