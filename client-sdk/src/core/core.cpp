@@ -98,6 +98,7 @@ void Core::on_frame(const wire::RelayFrame& frame, Now now) {
   } else if (std::holds_alternative<wire::CaughtUp>(frame.body)) {
     s.login.on_caught_up(s.round);
     s.outbox.expire(s.round);
+    s.upkeep.sweep(s.round);
   } else if (const auto* low = std::get_if<wire::KeysLow>(&frame.body)) {
     s.upkeep.tend(s.round, s.account, s.requests, low->one_time_keys_left);
   } else if (const auto* closing = std::get_if<wire::Closing>(&frame.body)) {

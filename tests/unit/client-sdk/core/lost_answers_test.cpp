@@ -253,6 +253,21 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.messages("bob").back().status == Status::delivered);
   }
 
+  TEST_CASE("old keys go also where nobody stays connected for an hour") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    const auto kept = [&] { return count(alice, store::Table::prekeys); };
+    const std::size_t before = kept();
+    for (int visits = 0; visits < 2; ++visits) {
+      alice.disconnect();
+      world.pass(24h * 65);
+      alice.connect();
+      world.settle();
+    }
+    // Those of the first visit have been replaced by the second; those before them are gone.
+    CHECK(kept() == before + 2);
+  }
+
   TEST_CASE("a new name whose answer is lost is asked for again") {
     World world;
     SimDevice& alice = world.add("alice");
