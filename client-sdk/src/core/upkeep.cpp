@@ -97,7 +97,7 @@ void Upkeep::tend(Round& round, const LocalAccount& account, Requests& requests,
                   std::optional<std::uint32_t> left) {
   renew(round, account);
   const std::uint32_t on_the_way = record_.one_time_last - record_.one_time_put;
-  const bool low = left && on_the_way < kOneTimeKeysLow && *left < kOneTimeKeysLow - on_the_way;
+  const bool low = left && on_the_way <= kOneTimeKeysLow && *left <= kOneTimeKeysLow - on_the_way;
   if (low && next_top_up_ <= round.now.steady) {
     next_top_up_ = round.now.steady + kTopUpInterval;
     for (std::uint32_t have = *left + on_the_way; have < kOneTimeKeysFull; ++have) {

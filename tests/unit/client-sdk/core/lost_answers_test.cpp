@@ -268,6 +268,16 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(kept() == before + 2);
   }
 
+  TEST_CASE("one-time keys are made anew when as few are left as the relay tells of") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    const std::size_t before = count(alice, store::Table::prekeys);
+    world.pass(1min);
+    tell(alice, {0, wire::KeysLow{20}});
+    world.settle();
+    CHECK(count(alice, store::Table::prekeys) == before + 80);
+  }
+
   TEST_CASE("a new name whose answer is lost is asked for again") {
     World world;
     SimDevice& alice = world.add("alice");
