@@ -11,6 +11,10 @@ Error key_conflict(const std::string& key) {
                                        "message"};
 }
 
+std::string as_kept(const std::string& to) {
+  return wire::fold_name(to).value_or(to);
+}
+
 Error offline() {
   return {ErrorCode::offline, "the relay is not connected"};
 }
@@ -47,10 +51,9 @@ Result<void> Core::State::check(const Outgoing& message) const {
   const auto before = history::find_message(round, account.message_id_of(*message.key), user);
   if (!before || !before->record.outgoing) return {};
   const auto conversation = reads::conversation_of(round, message.to);
-  if (conversation && before->place.conversation == *conversation &&
-      before->record.text == message.text) {
-    return {};
-  }
+  const bool same_recipient = before->record.recipient == as_kept(message.to) ||
+                              (conversation && before->place.conversation == *conversation);
+  if (same_recipient && before->record.text == message.text) return {};
   return key_conflict(*message.key);
 }
 
@@ -70,6 +73,7 @@ Sent Core::State::send_one(const Outgoing& message) {
   MessageRecord record;
   if (message.key) {
     record.key = *message.key;
+    record.recipient = as_kept(message.to);
     record.id = account.message_id_of(*message.key);
     if (const auto place = history::place_of(round, record.id, user)) {
       auto before = history::load(round, *place);

@@ -195,6 +195,7 @@ void MessageRecord::pack(Packer& to) const {
   to.text(text).text(key).number(byte_of(status)).flag(late).number(outbox).number(attempts);
   to.number(refusal).text(failure).number(created).number(sealed).number(refused);
   to.number(accepted).number(delivered).number(read);
+  if (!key.empty()) to.text(recipient);
 }
 
 void MessageRecord::unpack(Unpacker& from) {
@@ -202,6 +203,7 @@ void MessageRecord::unpack(Unpacker& from) {
   from.text(text).text(key).choice(status).flag(late).number(outbox).number(attempts);
   from.number(refusal).text(failure).number(created).number(sealed).number(refused);
   from.number(accepted).number(delivered).number(read);
+  if (from.more()) from.text(recipient);
 }
 
 void OutboxRecord::pack(Packer& to) const {

@@ -209,6 +209,7 @@ struct MessageRecord {
   std::uint64_t arrival = 0;
   std::string text;
   std::string key;  // the app's; empty: none
+  std::string recipient;  // with a key: what the app called them, who may be called else by now
   Status status = Status::queued;
   bool late = false;
   std::uint64_t outbox = 0;  // its number while it is there

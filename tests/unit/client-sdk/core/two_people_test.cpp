@@ -125,6 +125,25 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts("alice") == std::vector<std::string>{"pay 5"});
   }
 
+  TEST_CASE("a key is the same message also when its recipient has another name by now") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    const Sent first = alice.send("bob", "pay 5", "order-1");
+    world.settle();
+    bob.round([&](core::Core& core) { REQUIRE(core.set_name("robert", world.now()).ok()); });
+    world.settle();
+    alice.send("robert", "you have another name");
+    world.settle();
+    REQUIRE(alice.texts("robert").size() == 2);
+    CHECK(alice.send("Bob", "pay 5", "order-1").id == first.id);
+    CHECK(alice.send("robert", "pay 5", "order-1").id == first.id);
+    CHECK(alice.send_fails("bob", "pay 6", "order-1").code == ErrorCode::key_conflict);
+    CHECK(alice.send_fails("carol", "pay 5", "order-1").code == ErrorCode::key_conflict);
+    world.settle();
+    CHECK(bob.texts("alice").size() == 2);
+  }
+
   TEST_CASE("a relay that loses its disk loses no message") {
     World world;
     SimDevice& alice = world.add("alice");
