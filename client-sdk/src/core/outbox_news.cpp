@@ -9,6 +9,7 @@ namespace {
 constexpr std::uint64_t kSecond = 1000;
 constexpr std::uint64_t kStaleMax_s = static_cast<std::uint64_t>(kStalePrekeyMax.count()) / kSecond;
 constexpr std::uint64_t kUse_s = static_cast<std::uint64_t>(kSealKeyLife.count()) / kSecond;
+constexpr Milliseconds kClockStep = 24 * 3600 * kSecond;  // that may be one of a right clock
 constexpr milliseconds kNoKeysWait = std::chrono::minutes{1};
 
 }  // namespace
@@ -261,10 +262,18 @@ void Outbox::on_undecryptable(Round& round, const wire::UserId& user, const wire
 }
 
 void Outbox::expire(Round& round) {
+  // What is kept for longer than a relay keeps anything was accepted while our clock was ahead.
+  const Milliseconds latest = round.wall() + Milliseconds{limits_.ttl_default_s} * kSecond;
   for (auto& [number, line] : lines_) {
-    if (line.expires == 0 || line.expires > round.wall()) continue;
+    const bool ahead = line.expires > latest + kClockStep;
+    if (line.expires == 0 || (line.expires > round.wall() && !ahead)) continue;
     auto record = entry(round, number);
     if (!record) continue;
+    if (ahead) {
+      line.expires = record->expires = latest;
+      store(round, *record);
+      continue;
+    }
     line.expires = 0;
     record->state = OutboxRecord::State::expired;
     store(round, *record);

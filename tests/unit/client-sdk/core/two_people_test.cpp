@@ -227,6 +227,32 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.core->settled());
   }
 
+  TEST_CASE("what nobody fetched is told also when the clock was a year ahead as it was sent") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "first");
+    world.settle();
+    bob.disconnect();
+    const auto today = world.now().wall;
+    world.set_wall(today + 24h * 365);
+    const Sent second = alice.send("bob", "second");
+    world.settle();
+    REQUIRE(alice.status(second.id) == Status::sent);
+    alice.disconnect();
+    world.set_wall(today);
+    for (int visits = 0; visits < 2; ++visits) {
+      alice.connect();
+      world.settle();
+      CHECK(alice.count(EventKind::expired) == 0);
+      alice.disconnect();
+      world.pass(24h * 16);
+    }
+    alice.connect();
+    world.settle();
+    CHECK(alice.count(EventKind::expired) == 1);
+  }
+
   TEST_CASE("what was fetched in time is not told as expired, though its receipt is read late") {
     World world;
     SimDevice& alice = world.add("alice");
