@@ -46,7 +46,8 @@ void Login::enlist(Round& round) {
   ask.list = account_.record.list.view();
   ask.seal_key = upkeep_.seal_key();
   ask.signed_prekey = upkeep_.signed_prekey();
-  if (!account_.record.name.empty()) ask.name = account_.record.name;
+  registering_ = account_.record.name;
+  if (!registering_.empty()) ask.name = registering_;
   requests_.ask(round, ask, RegisterAsked{});
 }
 
@@ -82,6 +83,9 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
   const bool may_lack_ours = new_store && !registered_now;  // our keys, and the claim to our name
   if (registered_now) upkeep_.signed_keys_put(round);
   if (may_lack_ours) upkeep_.put_again(round);
+  if (registered_now && record.name != registering_) {  // another one was chosen meanwhile
+    record.wanted_name = std::exchange(record.name, registering_);
+  }
   if (registered_now && welcome.name == wire::ErrorCode::name_taken) {
     round.tell(EventKind::name_taken, {}, record.name);
     record.name.clear();
@@ -127,8 +131,8 @@ void Login::on_refused(Round& round, const wire::Refused& refused, bool register
     return;
   }
   if (refused.code == ErrorCode::name_invalid) {
-    round.tell(EventKind::name_taken, {}, account_.record.name);
-    account_.record.name.clear();
+    round.tell(EventKind::name_taken, {}, registering_);
+    if (account_.record.name == registering_) account_.record.name.clear();
     account_.save(round);
     enlist(round);
     return;

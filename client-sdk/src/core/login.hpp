@@ -62,6 +62,7 @@ class Login {
   Core::Link link_;
   bool caught_up_ = false;
   int attempts_ = 0;                           // Logins and Registers of this connection
+  std::string registering_;                    // the name in the last Register
   std::optional<milliseconds> name_again_at_;  // steady clock, as the next two
   std::optional<milliseconds> began_;          // this connection
   std::optional<milliseconds> earlier_;        // the one before, unless it was itself replaced

@@ -184,6 +184,21 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.count(EventKind::name_taken) == 1);
   }
 
+  TEST_CASE("a name that was chosen during the registration is not lost with the one before") {
+    World world;
+    world.add("alice");
+    SimDevice& second = world.add_blank("second");
+    second.create("alice");
+    second.connect();
+    second.round([&](core::Core& core) { CHECK(core.set_name("alicia", world.now()).ok()); });
+    world.settle();
+    CHECK(second.core->account().name == "alicia");
+    SimDevice& bob = world.add("bob");
+    bob.send("alicia", "hello");
+    world.settle();
+    CHECK(second.texts("bob") == std::vector<std::string>{"hello"});
+  }
+
   TEST_CASE("a name can be changed before the registration, then only while the relay is there") {
     World world;
     SimDevice& alice = world.add_blank("alice");
