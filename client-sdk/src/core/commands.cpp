@@ -126,7 +126,7 @@ Result<void> Core::mark_read(const ConversationId& conversation, Now now) {
   record->unread = 0;
   record->read_arrival = s.round.counters.arrival;
   record->read_hlc = record->last_hlc;
-  s.round.save(id.view(), *record);
+  s.round.save(record->id.view(), *record);
   const auto contact = record->resolved ? s.peers.contact(s.round, record->user) : std::nullopt;
   if (!contact) return {};
   for (const auto& listed : Peers::devices_of(*contact).devices) {

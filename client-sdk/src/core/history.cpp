@@ -144,8 +144,10 @@ ConversationRecord get_or_create(Round& round, wire::ByteView user_or_name) {
 
 std::optional<ConversationRecord> load_conversation(const View& view, const LocalConversation& id) {
   auto found = view.load<ConversationRecord>(id.view());
-  if (found || !view.contains(Table::conversations, id.view())) return found;
-  return rebuilt(view, id);
+  if (found) return found;
+  if (view.contains(Table::conversations, id.view())) return rebuilt(view, id);
+  const auto joined = find(view, id.view());
+  return joined ? load_conversation(view, *joined) : std::nullopt;
 }
 
 ConversationRecord conversation_with(Round& round, const wire::UserId& user) {
@@ -198,6 +200,7 @@ LocalConversation resolve(Round& round, const std::string& name, const wire::Use
       round.erase(Table::recent, {}, order_bytes(unresolved.activity));
     }
     round.erase(Table::conversations, unresolved.id.view());
+    round.save(unresolved.id.view(), ConversationOf{existing.id});  // an app knows it by its id
     touch(round, existing);
     existing.request = false;  // we write to them
     round.save(existing.id.view(), existing);

@@ -41,7 +41,8 @@ namespace history {
 // Get or create. By name: of a conversation whose user has not been looked up yet.
 [[nodiscard]] ConversationRecord conversation_with(Round& round, const wire::UserId& user);
 [[nodiscard]] ConversationRecord conversation_named(Round& round, const std::string& name);
-// One whose record is damaged is made of what other records say.
+// One whose record is damaged is made of what other records say; one that has joined another is
+// that other one.
 [[nodiscard]] std::optional<ConversationRecord> load_conversation(const View& view,
                                                                   const LocalConversation& id);
 [[nodiscard]] std::optional<LocalConversation> find(const View& view, wire::ByteView user_or_name);

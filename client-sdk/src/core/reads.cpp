@@ -181,7 +181,7 @@ Result<Page<Message>> messages(const View& view, const LocalConversation& which,
   std::map<wire::UserId, std::string> names;
   const auto order = page.newest_first ? Order::descending : Order::ascending;
   return walk<SortKey::kSize, Message>(
-      view, Table::messages, which.view(), order, page,
+      view, Table::messages, conversation->id.view(), order, page,
       [&](wire::ByteView value) -> std::optional<Message> {
         auto record = View::parse<MessageRecord>(value);
         if (!record) return std::nullopt;
@@ -190,7 +190,7 @@ Result<Page<Message>> messages(const View& view, const LocalConversation& which,
         if (name == names.end()) {
           name = names.emplace(record->sender, name_of(view, record->sender)).first;
         }
-        return shown(*record, which, conversation->read_arrival, name->second);
+        return shown(*record, conversation->id, conversation->read_arrival, name->second);
       });
 }
 

@@ -55,6 +55,32 @@ TEST_SUITE("client-sdk/src/core") {
     }
   }
 
+  TEST_CASE("a conversation goes by the id that send() gave, also when it has joined another") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "hello");
+    world.settle();
+    bob.round([&](core::Core& core) { REQUIRE(core.set_name("robert", world.now()).ok()); });
+    world.settle();
+    const Sent sent = alice.send("robert", "by your new name");
+    REQUIRE(alice.core->messages(sent.conversation, {}).ok());
+    world.settle();
+    bob.send("alice", "yes");
+    world.settle();
+    const auto joined = alice.core->conversation_of("robert");
+    REQUIRE((joined.ok() && *joined != sent.conversation));
+    const auto page = alice.core->messages(sent.conversation, {});
+    REQUIRE(page.ok());
+    REQUIRE(page->items.size() == 3);
+    for (const auto& message : page->items) CHECK(message.conversation == *joined);
+    alice.round(
+        [&](core::Core& core) { CHECK(core.mark_read(sent.conversation, world.now()).ok()); });
+    CHECK(alice.core->conversations({})->items.front().unread == 0);
+    CHECK(alice.core->conversations({})->items.size() == 1);
+    CHECK(alice.core->messages(*joined, {})->items.back().status == Status::read);
+  }
+
   TEST_CASE("a message's story is told step by step, on both sides") {
     World world;
     SimDevice& alice = world.add("alice");
