@@ -309,6 +309,7 @@ void Inbox::close_gap(Round& round, Peer& peer) {
   }
   if (has_gap(record)) {
     if (record.gap_since == 0) open_gap(record, round.wall());  // nothing was owed for a while
+    if (record.seq >= record.asked_to) record.asked = 0;  // all has come: on with the rest
     return;
   }
   record.gap_since = 0;

@@ -230,6 +230,7 @@ void Receipts::care(Round& round, const wire::DeviceId& device) {
   if (ask_again) {
     wire::Repair repair{missing(record, wire::kRepairSeqsMax)};
     DeviceRecord& changed = peer->change();
+    changed.asked_to = repair.seqs.back();
     changed.asked_at = round.wall();
     ++changed.asked;
     outbox_.add_control(round, *peer, sealer_.payload_of(std::move(repair)));

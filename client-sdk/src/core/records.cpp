@@ -130,7 +130,7 @@ void DeviceRecord::pack(Packer& to) const {
   to.number(static_cast<std::uint32_t>(undecryptable.size()));
   for (const auto& hash : undecryptable) to.fixed(hash);
   to.flag(name_to_check).number(beyond).flag(begins_anew);
-  to.number(gen);
+  to.number(gen).number(asked_to);
 }
 
 void DeviceRecord::unpack(Unpacker& from) {
@@ -148,6 +148,7 @@ void DeviceRecord::unpack(Unpacker& from) {
   from.flag(name_to_check);
   if (from.more()) from.number(beyond).flag(begins_anew);
   if (from.more()) from.number(gen);
+  if (from.more()) from.number(asked_to);
 }
 
 void SessionsRecord::pack(Packer& to) const {

@@ -134,7 +134,8 @@ struct DeviceRecord {
 
   Milliseconds gap_since = 0;  // 0: none
   Milliseconds asked_at = 0;
-  std::uint32_t asked = 0;        // how often since the gap opened
+  std::uint32_t asked = 0;        // how often since the gap opened, or all that was asked for came
+  std::uint64_t asked_to = 0;     // the last number that was asked for
   Milliseconds was_asked_at = 0;  // its last repair request that we answered
   Milliseconds reset_at = 0;
   std::vector<wire::EnvelopeHash> undecryptable;  // not empty: a reset is due

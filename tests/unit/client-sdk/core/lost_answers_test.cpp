@@ -353,6 +353,27 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(delivered == 150);
   }
 
+  TEST_CASE("as much as a thousand messages that were swallowed come again within minutes") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      ParsedFrame frame(bytes);
+      auto* deliver = std::get_if<wire::Deliver>(&frame.value.body);
+      if (&to != &bob || deliver == nullptr) return as_is(bytes);
+      ack_for(bob, deliver->number);
+      return {};
+    };
+    for (int i = 0; i < 999; ++i) alice.send("bob", std::to_string(i));
+    world.settle();
+    world.tamper = {};
+    alice.send("bob", "the last");
+    world.run(3min);
+    CHECK(bob.texts("alice").size() == 2 + 1'000);
+    CHECK(bob.count(EventKind::gap_closed) == 1);
+  }
+
   TEST_CASE("who has lost its sessions can be written to within a minute, as often as it does") {
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
       World world(seed);
