@@ -201,7 +201,9 @@ Result<void> Core::block(std::string_view name, bool blocked, Now now) {
   auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
   if (!contact) return reads::no_such_name(name);
   if (!blocked) {
+    const bool was_blocked = contact->blocked;
     s.peers.unblock(s.round, *contact);
+    if (was_blocked) s.receipts.ask_for_dropped(s.round, *contact);
     return {};
   }
   contact->blocked = true;

@@ -146,6 +146,21 @@ void Receipts::owe_again(Round& round) {
   }
 }
 
+void Receipts::ask_for_dropped(Round& round, const ContactRecord& contact) {
+  if (!contact.accepted || contact.frozen) return;
+  for (const auto& listed : Peers::devices_of(contact).devices) {
+    const Peer* peer = peers_.device(round, listed.id);
+    if (peer == nullptr || !Sealer::reachable(*peer) || peer->record.begins_anew) continue;
+    wire::Repair repair{missing(peer->record, wire::kRepairSeqsMax)};
+    for (auto next = highest(peer->record); repair.seqs.size() < wire::kRepairSeqsMax;) {
+      if (++next == 0) break;
+      repair.seqs.push_back(next);
+    }
+    if (repair.seqs.empty()) continue;
+    outbox_.add_control(round, *peer, sealer_.payload_of(std::move(repair)));
+  }
+}
+
 void Receipts::pump(Round& round) {
   deadline_.reset();
   owing_ = false;

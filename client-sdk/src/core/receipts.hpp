@@ -20,6 +20,8 @@ class Receipts {
 
   // Pays what is owed: at the end of every round while logged in.
   void pump(Round& round);
+  // Of somebody who was blocked everything was dropped, the last things too, which show as no gap.
+  void ask_for_dropped(Round& round, const ContactRecord& contact);
   // The relay may have lost our last receipts: they are owed again.
   void owe_again(Round& round);
   // Until when nothing is due; nothing: nothing will be.

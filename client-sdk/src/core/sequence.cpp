@@ -51,6 +51,11 @@ void advance(DeviceRecord& device) {
   }
 }
 
+std::uint64_t highest(const DeviceRecord& device) {
+  const std::uint64_t taken = device.ranges.empty() ? device.seq : device.ranges.back().last;
+  return std::max(taken, device.beyond);
+}
+
 void open_gap(DeviceRecord& device, Milliseconds wall) {
   device.gap_since = wall;
   device.asked = 0;

@@ -21,6 +21,9 @@ void advance(DeviceRecord& device);
 // The numbers that are missing, at most `most`, ascending.
 [[nodiscard]] std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most);
 
+// Of those that are known to have been sent; 0: none is.
+[[nodiscard]] std::uint64_t highest(const DeviceRecord& device);
+
 // What is missing is asked for from now on.
 void open_gap(DeviceRecord& device, Milliseconds wall);
 

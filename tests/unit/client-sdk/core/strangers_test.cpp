@@ -183,6 +183,29 @@ TEST_SUITE("client-sdk/src/core: strangers") {
     CHECK(street.bob.texts("friendly").back() == "now?");
   }
 
+  TEST_CASE("what came while they were blocked comes after all, also when they write no more") {
+    Street street;
+    const auto block = [&](bool blocked) {
+      street.bob.round([&](core::Core& core) {
+        REQUIRE(core.block("friendly", blocked, street.world.now()).ok());
+      });
+    };
+    block(true);
+    const Sent first = street.friendly.send("bob", "are you there?");
+    const Sent second = street.friendly.send("bob", "hello?");
+    street.world.run(1min);
+    CHECK(street.friendly.status(second.id) == Status::sent);
+    block(false);
+    street.world.run(1min);
+    const auto texts = street.bob.texts("friendly");
+    REQUIRE(texts.size() >= 2);
+    CHECK(texts[texts.size() - 2] == "are you there?");
+    CHECK(texts.back() == "hello?");
+    CHECK(street.friendly.status(first.id) == Status::delivered);
+    CHECK(street.friendly.status(second.id) == Status::delivered);
+    CHECK(street.bob.core->settled());
+  }
+
   TEST_CASE("under requests a stranger hears nothing until accepted, then the receipts come") {
     Street street;
     street.bob.round([&](core::Core& core) {
