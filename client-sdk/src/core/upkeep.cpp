@@ -1,5 +1,7 @@
 #include "client-sdk/src/core/upkeep.hpp"
 
+#include <algorithm>
+
 namespace godwit::core {
 namespace {
 
@@ -155,14 +157,21 @@ bool Upkeep::all_put() const {
   return record_.put && record_.one_time_put == record_.one_time_last;
 }
 
+void Upkeep::relay_says(Milliseconds relay_time, const Round& round) {
+  relay_time_ = relay_time;
+  relay_time_at_ = round.now.steady;
+}
+
 void Upkeep::sweep(Round& round) {
+  const auto since = static_cast<Milliseconds>((round.now.steady - relay_time_at_).count());
+  const Milliseconds now = std::min(round.wall(), relay_time_ + since);
   for (const PrekeyKind kind : {PrekeyKind::signed_prekey, PrekeyKind::seal}) {
     std::vector<wire::Bytes> gone;
     round.scan(Table::prekeys, name_of(kind), {}, store::ReadTxn::Order::ascending,
                [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
                  const auto record = value ? View::parse<PrekeyRecord>(*value) : std::nullopt;
                  const auto kept = static_cast<Milliseconds>(kRetain.count());
-                 if (record && record->replaced != 0 && record->replaced + kept < round.wall()) {
+                 if (record && record->replaced != 0 && record->replaced + kept < now) {
                    gone.emplace_back(suffix.begin(), suffix.end());
                  }
                  return true;

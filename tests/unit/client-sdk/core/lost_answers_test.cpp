@@ -268,6 +268,38 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(kept() == before + 2);
   }
 
+  TEST_CASE("a clock that is a year ahead for an hour throws no key away that is still used") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    alice.disconnect();
+    bob.disconnect();
+    world.pass(24h * 16);
+    visit(world, alice);  // she has another seal key from now on; his next text is for the old one
+    const auto right = world.now().wall;
+    world.set_wall(right + 24h * 365);
+    world.tamper = altering<wire::Welcome>([&](SimDevice&, wire::Welcome& welcome) {
+      welcome.relay_time_ms = static_cast<std::uint64_t>(right.count());
+      return true;
+    });
+    SUBCASE("for minutes") {
+      alice.connect();
+      world.settle();
+      alice.disconnect();
+    }
+    SUBCASE("for hours") {
+      visit(world, alice);
+    }
+    world.tamper = {};
+    world.set_wall(right);
+    bob.connect();
+    bob.send("alice", "three");
+    alice.connect();
+    world.settle();
+    CHECK(alice.texts("bob").back() == "three");
+  }
+
   TEST_CASE("one-time keys are made anew when as few are left as the relay tells of") {
     World world;
     SimDevice& alice = world.add("alice");
