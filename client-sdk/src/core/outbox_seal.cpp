@@ -134,7 +134,10 @@ bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
     }
     std::optional<OutboxRecord::Target> target;
     if (before != record.targets.end()) target = sealer_.seal_again(round, *peer, before->seq);
-    if (!target) target = sealer_.seal(round, *peer, payload, sent);
+    if (!target) {
+      target = sealer_.seal(round, *peer, payload, sent);
+      if (text.sender_name && peer->record.name_sent == 0) peer->change().name_sent = target->seq;
+    }
     targets.push_back(std::move(*target));
   }
   std::ranges::sort(targets, {}, &OutboxRecord::Target::device);

@@ -71,7 +71,9 @@ void Receipts::on_receipt(Round& round, Peer& peer, const wire::Receipt& receipt
     mark_read(round, peer, seq);
   }
   DeviceRecord& record = peer.change();
-  record.knows_name |= receipt.delivered > 0 || !receipt.ranges.empty();
+  const std::uint64_t named = record.name_sent;
+  const bool has_it = named <= receipt.delivered || in_ranges(receipt.ranges, named);
+  record.knows_name |= named != 0 && has_it;
   record.their_read = std::max(record.their_read, receipt.read);
   if (receipt.delivered < record.their_delivered) return;
   record.their_delivered = receipt.delivered;

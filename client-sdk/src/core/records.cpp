@@ -130,7 +130,7 @@ void DeviceRecord::pack(Packer& to) const {
   to.number(static_cast<std::uint32_t>(undecryptable.size()));
   for (const auto& hash : undecryptable) to.fixed(hash);
   to.flag(name_to_check).number(beyond).flag(begins_anew);
-  to.number(gen).number(asked_to);
+  to.number(gen).number(asked_to).number(name_sent);
 }
 
 void DeviceRecord::unpack(Unpacker& from) {
@@ -149,6 +149,7 @@ void DeviceRecord::unpack(Unpacker& from) {
   if (from.more()) from.number(beyond).flag(begins_anew);
   if (from.more()) from.number(gen);
   if (from.more()) from.number(asked_to);
+  if (from.more()) from.number(name_sent);
 }
 
 void SessionsRecord::pack(Packer& to) const {

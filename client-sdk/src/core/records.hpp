@@ -118,7 +118,8 @@ struct DeviceRecord {
   std::uint64_t their_delivered = 0;
   std::vector<wire::SeqRange> their_ranges;
   std::uint64_t their_read = 0;
-  bool knows_name = false;  // it confirmed a payload that carried our name
+  bool knows_name = false;        // it confirmed a payload that carried our name
+  std::uint64_t name_sent = 0;    // the first payload that did
 
   // From it.
   std::uint64_t seq = 0;  // everything up to it has arrived

@@ -92,6 +92,26 @@ TEST_SUITE("client-sdk/src/core") {
     }
   }
 
+  TEST_CASE("who had no name at first is called by the one that was chosen later") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& first = world.add("alice");
+    SimDevice& alice = world.add_blank("another alice");
+    alice.create("alice");
+    alice.connect();
+    world.settle();
+    REQUIRE(alice.core->account().name.empty());
+    alice.send("bob", "it is me");
+    world.settle();
+    REQUIRE(bob.texts(alice.core->account().user.hex()) == std::vector<std::string>{"it is me"});
+    alice.round([&](core::Core& core) { REQUIRE(core.set_name("alicia", world.now()).ok()); });
+    world.settle();
+    alice.send("bob", "by my name");
+    world.settle();
+    CHECK(bob.texts("alicia") == std::vector<std::string>{"it is me", "by my name"});
+    CHECK(first.texts("bob").empty());
+  }
+
   TEST_CASE("a name that nobody has fails the message, with the reason") {
     World world;
     SimDevice& alice = world.add("alice");
