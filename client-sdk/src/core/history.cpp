@@ -190,8 +190,10 @@ void move_messages(Round& round, const ConversationRecord& from, ConversationRec
 
 }  // namespace
 
-LocalConversation resolve(Round& round, const std::string& name, const wire::UserId& user) {
-  ConversationRecord unresolved = conversation_named(round, name);
+LocalConversation resolve(Round& round, const LocalConversation& id, const std::string& name,
+                          const wire::UserId& user) {
+  auto found = load_conversation(round, id);
+  ConversationRecord unresolved = found ? std::move(*found) : conversation_named(round, name);
   round.erase(Table::conversation_of, wire::as_bytes(name));
   if (find(round, user.view())) {
     ConversationRecord existing = conversation_with(round, user);

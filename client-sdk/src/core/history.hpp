@@ -49,8 +49,8 @@ namespace history {
 
 // The name has been looked up: the conversation is with this user from now on. When there is one
 // with the user already, the messages move there. Says which conversation it is.
-[[nodiscard]] LocalConversation resolve(Round& round, const std::string& name,
-                                        const wire::UserId& user);
+[[nodiscard]] LocalConversation resolve(Round& round, const LocalConversation& id,
+                                        const std::string& name, const wire::UserId& user);
 
 // Adds a message at its place, and to the summary of its conversation, which is saved.
 MessagePlace add(Round& round, ConversationRecord& conversation, MessageRecord& message);

@@ -258,7 +258,7 @@ bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
   set_asking(lane, true, "the look-up of the name");
   wire::GetUser ask;
   ask.name = conversation->name;
-  requests_.ask(round, ask, UserAsked{{}, conversation->name, {}});
+  requests_.ask(round, ask, UserAsked{{}, conversation->name, {}, conversation->id});
   return true;
 }
 

@@ -130,6 +130,9 @@ class Outbox {
   void set_asking(Lane& lane, bool asking, std::string why = {});
   void release(Lane& lane);  // no longer held
   void return_to_lane(std::uint64_t number);
+  // Whose name was asked for; nothing when no text waits for it any more.
+  [[nodiscard]] std::optional<LocalConversation> conversation_of(Round& round,
+                                                                 const UserAsked& asked) const;
   void name_resolved(Round& round, const UserAsked& asked, const wire::User& user);
   void name_refused(Round& round, const UserAsked& asked, const wire::Refused& refused);
   [[nodiscard]] bool take_bundle(Round& round, const ContactRecord& contact,

@@ -34,8 +34,15 @@ void Outbox::on_user(Round& round, const UserAsked& asked, const wire::User* use
   set_asking(lane->second, false, std::move(lane->second.why));
 }
 
+// By its id: the way to it from the name may be damaged, or lead to another by now.
+std::optional<LocalConversation> Outbox::conversation_of(Round& round,
+                                                         const UserAsked& asked) const {
+  if (lanes_.contains({true, asked.conversation.bytes})) return asked.conversation;
+  return history::find(round, wire::as_bytes(asked.name));
+}
+
 void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::User& user) {
-  const auto id = history::find(round, wire::as_bytes(asked.name));
+  const auto id = conversation_of(round, asked);
   if (!id) return;
   const wire::UserId who = wire::user_id_of(user.list.root);
   const auto lane = lanes_.find({true, id->bytes});
@@ -61,7 +68,7 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
   if (added) peers_.accept(round, *contact);  // we write to them
   peers_.set_name(round, *contact, asked.name);
   if (added) round.tell(EventKind::contact_added, who, asked.name);
-  const LocalConversation conversation = history::resolve(round, asked.name, who);
+  const LocalConversation conversation = history::resolve(round, *id, asked.name, who);
   if (lane == lanes_.end()) return;
   const auto numbers = lane->second.entries;
   for (const std::uint64_t number : numbers) {
@@ -77,7 +84,7 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
 }
 
 void Outbox::name_refused(Round& round, const UserAsked& asked, const wire::Refused& refused) {
-  const auto id = history::find(round, wire::as_bytes(asked.name));
+  const auto id = conversation_of(round, asked);
   if (!id) return;
   const auto lane = lanes_.find({true, id->bytes});
   if (lane == lanes_.end()) return;

@@ -25,6 +25,7 @@ struct UserAsked {
   std::optional<wire::UserId> user;
   std::string name;
   wire::UserId claimed_by;  // a contact that says it has this name; zeros: an outbox lane waits
+  LocalConversation conversation{};  // whose name it is; zeros: nobody has asked for one
 };
 struct PrekeysAsked {
   wire::UserId user;

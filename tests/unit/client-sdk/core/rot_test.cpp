@@ -247,6 +247,24 @@ TEST_SUITE("client-sdk/src/core: rot") {
     CHECK(two.bob.texts("alice") == Texts{"one", "two", "three"});
   }
 
+  TEST_CASE("what is written to a name arrives also when the way from the name to it has rotted") {
+    Two two;
+    two.alice.disconnect();
+    const Sent one = two.alice.send("bob", "one");
+    Texts all{"one"};
+    rot(two.alice, Table::conversation_of);
+    SUBCASE("at once") {}
+    SUBCASE("and written to again") {
+      all.emplace_back("two");
+      two.alice.send("bob", "two");
+    }
+    two.world.run(1min);
+    CHECK(two.bob.texts("alice") == all);
+    CHECK(two.alice.texts("bob") == all);
+    CHECK(two.alice.status(one.id) == Status::delivered);
+    CHECK(two.alice.core->settled());
+  }
+
   TEST_CASE("what was written to a name that has rotted before it was looked up has failed") {
     Two two;
     two.alice.disconnect();
