@@ -142,7 +142,8 @@ TEST_CASE("a removed device loses its session, its mail and its keys; the others
   EngineUnderTest slot;
   const TestUser bob = make_user(1, {0, 1});
   slot.add(bob);
-  slot.call(1, 0, PutKeys{bob.id, bob.device(1), signed_key(1), signed_key(2), {}});
+  slot.call(1, 0,
+            PutKeys{bob.id, bob.device(1), signed_key(1), signed_key(2), one_time_keys(1, 2)});
   const auto shared = body_of(1, 0, 77);
   slot.enqueue_body(bob, 1, shared, 11, 0);
   slot.enqueue_body(bob, 1, shared, 12, 1);
@@ -164,6 +165,11 @@ TEST_CASE("a removed device loses its session, its mail and its keys; the others
   CHECK(slot.counted() == slot.engine->recount());
   slot.call(3, 6, GetPrekeys{bob.id, {}, {}, false});
   CHECK(slot.said() == Lines{"s3 call 6: prekeys -"});
+  wire::Bytes key(bob.id.bytes.begin(), bob.id.bytes.end()), value;
+  wire::append(key, bob.device(1).view());
+  for (const auto table : {store::Table::device_keys, store::Table::one_time_keys}) {
+    CHECK(slot.disk.get(table, key, value) == Records::Found::no);
+  }
 }
 
 TEST_CASE("a device whose transport key changed loses a session that proved the old one") {
