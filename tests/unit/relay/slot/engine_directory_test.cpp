@@ -282,6 +282,17 @@ TEST_CASE("a one-time key leaves only when its removal is on the disk, so a cras
   CHECK(slot.said() == Lines{"s2 call 8: prekeys 2"});
 }
 
+TEST_CASE("the list that keys come with is not told before it is on the disk") {
+  EngineUnderTest slot;
+  slot.add(make_user(1));
+  const TestUser next = make_user(1, {0, 1}, {1, 2});
+  slot.call(1, 5, EngineUnderTest::put_of(next, wire::ListVersion{1, 1}, false));
+  slot.call(2, 6, GetPrekeys{next.id, {}, {}, false});  // no one-time key that would wait
+  CHECK(slot.said().empty());
+  slot.commit();
+  CHECK(slot.said() == Lines{"s1 call 5: ok", "s2 call 6: prekeys -"});
+}
+
 TEST_CASE("an upload that is sent again brings back no key that was handed out") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);
