@@ -381,6 +381,23 @@ TEST_CASE("a restart brings back what was committed, in its order, and counts it
         Lines{"s1 call 1: attached", "s1 <- #1 m1", "s1 <- #2 m2", "s1 caught_up"});
 }
 
+TEST_CASE("what waited through a restart expires at its second, as it would have without") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.ttl_s = 10;
+  slot.store(bob, 1);
+  slot.restart();
+  slot.pass(9'999ms);
+  slot.sweep();
+  CHECK(slot.counted().first == 1);
+  slot.pass(1ms);
+  slot.sweep();
+  CHECK(slot.counted().first == 0);
+  slot.commit();
+  CHECK(slot.logged().empty());
+}
+
 TEST_SUITE_END();
 
 }  // namespace
