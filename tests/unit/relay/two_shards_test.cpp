@@ -202,6 +202,23 @@ TEST_CASE("a device that is removed while it puts keys leaves none behind") {
   CHECK(removed_first);
 }
 
+TEST_CASE("a session that ends while it logs in on another loop is not attached there") {
+  TwoShards both;
+  const Account alice = account_on(0, 1);
+  const Account bob = account_on(0, 10);
+  const SessionId from = both.join(both.zero, alice);
+  both.one.shard.on_closed(both.join(both.one, bob), both.one.now);
+  both.settle();
+  const SessionId again = both.one.connect(bob);
+  both.one.ask(again, 1, wire::Login{1, bob.user, bob.device});
+  both.one.shard.on_closed(again, both.one.now);  // the loop of its user has not heard of it yet
+  both.settle();
+  CHECK(both.zero.counters.sessions.get() == 1);
+  both.zero.submit(from, 5, {&bob}, 42);
+  both.settle();  // nobody is there to acknowledge it: it does not wait for that
+  CHECK(both.zero.only<wire::Submitted>(from).outcomes.at(0).code == ErrorCode::ok);
+}
+
 TEST_SUITE_END();
 
 }  // namespace godwit::relay
