@@ -233,6 +233,28 @@ TEST_CASE("a submit beyond what the relay allows is refused as a whole") {
   CHECK(world.only<wire::Submitted>(session).outcomes.at(0).code == ErrorCode::ok);
 }
 
+TEST_CASE("an envelope is kept as long as its sender asks, else as long as the relay says") {
+  ShardWorld world;
+  world.config.ttl_default_s = 100;
+  const Account bob = Account::from_seed(1);
+  const Account eve = Account::from_seed(2);
+  const SessionId session = world.join(bob);
+  world.shard.on_closed(world.join(eve), world.now);
+  const wire::Bytes body(1, 7);
+  wire::Submit submit;
+  submit.bodies = {body};
+  submit.recipients.push_back({eve.user, eve.device, eve.version, 0});
+  for (const std::uint32_t ttl_s : {0U, 1U, world.config.ttl_max_s}) {
+    submit.ttl_s = ttl_s;
+    ++submit.request_id.bytes[0];
+    world.ask(session, 2, submit);
+    world.round();
+    (void)world.only<wire::Submitted>(session);
+    const std::uint32_t kept_s = ttl_s == 0 ? 100 : ttl_s;
+    CHECK(world.disk.log().rbegin()->second.expires == world.now.wall_s() + kept_s);
+  }
+}
+
 TEST_CASE("each kind of request has a rate; who waits as long as told is served again") {
   ShardWorld world;
   const Account bob = Account::from_seed(1);
