@@ -39,6 +39,7 @@ using Number64 = std::uint64_t Config::*;
 using Text = std::string Config::*;
 using List = std::vector<std::string> Config::*;
 using Check = std::string (*)(std::string_view);  // what is wrong, or empty
+using CheckBeside = std::string (*)(std::string_view, std::string_view before);
 
 struct Setting {
   std::string_view section;
@@ -49,7 +50,8 @@ struct Setting {
   Unit unit = Unit::none;
   std::uint64_t min = 0;
   std::uint64_t max = 0;
-  Check check = nullptr;  // of a text, and of each entry of a list
+  Check check = nullptr;               // of a text, and of each entry of a list
+  CheckBeside check_beside = nullptr;  // of an entry beside each that stands before it
 
   [[nodiscard]] std::string name() const { return std::string(section) + "." + std::string(key); }
 };
@@ -59,6 +61,24 @@ std::string check_listen(std::string_view text) {
   if (where && policy::parse_numeric_address(where->host)) return {};
   return "\"" + std::string(text) + "\" is not HOST:PORT with a numeric host, such as " +
          "\"0.0.0.0:7700\" or \"[::]:7700\"";
+}
+
+std::string quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
+
+// Two sockets cannot have one port of one address; 0.0.0.0 and :: are all of their family.
+std::string check_listen_beside(std::string_view text, std::string_view before) {
+  const auto where = wire::parse_host_port(text);
+  const auto there = wire::parse_host_port(before);
+  if (!where || !there || where->port != there->port || where->port == 0) return {};
+  const auto host = policy::parse_numeric_address(where->host);
+  const auto other = policy::parse_numeric_address(there->host);
+  if (!host || !other || host->is_ipv4() != other->is_ipv4()) return {};
+  const auto any = *policy::parse_numeric_address(host->is_ipv4() ? "0.0.0.0" : "::");
+  if (host == other) return quoted(text) + " stands twice in the list";
+  if (host != any && other != any) return {};
+  return quoted(text) + " is the same port as " + quoted(before) + ", which is listened on already";
 }
 
 std::string check_advertise(std::string_view text) {
@@ -86,7 +106,7 @@ const std::vector<Setting>& settings() {
       {"network", "listen", &Config::listen,
        "Where clients connect: one or more HOST:PORT with a numeric host.\n"
        "Port 0 takes a free one; the line `ready` says which.",
-       Unit::none, 1, 16, check_listen},
+       Unit::none, 1, 16, check_listen, check_listen_beside},
       {"network", "advertise", &Config::advertise,
        "The HOST:PORT that clients are told, when it is not the first of `listen`:\n"
        "the public name of this machine.",
@@ -288,10 +308,25 @@ class Reader {
     }
     std::vector<std::string> entries;
     for (const auto& node : *array) {
-      if (auto entry = read_text(setting, node)) entries.push_back(*std::move(entry));
+      auto entry = read_text(setting, node);
+      if (entry && stands_apart(setting, *entry, entries, line_of(node))) {
+        entries.push_back(*std::move(entry));
+      }
     }
     if (entries.size() == array->size())
       config.*std::get<List>(setting.member) = std::move(entries);
+  }
+
+  bool stands_apart(const Setting& setting, std::string_view entry,
+                    const std::vector<std::string>& before, std::uint32_t line) {
+    if (setting.check_beside == nullptr) return true;
+    for (const auto& other : before) {
+      auto what = setting.check_beside(entry, other);
+      if (what.empty()) continue;
+      fault(line, setting.name(), std::move(what));
+      return false;
+    }
+    return true;
   }
 
   // `low` must not exceed `high`; the fault stands where one of them does.

@@ -205,6 +205,24 @@ TEST_SUITE("relay/config") {
           std::string::npos);
   }
 
+  TEST_CASE("no two entries of listen take the same port of the same address") {
+    CHECK(fault_of("[network]\nlisten = [\n  \"127.0.0.1:7700\",\n  \"127.0.0.1:7700\",\n]") ==
+          "4: network.listen: \"127.0.0.1:7700\" stands twice in the list");
+    CHECK(fault_of("[network]\nlisten = [\"[::1]:7700\", \"[0:0::1]:7700\"]") ==
+          "2: network.listen: \"[0:0::1]:7700\" stands twice in the list");
+    CHECK(fault_of("[network]\nlisten = [\"0.0.0.0:7700\", \"127.0.0.1:7700\"]") ==
+          "2: network.listen: \"127.0.0.1:7700\" is the same port as \"0.0.0.0:7700\", which is "
+          "listened on already");
+    CHECK(fault_of("[network]\nlisten = [\"[::1]:7700\", \"[::]:7700\"]")
+              .find("2: network.listen: \"[::]:7700\" is the same port as \"[::1]:7700\"") == 0);
+    for (const std::string good :
+         {"\"127.0.0.1:0\", \"127.0.0.1:0\"", "\"0.0.0.0:7700\", \"[::]:7700\"",
+          "\"127.0.0.1:7700\", \"127.0.0.2:7700\"", "\"127.0.0.1:7700\", \"127.0.0.1:7701\""}) {
+      CAPTURE(good);
+      CHECK(config_of("[network]\nlisten = [" + good + "]").listen.size() == 2);
+    }
+  }
+
   TEST_CASE("a list tells the line of the entry that is wrong") {
     CHECK(fault_of("[network]\nunlimited_from = [\n  \"::1\",\n  \"10.0.0.0/33\",\n]") ==
           "4: network.unlimited_from: \"10.0.0.0/33\" needs a prefix length from 0 to 32");
