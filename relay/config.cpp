@@ -56,15 +56,19 @@ struct Setting {
   [[nodiscard]] std::string name() const { return std::string(section) + "." + std::string(key); }
 };
 
-std::string check_listen(std::string_view text) {
-  const auto where = wire::parse_host_port(text);
-  if (where && policy::parse_numeric_address(where->host)) return {};
-  return "\"" + std::string(text) + "\" is not HOST:PORT with a numeric host, such as " +
-         "\"0.0.0.0:7700\" or \"[::]:7700\"";
-}
-
 std::string quoted(std::string_view text) {
   return "\"" + std::string(text) + "\"";
+}
+
+std::string check_listen(std::string_view text) {
+  const auto where = wire::parse_host_port(text);
+  const auto host = where ? policy::parse_numeric_address(where->host) : std::nullopt;
+  if (!host) {
+    return quoted(text) + " is not HOST:PORT with a numeric host, such as \"0.0.0.0:7700\" or " +
+           "\"[::]:7700\"";
+  }
+  if (!host->is_ipv4() || where->host.find(':') == std::string::npos) return {};
+  return quoted(text) + " is an IPv4 address in IPv6 notation; write it as in \"127.0.0.1:7700\"";
 }
 
 // Two sockets cannot have one port of one address; 0.0.0.0 and :: are all of their family.

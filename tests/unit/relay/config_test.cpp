@@ -196,8 +196,9 @@ TEST_SUITE("relay/config") {
           std::vector<std::string>{"[::]:0"});
     CHECK(config_of("[network]\nadvertise = \"relay.example:1\"").advertise == "relay.example:1");
     CHECK(config_of("[network]\nadvertise = \"\"").advertise.empty());
-    for (const std::string bad : {"[]", "\"0.0.0.0:7700\"", "[\"relay.example:7700\"]",
-                                  "[\"0.0.0.0\"]", "[\"::1:7700\"]", "[7700]"}) {
+    for (const std::string bad :
+         {"[]", "\"0.0.0.0:7700\"", "[\"relay.example:7700\"]", "[\"0.0.0.0\"]", "[\"::1:7700\"]",
+          "[7700]", "[\"[::ffff:127.0.0.1]:7700\"]"}) {
       CAPTURE(bad);
       CHECK(fault_of("[network]\nlisten = " + bad).find("2: network.listen: ") == 0);
     }
