@@ -113,6 +113,39 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts(her) == Texts{"I owe you 100", "I owe you nothing"});
   }
 
+  TEST_CASE("a text that stands in the history is not shown again, whatever its number") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    const auto her = mallory.core->account().user.hex();
+    wire::Text text;
+    text.id.bytes.fill(7);
+    for (const char* what : {"one", "one", "another"}) {
+      text.hlc += 1'000 << 16;
+      text.text = what;
+      puppet.submit_inner(puppet.inner(puppet.payload(text)));
+      world.settle();
+    }
+    CHECK(bob.texts(her) == Texts{"one"});
+    CHECK(bob.count(EventKind::message_received) == 1);
+    CHECK(world.queued() == 0);
+  }
+
+  TEST_CASE("what comes in the name of our own account is acknowledged, and that is all") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    Puppet puppet(bob, bob);  // whoever has the keys of an earlier device of his
+    puppet.begin({});
+    const auto before = all_but_seen(bob);
+    puppet.submit_inner(puppet.inner(puppet.text("it is you")));
+    world.run(1min);
+    CHECK(world.queued() == 0);
+    CHECK(all_but_seen(bob) == before);
+    CHECK(bob.core->settled());
+  }
+
   TEST_CASE("nobody is called what is another's id") {
     World world;
     SimDevice& alice = world.add("alice");
