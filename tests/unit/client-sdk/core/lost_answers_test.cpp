@@ -156,6 +156,12 @@ TEST_SUITE("client-sdk/src/core") {
     bob.disconnect();
     bool over = false;
     SUBCASE("before") {}
+    SUBCASE("replaced 59 days ago") {
+      world.pass(24h * 16);
+      visit(world, bob);
+      world.pass(24h * 59);
+      visit(world, bob);
+    }
     SUBCASE("after") {
       for (int visits = 0; visits < 2; ++visits) {  // one makes a new key, the next ends the old
         world.pass(24h * 65);
