@@ -276,6 +276,45 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, keys and lists") {
     CHECK(fresh.texts("alice").back() == "three");
   }
 
+  TEST_CASE("a list that does not follow the one before it stops the sending and is told") {
+    Three three;
+    three.talk();
+    const Keys bob = keys_of(three.bob);
+    const crypto::ListKey key(crypto::SigningKey::draw(three.bob.random));
+    const std::array own{own_entry(three.bob)};
+    const auto second = crypto::make_recovered_list(bob.root, key, bob.account.list, own);
+    REQUIRE(second);
+    const auto third_after = [&](const wire::Hash32& previous) {
+      auto list = wire::parse_device_list(second->body);
+      REQUIRE(list);
+      ++list->version.seq;
+      list->previous = previous;
+      wire::SignedList third = *second;
+      third.body = wire::list_body(*list, std::array{own[0].signature});
+      third.signature = key.sign(third.body);
+      REQUIRE(wire::verify_device_list(third.view()));
+      return third;
+    };
+    bool follows = false;
+    SUBCASE("it follows") {
+      follows = true;
+    }
+    SUBCASE("it follows another") {}
+    three.watch_alice();
+    three.stale = *second;
+    three.alice.send("bob", "one");
+    three.world.run(1min);
+    REQUIRE(three.alice.count(EventKind::equivocation) == 0);
+    three.stale = third_after(follows ? wire::sha512_32(second->body) : wire::Hash32{});
+    three.alice.send("bob", "two");
+    three.world.run(1min);
+    CHECK((three.alice.count(EventKind::equivocation) > 0) == !follows);
+    three.stale.reset();
+    three.world.run(10min);
+    const auto expected = follows ? Status::delivered : Status::queued;
+    CHECK(three.alice.messages("bob").back().status == expected);
+  }
+
   TEST_CASE("a list that the relay withholds is told as soon as its owner writes") {
     Three three;
     three.talk();
@@ -294,6 +333,7 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, keys and lists") {
     };
     three.bob.connect();  // bob has the new list, alice has not
     three.world.settle();
+    CHECK(three.bob.count(EventKind::devices_changed) == 1);
     three.world.tamper = nullptr;
     three.world.upstream = nullptr;
     three.bob.send("alice", "look at my list");
