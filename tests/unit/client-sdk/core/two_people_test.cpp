@@ -203,6 +203,24 @@ TEST_SUITE("client-sdk/src/core") {
     }
   }
 
+  TEST_CASE("a relay that loses its disk loses no receipt") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    const Sent sent = alice.send("bob", "first");
+    world.settle();
+    REQUIRE(alice.status(sent.id) == Status::delivered);
+    alice.disconnect();
+    bob.read("alice");
+    world.settle();
+    REQUIRE(world.queued() == 1);
+    world.wipe_relay();
+    world.run(20s);
+    alice.connect();
+    world.run(20s);
+    CHECK(alice.status(sent.id) == Status::read);
+  }
+
   TEST_CASE("what nobody fetched in time is told, and arrives when the other is back") {
     World world;
     SimDevice& alice = world.add("alice");
@@ -319,6 +337,27 @@ TEST_SUITE("client-sdk/src/core") {
     world.run(20s);
     REQUIRE(bob.count(EventKind::gap_closed) == 1);
     CHECK(alice.status(three.id) == Status::read);
+  }
+
+  TEST_CASE("what sorts before a place that was read is shown as late, and counts as unread") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    alice.disconnect();
+    alice.send("bob", "two");
+    world.pass(1min);
+    bob.send("alice", "three");
+    bob.read("alice");
+    alice.connect();
+    world.settle();
+    alice.send("bob", "four");
+    world.settle();
+    const auto shown = bob.messages("alice");
+    REQUIRE(bob.texts("alice") == std::vector<std::string>{"one", "two", "three", "four"});
+    for (std::size_t i = 0; i < shown.size(); ++i) CHECK(shown[i].late == (i == 1));
+    CHECK(shown[1].status == Status::received);
   }
 
   TEST_CASE("an account is recovered also when the relay has lost everything") {
