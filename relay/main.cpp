@@ -44,6 +44,13 @@ int run(const std::string& directory) {
   });
 }
 
+// A script would go on with half of what was printed, or nothing.
+int printed(int status) {
+  if (std::cout.flush() || status != kExitOk) return status;
+  std::cerr << "godwit-relay: stdout cannot be written; is its disk full?\n";
+  return kExitFailed;
+}
+
 // The command that is mistyped first of all arguments; CLI11 would call it an extra argument.
 std::string unknown_command(const CLI::App& app, int argc, char** argv) {
   if (argc < 2) return {};
@@ -90,11 +97,13 @@ int run_command(int argc, char** argv) {
 
   wire::init_crypto();
   const auto& directory = arguments.directory;
-  if (init_command->parsed()) return init(directory, arguments.listen, std::cout, std::cerr);
   if (server_command->parsed()) return run(directory);
-  if (address_command->parsed()) return print_address(directory, std::cout, std::cerr);
-  if (check_command->parsed()) return check_config(directory, std::cout, std::cerr);
-  return print_status(directory, arguments.json, std::cout, std::cerr);
+  if (init_command->parsed()) {
+    return printed(init(directory, arguments.listen, std::cout, std::cerr));
+  }
+  if (address_command->parsed()) return printed(print_address(directory, std::cout, std::cerr));
+  if (check_command->parsed()) return printed(check_config(directory, std::cout, std::cerr));
+  return printed(print_status(directory, arguments.json, std::cout, std::cerr));
 }
 
 }  // namespace

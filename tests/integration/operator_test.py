@@ -98,6 +98,28 @@ class OperatorTest(unittest.TestCase):
         self.assertIsNone(relay.program.poll())
         relay.status()
 
+    def test_what_cannot_be_printed_is_a_failure(self):
+        relay = self.relay()
+        new = relay.path.parent / "new"
+        commands = [
+            ["address", relay.path],
+            ["status", relay.path],
+            ["status", "--json", relay.path],
+            ["check-config", relay.path],
+            ["init", new],
+        ]
+        for command in commands:
+            with self.subTest(command=command[0]), open("/dev/full", "wb") as full:
+                told = subprocess.run(
+                    [GODWIT_RELAY, *command],
+                    stdout=full,
+                    stderr=subprocess.PIPE,
+                    timeout=PATIENCE,
+                    check=False,
+                )
+                self.assertEqual(told.returncode, 1)
+                self.assertIn(b"stdout cannot be written", told.stderr)
+
     def test_few_descriptors_are_said_and_leave_the_relay_its_own(self):
         few = 64
 
