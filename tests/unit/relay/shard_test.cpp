@@ -322,6 +322,20 @@ TEST_CASE("a change of name comes to its end although the connection drops in th
   (void)world.only<wire::Done>(other);
 }
 
+TEST_CASE("who takes another name leaves no claim to the one before") {
+  World world;
+  const SessionId session = world.join(Account::from_seed(1));
+  for (const char* name : {"bob", "rob"}) {
+    world.ask(session, 5, wire::SetName{name});
+    world.round();
+    (void)world.only<wire::Done>(session);
+  }
+  using Found = slot::Records::Found;
+  wire::Bytes holder;
+  CHECK(world.disk.get(store::Table::names, wire::as_bytes("rob"), holder) == Found::yes);
+  CHECK(world.disk.get(store::Table::names, wire::as_bytes("bob"), holder) == Found::no);
+}
+
 TEST_CASE("two changes of one name that cross leave the last one's outcome, never half of each") {
   World world;
   const Account bob = Account::from_seed(1);
@@ -421,6 +435,22 @@ TEST_CASE("a session that is silent or never logs in is ended") {
   world.now.steady += kIdleDeadline;
   world.shard.on_tick(world.now);
   CHECK(world.only<wire::Closing>(live).code == ErrorCode::timeout);
+}
+
+TEST_CASE("a session that is never silent is ended when its connection is too old") {
+  World world;
+  const SessionId live = world.join(Account::from_seed(1));
+  const auto speak = [&] {
+    world.ask(live, 2, wire::Ping{});
+    world.shard.on_tick(world.now);
+    return world.host.take_frames(live).size();
+  };
+  world.now.steady += wire::kConnectionAgeMax + 1h;
+  CHECK(speak() == 1);
+  CHECK_FALSE(world.host.closed.contains(live));
+  world.now.steady += 1s;
+  CHECK(speak() == 2);
+  CHECK(world.host.closed.contains(live));
 }
 
 TEST_CASE("a clock that jumps years ahead ends no mail, and that nothing expires is shown") {

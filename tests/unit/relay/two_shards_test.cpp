@@ -219,6 +219,29 @@ TEST_CASE("a session that ends while it logs in on another loop is not attached 
   CHECK(both.zero.only<wire::Submitted>(from).outcomes.at(0).code == ErrorCode::ok);
 }
 
+TEST_CASE("a body that recipients share has an id that no other loop or start gives") {
+  std::set<std::uint64_t> ids;
+  for (const std::uint32_t boot : {1U, 2U}) {
+    TwoShards both;
+    const Account alice = account_on(0, 1);
+    const Account bob = account_on(0, 10);
+    for (const Account* away : {&alice, &bob}) {
+      both.zero.shard.on_closed(both.join(both.zero, *away), both.zero.now);
+    }
+    for (std::uint8_t loop = 0; loop < 2; ++loop) {
+      ShardWorld& world = *both.shards.at(loop);
+      world.host.identity.boot = boot;
+      const SessionId from = both.join(world, account_on(0, 20U + 10U * loop));
+      world.submit(from, 5, {&alice, &bob}, loop);
+    }
+    both.settle();
+    REQUIRE(both.zero.disk.log().size() == 4);
+    for (const auto& [position, entry] : both.zero.disk.log()) ids.insert(entry.shared_id);
+  }
+  CHECK(ids.size() == 4);
+  CHECK_FALSE(ids.contains(0));
+}
+
 TEST_SUITE_END();
 
 }  // namespace godwit::relay
