@@ -176,6 +176,38 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts("alice") == (over ? Texts{"one", "two"} : Texts{"one", "two", "three"}));
   }
 
+  TEST_CASE("nothing is told as expired before all that waited at the relay has come") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    bob.disconnect();
+    const Sent sent = alice.send("bob", "three");
+    world.settle();
+    alice.disconnect();
+    world.pass(24h * 10);
+    bob.connect();
+    world.settle();
+    world.pass(24h * 21);
+    alice.crash();
+    std::vector<wire::Bytes> waiting;  // the receipt, and that it was all
+    world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      const bool welcome = std::holds_alternative<wire::Welcome>(ParsedFrame(bytes).value.body);
+      if (&to != &alice || welcome) return as_is(bytes);
+      waiting.emplace_back(bytes.begin(), bytes.end());
+      return {};
+    };
+    alice.connect();
+    world.settle();
+    world.pass(1s);
+    REQUIRE(waiting.size() >= 2);
+    alice.to_device.insert(alice.to_device.end(), waiting.begin(), waiting.end());
+    world.tamper = {};
+    world.settle();
+    CHECK(alice.status(sent.id) == Status::delivered);
+    CHECK(alice.count(EventKind::expired) == 0);
+  }
+
   TEST_CASE("what was sealed for keys that are gone by the time it leaves is sealed anew") {
     World world;
     SimDevice& alice = world.add("alice");
