@@ -215,6 +215,18 @@ TEST_SUITE("client-sdk/engine") {
     CHECK(settled.error().code == ErrorCode::timed_out);  // logged in, and the relay says no more
   }
 
+  TEST_CASE("what a link has no room for waits until it has") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    platform->log_in();  // what follows the Welcome did not leave with it
+    CHECK(platform->speaker->exchange({}).frames.empty());
+    Received room;
+    room.has_room = true;
+    CHECK_FALSE(platform->speaker->exchange(room).frames.empty());
+    CHECK(platform->speaker->exchange(room).frames.empty());
+  }
+
   TEST_CASE("an attempt that comes to nothing is told, each reason once") {
     const auto platform = std::make_shared<TestPlatform>();
     Client client = make_client(platform);
