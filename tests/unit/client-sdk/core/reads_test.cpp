@@ -6,6 +6,9 @@
 namespace godwit::test {
 namespace {
 
+using namespace std::chrono_literals;
+using Texts = std::vector<std::string>;
+
 std::vector<Status> statuses_of(const MessageStatus& status) {
   std::vector<Status> all;
   for (const auto& step : status.steps) all.push_back(step.status);
@@ -79,6 +82,86 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.core->conversations({})->items.front().unread == 0);
     CHECK(alice.core->conversations({})->items.size() == 1);
     CHECK(alice.core->messages(*joined, {})->items.back().status == Status::read);
+  }
+
+  TEST_CASE("pages have an exact end, and neither skip nor repeat what they show") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    Texts texts;
+    for (int i = 0; i < 5; ++i) alice.send("bob", texts.emplace_back(std::to_string(i)));
+    for (const char* name : {"carol", "dave", "erin", "frank"}) alice.send(name, "hello");
+    const auto conversation = alice.core->conversation_of("bob");
+    REQUIRE(conversation.ok());
+    // Five of each: what was shown, page by page.
+    const auto walk = [](PageRequest request, const auto& read, const auto& text_of) {
+      Texts shown;
+      for (std::size_t left = 5; left > 0; left -= std::min(left, request.limit)) {
+        const auto page = read(request);
+        REQUIRE(page.ok());
+        CHECK(page->items.size() == std::min(left, request.limit));
+        CHECK(page->end == (left <= request.limit));
+        for (const auto& item : page->items) shown.push_back(text_of(item));
+        request.cursor = page->cursor;
+      }
+      return shown;
+    };
+    const auto messages = [&](const auto& request) {
+      return alice.core->messages(*conversation, request);
+    };
+    const auto conversations = [&](const auto& request) {
+      return alice.core->conversations(request);
+    };
+    const auto text_of = [](const Message& message) { return message.text; };
+    const auto name_of = [](const Conversation& item) { return item.name; };
+    const Texts newest(texts.rbegin(), texts.rend());
+    for (std::size_t limit = 1; limit <= 6; ++limit) {
+      CAPTURE(limit);
+      CHECK(walk({.limit = limit}, messages, text_of) == texts);
+      CHECK(walk({.limit = limit, .newest_first = true}, messages, text_of) == newest);
+      CHECK(walk({.limit = limit}, conversations, name_of) ==
+            Texts{"frank", "erin", "dave", "carol", "bob"});
+    }
+  }
+
+  TEST_CASE("a conversation shows its newest message, and counts what others wrote as unread") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    const auto shown = [](const SimDevice& device) {
+      const auto page = device.core->conversations({});
+      REQUIRE(page.ok());
+      REQUIRE(page->items.size() == 1);
+      const Conversation& one = page->items.front();
+      return std::to_string(one.unread) + (one.last_outgoing ? " own " : " ") + one.last_text;
+    };
+    alice.send("bob", "one");
+    world.settle();
+    CHECK(shown(alice) == "0 own one");
+    CHECK(shown(bob) == "1 one");
+    alice.disconnect();
+    alice.send("bob", "two");
+    world.pass(1min);
+    bob.send("alice", "three");
+    CHECK(shown(bob) == "1 own three");
+    alice.connect();
+    world.settle();
+    CHECK(shown(bob) == "2 own three");  // "two" came last, and was written before
+    bob.read("alice");
+    CHECK(shown(bob) == "0 own three");
+  }
+
+  TEST_CASE("an answer sorts behind what it answers, also by a clock that is behind") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "question");
+    world.settle();
+    world.set_wall(world.now().wall - 1min);
+    bob.send("alice", "answer");
+    world.settle();
+    for (const auto& texts : {alice.texts("bob"), bob.texts("alice")}) {
+      CHECK(texts == Texts{"question", "answer"});
+    }
   }
 
   TEST_CASE("a message's story is told step by step, on both sides") {
