@@ -173,6 +173,11 @@ TEST_SUITE("client-sdk/src/core: strangers") {
     street.world.run(1min);
     CHECK(all_but_seen(street.bob) == before);
     CHECK(street.bob.events.size() == events);
+    street.bob.round([&](core::Core& core) {
+      REQUIRE(core.set_typing("friendly", true, street.world.now()).ok());
+    });
+    CHECK(street.bob.send_fails("friendly", "no").code == ErrorCode::invalid_argument);
+    street.world.run(1min);
     CHECK(street.asked_for<wire::Submit>() == 0);
     CHECK(street.friendly.status(sent.id) == Status::sent);
     CHECK(street.world.queued() == 0);

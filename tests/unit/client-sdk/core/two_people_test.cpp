@@ -164,6 +164,28 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts("alice").size() == 2);
   }
 
+  TEST_CASE("of a batch all is sent or nothing, and one key in it is one message") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    const auto send = [&](const std::vector<Outgoing>& batch) {
+      auto sent = alice.core->send(batch, world.now());
+      alice.end_round();
+      world.settle();
+      return sent;
+    };
+    const Outgoing paid{"bob", "pay 5", "order-1"};
+    const auto refused = send({{"bob", "look", {}}, paid, {"bob", "pay 6", "order-1"}});
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == ErrorCode::key_conflict);
+    CHECK_FALSE(alice.core->conversation_of("bob").ok());
+    const auto sent = send({paid, {"bob", "look", {}}, paid});
+    REQUIRE(sent.ok());
+    REQUIRE(sent->size() == 3);
+    CHECK(sent->front().id == sent->back().id);
+    CHECK(bob.texts("alice") == std::vector<std::string>{"pay 5", "look"});
+  }
+
   TEST_CASE("a relay that loses its disk loses no message") {
     World world;
     SimDevice& alice = world.add("alice");
