@@ -402,6 +402,48 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(large.id) == Status::failed);
   }
 
+  TEST_CASE("a relay that has lost a part of its store is sent again what it had accepted") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    exchange_texts(world, alice, bob);
+    bob.disconnect();
+    alice.send("bob", "three");
+    world.settle();
+    alice.disconnect();
+    std::size_t submits = 0;
+    world.upstream = [&](SimDevice&, wire::ByteView bytes) {
+      submits += std::holds_alternative<wire::Submit>(wire::parse_request(bytes)->body);
+      return true;
+    };
+    world.tamper = altering<wire::Welcome>([](SimDevice&, wire::Welcome& welcome) {
+      ++welcome.store_generation;  // of the same store
+      return true;
+    });
+    for (int logins = 0; logins < 2; ++logins) {
+      alice.connect();
+      world.settle();
+      alice.disconnect();
+    }
+    CHECK(alice.count(EventKind::store_changed) == 1);
+    CHECK(submits >= 1);
+  }
+
+  TEST_CASE("what was seen is known for sixty days, and not for ever") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "one");
+    world.settle();
+    bob.disconnect();
+    const auto seen = count(bob, store::Table::seen);
+    REQUIRE(seen > 0);
+    world.pass(24h * 60);
+    CHECK(count(bob, store::Table::seen) == seen);
+    world.pass(24h * 31);
+    CHECK(count(bob, store::Table::seen) == 0);
+  }
+
   TEST_CASE("what a reset names is sent again, also by the second one of an hour") {
     World world;
     SimDevice& alice = world.add("alice");
