@@ -214,7 +214,8 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, answers") {
     const auto theirs = keys_of(watched.bob).account.list;
     auto broken = following_list(watched.alice);
     broken.signature.bytes[1] ^= 1;
-    for (const auto& list : {theirs, broken}) {
+    const auto later = following_list(watched.bob);  // a version that ours has not had yet
+    for (const auto& list : {theirs, later, broken}) {
       watched.watch([&](const wire::Request& request) {
         if (std::holds_alternative<wire::Login>(request.body)) {
           tell(watched.alice, {request.id, wire::Refused{wire::ErrorCode::unknown_device, 0}});
