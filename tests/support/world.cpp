@@ -372,6 +372,13 @@ void World::settle() {
   }
 }
 
+void World::exchange_texts(SimDevice& first, SimDevice& second) {
+  first.send(second.label, "one");
+  settle();
+  second.send(first.label, "two");
+  settle();
+}
+
 void World::pass(std::chrono::milliseconds time) {
   now_.steady += time;
   now_.wall += time;

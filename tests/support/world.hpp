@@ -101,10 +101,13 @@ class World {
     settle();
   }
 
+  // Each has a text of the other, so that both ends of their session have spoken: "one", "two".
+  void exchange_texts(SimDevice& first, SimDevice& second);
+
   void restart_relay();  // what was not committed is lost
   // The same, and of this table nothing reads well any more.
   void restart_relay_without(relay::store::Table table);
-  void wipe_relay();     // another store, empty
+  void wipe_relay();  // another store, empty
 
   // What the relay sends to a device goes through here: nothing, the frame, others in its place.
   using Tamper = std::function<std::vector<wire::Bytes>(SimDevice&, wire::ByteView frame)>;
