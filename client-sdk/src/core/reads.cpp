@@ -54,15 +54,14 @@ Result<Page<Item>> walk(const View& view, Table table, wire::ByteView name, Orde
       table, name, from, order,
       [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
         if (after && std::ranges::equal(suffix, *after)) return true;
+        auto item = value ? take(*value) : std::nullopt;
+        if (!item) return true;  // damaged: the others are shown
         if (result.items.size() == page.limit) {
           result.end = false;
           return false;
         }
-        if (!value) return true;  // damaged: the others are shown
-        if (auto item = take(*value)) {
-          result.items.push_back(std::move(*item));
-          result.cursor = wire::to_hex(suffix);
-        }
+        result.items.push_back(std::move(*item));
+        result.cursor = wire::to_hex(suffix);
         return true;
       },
       page.offset);

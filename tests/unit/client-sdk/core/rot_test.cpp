@@ -247,6 +247,19 @@ TEST_SUITE("client-sdk/src/core: rot") {
     CHECK(two.bob.texts("alice") == Texts{"one", "two", "three"});
   }
 
+  TEST_CASE("a page behind which all messages have rotted is the last") {
+    Two two;
+    two.says("one");
+    rot(two.alice, Table::messages);
+    two.says("two");
+    const auto conversation = two.alice.core->conversation_of("bob");
+    REQUIRE(conversation.ok());
+    const auto page = two.alice.core->messages(*conversation, {.limit = 1, .newest_first = true});
+    REQUIRE(page.ok());
+    CHECK(page->items.size() == 1);
+    CHECK(page->end);
+  }
+
   TEST_CASE("what is written to a name arrives also when the way from the name to it has rotted") {
     Two two;
     two.alice.disconnect();
