@@ -107,7 +107,8 @@ Result<std::vector<Sent>> Core::send(std::span<const Outgoing> messages, Now now
     if (auto wrong = s.check(message); !wrong) return wrong.error();
     if (!message.key) continue;
     const auto [twin, fresh] = keys.emplace(*message.key, &message);
-    if (!fresh && (twin->second->text != message.text || twin->second->to != message.to)) {
+    const Outgoing& first = *twin->second;
+    if (!fresh && (first.text != message.text || as_kept(first.to) != as_kept(message.to))) {
       return key_conflict(*message.key);
     }
   }

@@ -179,7 +179,7 @@ TEST_SUITE("client-sdk/src/core") {
     REQUIRE_FALSE(refused.ok());
     CHECK(refused.error().code == ErrorCode::key_conflict);
     CHECK_FALSE(alice.core->conversation_of("bob").ok());
-    const auto sent = send({paid, {"bob", "look", {}}, paid});
+    const auto sent = send({paid, {"bob", "look", {}}, {"Bob", "pay 5", "order-1"}});
     REQUIRE(sent.ok());
     REQUIRE(sent->size() == 3);
     CHECK(sent->front().id == sent->back().id);
