@@ -127,7 +127,8 @@ void Shard::on_tick(Now now) {
   sessions_.for_each([this](Session& session) {
     if (session.state == State::closing) return;
     const bool live = session.state == State::live;
-    const bool silent = now_.steady - session.last_heard > kIdleDeadline;
+    const bool silent =
+        session.pauses == 0 && now_.steady - session.last_heard > kIdleDeadline;
     const bool late = !live && now_.steady - session.established > kLoginDeadline;
     const bool old = now_.steady - session.established > wire::kConnectionAgeMax + 1h;
     if (silent || late || old) end(session, ErrorCode::timeout);
@@ -289,7 +290,9 @@ void Shard::pause(Session& session) {
 }
 
 void Shard::resume(Session& session) {
-  if (--session.pauses == 0) host_.pause(session.id, false);
+  if (--session.pauses > 0) return;
+  session.last_heard = now_.steady;  // who was not read was not silent
+  host_.pause(session.id, false);
 }
 
 // Reading what is refused costs as much as reading what is not. So who goes on beyond its rate is

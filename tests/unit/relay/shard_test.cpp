@@ -277,8 +277,11 @@ TEST_CASE("acks that outrun the disk are all taken, and meanwhile the connection
   world.ask(session, kAcksInFlightMax + 1, wire::Ack{1, {}});  // was read before the pause
   CHECK(world.host.paused.contains(session));
   CHECK(world.host.take_frames(session).empty());
+  world.now.steady += 2 * kIdleDeadline;  // who is not read is not silent
+  world.shard.on_tick(world.now);
   world.round();
   CHECK_FALSE(world.host.paused.contains(session));
+  world.shard.on_tick(world.now);
   const auto frames = world.host.take_frames(session);
   CHECK(frames.size() == kAcksInFlightMax + 1);
   for (const auto* frame : frames) CHECK(std::holds_alternative<wire::Done>(frame->body));
@@ -302,91 +305,6 @@ TEST_CASE("only the Done of an Ack may wait for the next frame") {
   CHECK(waiting->session == session);
   CHECK(waiting->frame.request == 4);
   CHECK(std::holds_alternative<wire::Done>(waiting->frame.body));
-}
-
-TEST_CASE("a change of name comes to its end although the connection drops in the middle") {
-  World world;
-  const Account bob = Account::from_seed(1);
-  const SessionId session = world.join(bob);
-  world.ask(session, 5, wire::SetName{"bob"});
-  world.shard.on_closed(session, world.now);
-  world.round();
-  const SessionId other = world.join(Account::from_seed(2));
-  world.ask(other, 6, wire::GetUser{{}, "bob"});
-  CHECK(world.only<wire::User>(other).list.root == bob.list.root);
-  world.ask(other, 7, wire::SetName{"bob"});
-  world.round();
-  CHECK(world.refusal(other) == ErrorCode::name_taken);
-  world.ask(other, 8, wire::SetName{"rob"});  // nothing is left locked
-  world.round();
-  (void)world.only<wire::Done>(other);
-}
-
-TEST_CASE("who takes another name leaves no claim to the one before") {
-  World world;
-  const SessionId session = world.join(Account::from_seed(1));
-  for (const char* name : {"bob", "rob"}) {
-    world.ask(session, 5, wire::SetName{name});
-    world.round();
-    (void)world.only<wire::Done>(session);
-  }
-  using Found = slot::Records::Found;
-  wire::Bytes holder;
-  CHECK(world.disk.get(store::Table::names, wire::as_bytes("rob"), holder) == Found::yes);
-  CHECK(world.disk.get(store::Table::names, wire::as_bytes("bob"), holder) == Found::no);
-}
-
-TEST_CASE("two changes of one name that cross leave the last one's outcome, never half of each") {
-  World world;
-  const Account bob = Account::from_seed(1);
-  const SessionId session = world.join(bob);
-  world.ask(session, 5, wire::SetName{"bob"});
-  world.round();
-  (void)world.only<wire::Done>(session);
-  world.ask(session, 6, wire::SetName{});
-  world.ask(session, 7, wire::SetName{"bob"});
-  CHECK(world.refusal(session) == ErrorCode::busy);
-  world.round();
-  (void)world.only<wire::Done>(session);
-  world.ask(session, 8, wire::GetUser{{}, "bob"});
-  CHECK(world.refusal(session) == ErrorCode::not_found);
-}
-
-TEST_CASE("a name whose claim the disk has lost is its holder's again when that one asks for it") {
-  for (const bool taken : {false, true}) {
-    CAPTURE(taken);
-    World world;
-    const Account bob = Account::from_seed(1);
-    const SessionId his = world.join(bob);
-    const SessionId hers = world.join(Account::from_seed(2));
-    world.ask(his, 5, wire::SetName{"bob"});
-    world.round();
-    (void)world.only<wire::Done>(his);
-    store::Batch lost;
-    lost.puts.push_back({store::Table::names, {'b', 'o', 'b'}, std::nullopt});
-    world.disk.apply(lost);
-    if (taken) {
-      world.ask(hers, 6, wire::SetName{"bob"});
-      world.round();
-      (void)world.only<wire::Done>(hers);
-    }
-    world.ask(his, 7, wire::SetName{"bob"});
-    world.round();
-    if (taken) {
-      CHECK(world.refusal(his) == ErrorCode::name_taken);
-      const SessionId again = world.connect(bob);
-      world.ask(again, 8, wire::Login{1, bob.user, bob.device});
-      world.round();
-      const auto frames = world.host.take_frames(again);
-      REQUIRE(!frames.empty());
-      CHECK(std::get<wire::Welcome>(frames[0]->body).own_name.empty());
-      continue;
-    }
-    (void)world.only<wire::Done>(his);
-    world.ask(hers, 8, wire::GetUser{{}, "bob"});
-    world.round();
-    CHECK(world.only<wire::User>(hers).list.root == bob.list.root);
-  }
 }
 
 TEST_CASE("refused logins end the session after a few") {
