@@ -120,7 +120,7 @@ class PassphraseTest(unittest.TestCase):
         self.alice.text("conversations", "--passphrase-file", file)
 
     def test_a_mistyped_an_empty_or_no_passphrase_makes_no_home(self):
-        for types in ([b"one\n", b"other\n"], [b"\n", b"\n"]):
+        for types in ([b"one\n", b"other\n"], [b"\n", b"\n"], [b"one\x1a\n"] * 2):
             _, status = self.at_a_terminal(*self.init, "--passphrase", types=types)
             self.assertEqual(status, 1)
         _, status = self.at_a_terminal(*self.init, "--passphrase", types=[b"begun\x03"])

@@ -5,7 +5,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <fstream>
 #include <string_view>
 
@@ -69,6 +71,9 @@ Result<std::optional<std::string>> ask_for(const PassphraseWish& wish) {
     second = first && wish.is_new ? terminal.ask("once more: ") : first;
   }
   if (!second) raise(SIGINT);
+  if (std::ranges::any_of(*first, [](unsigned char c) { return std::iscntrl(c) != 0; })) {
+    return wrong("a control character, such as that of Ctrl-Z, is in no passphrase; run this again");
+  }
   if (first != second) return wrong("the two passphrases differ; run this again");
   return first;
 }
