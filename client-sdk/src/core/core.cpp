@@ -98,7 +98,7 @@ void Core::on_frame(const wire::RelayFrame& frame, Now now) {
   } else if (std::holds_alternative<wire::CaughtUp>(frame.body)) {
     s.login.on_caught_up(s.round);
     s.outbox.expire(s.round);
-    s.upkeep.sweep(s.round);
+    s.upkeep.sweep(s.round, s.clock.relay_time(s.round));
   } else if (const auto* low = std::get_if<wire::KeysLow>(&frame.body)) {
     s.upkeep.tend(s.round, s.account, s.requests, low->one_time_keys_left);
   } else if (const auto* closing = std::get_if<wire::Closing>(&frame.body)) {
@@ -206,7 +206,8 @@ void Core::State::tend(Now now) {
   if (!login.link().logged_in) return;
   upkeep.tend(round, account, requests, {});
   if (!login.caught_up()) return;
-  upkeep.sweep(round);  // not before: what the mailbox holds may still need old keys
+  // Not before: what the mailbox holds may still need old keys.
+  upkeep.sweep(round, clock.relay_time(round));
   outbox.expire(round);
 }
 

@@ -70,28 +70,36 @@ Milliseconds time_of(std::uint64_t hlc) {
 
 // ---- Clock --------------------------------------------------------------------------------------
 
-void HybridClock::relay_says(Milliseconds relay_time, Milliseconds own_time) {
+void HybridClock::relay_says(Milliseconds relay_time, const Round& round) {
   if (time_of(relay_time << kCounterBits) != relay_time) return;  // no stamp could hold it
-  offset_ = static_cast<std::int64_t>(relay_time) - static_cast<std::int64_t>(own_time);
+  offset_ = static_cast<std::int64_t>(relay_time) - static_cast<std::int64_t>(round.wall());
+  said_ = relay_time;
+  said_at_ = round.now.steady;
 }
 
-Milliseconds HybridClock::bounded(Milliseconds own) const {
-  if (!offset_) return own;
+Milliseconds HybridClock::relay_time(const Round& round) const {
+  return said_ + static_cast<Milliseconds>((round.now.steady - said_at_).count());
+}
+
+Milliseconds HybridClock::bounded(const Round& round) const {
+  const auto own = static_cast<std::int64_t>(round.wall());
+  if (!offset_) return round.wall();
   const std::int64_t bound = kClockAheadMax.count();
-  const auto relay = std::max(static_cast<std::int64_t>(own) + *offset_, bound);
-  return static_cast<Milliseconds>(
-      std::clamp(static_cast<std::int64_t>(own), relay - bound, relay + bound));
+  // Ours may have jumped since the login. A stamp of next year would stand above all later ones.
+  const auto latest = static_cast<std::int64_t>(relay_time(round)) + kSleepMax.count();
+  const auto relay = std::max(std::min(own + *offset_, latest), bound);
+  return static_cast<Milliseconds>(std::clamp(own, relay - bound, relay + bound));
 }
 
 std::uint64_t HybridClock::next(Round& round) const {
   std::uint64_t& hlc = round.count().hlc;
-  hlc = std::max(hlc + 1, bounded(round.wall()) << kCounterBits);
+  hlc = std::max(hlc + 1, bounded(round) << kCounterBits);
   return hlc;
 }
 
 bool HybridClock::saw(Round& round, std::uint64_t hlc) const {
   const Milliseconds bound =
-      bounded(round.wall()) + static_cast<Milliseconds>(kHlcAheadMax.count());
+      bounded(round) + static_cast<Milliseconds>(kHlcAheadMax.count());
   if (time_of(hlc) > bound) return false;
   if (hlc > round.counters.hlc) round.count().hlc = hlc;
   return true;

@@ -19,15 +19,20 @@ namespace godwit::core {
 // The clock of our messages: milliseconds << 16 | counter, above all that we used or took over.
 class HybridClock {
  public:
-  // How far the relay's clock is from ours; ours counts within kClockAheadMax of it.
-  void relay_says(Milliseconds relay_time, Milliseconds own_time);
+  // At a login, what the relay's clock is; ours counts within kClockAheadMax of it.
+  void relay_says(Milliseconds relay_time, const Round& round);
+  // That, and what has passed since by the clock that does not jump, and may stand still while the
+  // machine sleeps. Before a login: some time in 1970.
+  [[nodiscard]] Milliseconds relay_time(const Round& round) const;
   [[nodiscard]] std::uint64_t next(Round& round) const;
   // Takes over a sender's stamp. False: it is too far ahead, and was not.
   [[nodiscard]] bool saw(Round& round, std::uint64_t hlc) const;
 
  private:
-  [[nodiscard]] Milliseconds bounded(Milliseconds own) const;
+  [[nodiscard]] Milliseconds bounded(const Round& round) const;
   std::optional<std::int64_t> offset_;  // relay - own
+  Milliseconds said_ = 0;
+  milliseconds said_at_{};  // of Now::steady
 };
 
 // A message found, with where it lies.

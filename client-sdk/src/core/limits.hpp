@@ -41,6 +41,7 @@ inline constexpr std::size_t kLookUpsInFlightMax = 16;
 inline constexpr std::size_t kStrangersMax = 64;  // device lists of people who are no contacts
 inline constexpr std::size_t kCachedDevicesMax = 256;
 inline constexpr std::uint64_t kUnreceiptedMax = 64;  // payloads that by themselves ask for none
+inline constexpr milliseconds kSleepMax = std::chrono::hours{24 * 30};  // between two logins
 inline constexpr milliseconds kPingInterval = std::chrono::seconds{45};
 inline constexpr milliseconds kAnswerWait = std::chrono::seconds{30};  // while nothing else comes
 inline constexpr milliseconds kAnswerWaitMax = std::chrono::minutes{2};

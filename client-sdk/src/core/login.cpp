@@ -94,8 +94,7 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
   account_.save(round);
 
   link_.logged_in = true;
-  clock_.relay_says(welcome.relay_time_ms, round.wall());
-  upkeep_.relay_says(welcome.relay_time_ms, round);
+  clock_.relay_says(welcome.relay_time_ms, round);
   if (first) round.tell(EventKind::registered);
   round.tell(EventKind::online);
   if (welcome.list < account_.list_version()) {

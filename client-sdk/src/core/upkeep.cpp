@@ -157,14 +157,8 @@ bool Upkeep::all_put() const {
   return record_.put && record_.one_time_put == record_.one_time_last;
 }
 
-void Upkeep::relay_says(Milliseconds relay_time, const Round& round) {
-  relay_time_ = relay_time;
-  relay_time_at_ = round.now.steady;
-}
-
-void Upkeep::sweep(Round& round) {
-  const auto since = static_cast<Milliseconds>((round.now.steady - relay_time_at_).count());
-  const Milliseconds now = std::min(round.wall(), relay_time_ + since);
+void Upkeep::sweep(Round& round, Milliseconds relay_time) {
+  const Milliseconds now = std::min(round.wall(), relay_time);
   for (const PrekeyKind kind : {PrekeyKind::signed_prekey, PrekeyKind::seal}) {
     std::vector<wire::Bytes> gone;
     round.scan(Table::prekeys, name_of(kind), {}, store::ReadTxn::Order::ascending,

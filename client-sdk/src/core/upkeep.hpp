@@ -38,10 +38,9 @@ class Upkeep {
   void on_session_key_replaced(Now now);
   // Writes what was noted between rounds. With a round that writes anyway.
   void flush(Round& round);
-  // Deletes secret halves that nobody can still use: by our clock, and by what the relay's was at
-  // the login. What one that is ahead would throw away, others still encrypt for.
-  void relay_says(Milliseconds relay_time, const Round& round);
-  void sweep(Round& round);
+  // Deletes secret halves that nobody can still use, by our clock and by the relay's: what one that
+  // is ahead would throw away, others still encrypt for.
+  void sweep(Round& round, Milliseconds relay_time);
   [[nodiscard]] bool all_put() const;
 
   // Secret halves. The sealing keys are asked for with every envelope, so they are kept at hand.
@@ -55,8 +54,6 @@ class Upkeep {
   UpkeepRecord record_;
   bool noted_ = false;  // and not written
   bool putting_ = false;
-  Milliseconds relay_time_ = 0;    // at the last login
-  milliseconds relay_time_at_{};   // which was then, of Now::steady
   milliseconds next_top_up_{};  // of Now::steady: a relay may say "none left" as often as it likes
   std::map<std::uint32_t, crypto::DhKey> seal_secrets_;
 };

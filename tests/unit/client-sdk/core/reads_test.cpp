@@ -164,6 +164,24 @@ TEST_SUITE("client-sdk/src/core") {
     }
   }
 
+  TEST_CASE("a clock that jumps years ahead after the login stamps nothing years ahead") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    const auto right = world.now().wall;
+    world.set_wall(right + 24h * 365 * 3);
+    alice.send("bob", "one");
+    world.settle();
+    world.set_wall(right + 1min);
+    bob.send("alice", "two");
+    world.settle();
+    const auto messages = alice.messages("bob");
+    REQUIRE(messages.size() == 2);
+    for (const auto& message : messages) {
+      CHECK(message.time.time_since_epoch() < right + 24h * 31);
+    }
+  }
+
   TEST_CASE("a message's story is told step by step, on both sides") {
     World world;
     SimDevice& alice = world.add("alice");
