@@ -72,7 +72,7 @@ Result<std::optional<std::string>> ask_for(const PassphraseWish& wish) {
   }
   if (!second) raise(SIGINT);
   if (std::ranges::any_of(*first, [](unsigned char c) { return std::iscntrl(c) != 0; })) {
-    return wrong("a control character, such as that of Ctrl-Z, is in no passphrase; run this again");
+    return wrong("no passphrase has a control character, such as that of Ctrl-Z; run this again");
   }
   if (first != second) return wrong("the two passphrases differ; run this again");
   return first;
