@@ -149,7 +149,7 @@ void Core::State::pass(const Asked& asked, const wire::RelayFrame& frame) {
     if (refused != nullptr) return login.on_refused(round, *refused, true);
   } else if (const auto* keys = std::get_if<KeysPut>(&asked)) {
     if (done != nullptr) return upkeep.on_put(round, *keys);
-    if (refused != nullptr) return upkeep.on_put_failed();
+    if (refused != nullptr) return put_again(milliseconds{refused->retry_after_ms});
   } else if (const auto* name = std::get_if<NamePut>(&asked)) {
     if (done != nullptr || refused != nullptr) return login.on_name_put(round, *name, refused);
   } else if (const auto* who = std::get_if<UserAsked>(&asked)) {
@@ -163,6 +163,12 @@ void Core::State::pass(const Asked& asked, const wire::RelayFrame& frame) {
     return;  // Ack, Ping, PutDevices: the next login looks again
   }
   login.close("the relay answered what was not asked");
+}
+
+// Refused for good they wait for the next upkeep: there may be others by then.
+void Core::State::put_again(milliseconds retry_after) {
+  upkeep.on_put_failed();
+  if (retry_after.count() > 0) next_upkeep = std::min(next_upkeep, round.now.steady + retry_after);
 }
 
 void Core::on_disconnected(Now now) {

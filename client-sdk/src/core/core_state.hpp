@@ -33,6 +33,7 @@ struct Core::State {
   void on_answer(const wire::RelayFrame& frame);
   void pass(const Asked& asked, const wire::RelayFrame& frame);
   void pass_user(const UserAsked& asked, const wire::User* user, const wire::Refused* refused);
+  void put_again(milliseconds retry_after);
   void tend(Now now);
   // When a relay that owes an answer is taken for gone.
   [[nodiscard]] std::optional<milliseconds> patience_over() const;

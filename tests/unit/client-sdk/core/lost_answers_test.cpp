@@ -308,6 +308,27 @@ TEST_SUITE("client-sdk/src/core") {
     }
   }
 
+  TEST_CASE("keys that the relay will not take yet are put again when it said, not an hour later") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    world.pass(1min);  // the registration has put some: more are made after a while only
+    int refused = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      if (!std::holds_alternative<wire::PutKeys>(request->body) || refused == 3) return true;
+      ++refused;
+      tell(from, {request->id, wire::Refused{wire::ErrorCode::rate_limited, 20'000}});
+      return false;
+    };
+    tell(alice, {0, wire::KeysLow{0}});
+    world.run(30s);
+    CHECK(refused == 2);
+    CHECK_FALSE(alice.core->settled());
+    world.run(1min);
+    CHECK(refused == 3);
+    CHECK(alice.core->settled());
+  }
+
   TEST_CASE("a name that the relay was too busy to change is asked for again") {
     World world;
     SimDevice& alice = world.add("alice");
