@@ -97,10 +97,11 @@ void Core::on_frame(const wire::RelayFrame& frame, Now now) {
     s.inbox.on_deliver(s.round, *deliver);
   } else if (std::holds_alternative<wire::CaughtUp>(frame.body)) {
     s.login.on_caught_up(s.round);
-    s.outbox.expire(s.round);
+    s.outbox.expire(s.round, s.clock.relay_time(s.round));
     s.upkeep.sweep(s.round, s.clock.relay_time(s.round));
   } else if (const auto* low = std::get_if<wire::KeysLow>(&frame.body)) {
-    s.upkeep.tend(s.round, s.account, s.requests, low->one_time_keys_left);
+    s.upkeep.tend(s.round, s.account, s.requests, s.clock.relay_time(s.round),
+                  low->one_time_keys_left);
   } else if (const auto* closing = std::get_if<wire::Closing>(&frame.body)) {
     s.login.on_closing(s.round, *closing);
   } else {
@@ -210,11 +211,12 @@ void Core::State::tend(Now now) {
   next_upkeep = now.steady + kUpkeepInterval;
   inbox.sweep_seen(round);
   if (!login.link().logged_in) return;
-  upkeep.tend(round, account, requests, {});
+  const Milliseconds relay_time = clock.relay_time(round);
+  upkeep.tend(round, account, requests, relay_time, {});
   if (!login.caught_up()) return;
   // Not before: what the mailbox holds may still need old keys.
-  upkeep.sweep(round, clock.relay_time(round));
-  outbox.expire(round);
+  upkeep.sweep(round, relay_time);
+  outbox.expire(round, relay_time);
 }
 
 Result<void> Core::end_round(Now now) {

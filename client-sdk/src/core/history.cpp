@@ -85,10 +85,13 @@ Milliseconds HybridClock::bounded(const Round& round) const {
   const auto own = static_cast<std::int64_t>(round.wall());
   if (!offset_) return round.wall();
   const std::int64_t bound = kClockAheadMax.count();
-  // Ours may have jumped since the login. A stamp of next year would stand above all later ones.
-  const auto latest = static_cast<std::int64_t>(relay_time(round)) + kSleepMax.count();
-  const auto relay = std::max(std::min(own + *offset_, latest), bound);
-  return static_cast<Milliseconds>(std::clamp(own, relay - bound, relay + bound));
+  // Ours may have jumped since the login, because the machine slept, or somebody set it right, or
+  // wrong: then it counts between what the two say. But a stamp of next year would stand above all
+  // later ones.
+  const auto steady = static_cast<std::int64_t>(relay_time(round));
+  const auto jumped = std::min(own + *offset_, steady + kSleepMax.count());
+  const auto [least, most] = std::minmax(steady, jumped);
+  return static_cast<Milliseconds>(std::clamp(own, std::max(least, bound) - bound, most + bound));
 }
 
 std::uint64_t HybridClock::next(Round& round) const {

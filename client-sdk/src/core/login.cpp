@@ -39,7 +39,7 @@ void Login::log_in(Round& round) {
 
 void Login::enlist(Round& round) {
   if (!may_try()) return;
-  upkeep_.renew(round, account_);
+  upkeep_.renew(round, account_, clock_.relay_time(round));
   wire::Register ask;
   ask.version = wire::kProtocolVersion;
   ask.device = account_.record.device;
@@ -118,7 +118,7 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
     outbox_.resend_accepted(round);
     receipts_.owe_again(round);
   }
-  upkeep_.tend(round, account_, requests_, welcome.one_time_keys_left);
+  upkeep_.tend(round, account_, requests_, clock_.relay_time(round), welcome.one_time_keys_left);
 }
 
 void Login::on_refused(Round& round, const wire::Refused& refused, bool registering) {

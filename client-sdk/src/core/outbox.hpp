@@ -62,7 +62,7 @@ class Outbox {
                         const std::vector<wire::EnvelopeHash>& hashes);
   // Tells of what nobody fetched while the relay kept it. After all that waited for us has come: it
   // may say that something was delivered.
-  void expire(Round& round);
+  void expire(Round& round, Milliseconds relay_time);
   // Something came from this device, so what expired for it goes out again.
   void on_heard(Round& round, const wire::UserId& user, const wire::DeviceId& device);
   // The relay's store is another one: what was accepted and not delivered goes out again.

@@ -268,9 +268,11 @@ void Outbox::on_undecryptable(Round& round, const wire::UserId& user, const wire
   }
 }
 
-void Outbox::expire(Round& round) {
-  // What is kept for longer than a relay keeps anything was accepted while our clock was ahead.
-  const Milliseconds latest = round.wall() + Milliseconds{limits_.ttl_default_s} * kSecond;
+void Outbox::expire(Round& round, Milliseconds relay_time) {
+  // What is kept for longer than a relay keeps anything was accepted while our clock was ahead;
+  // unless it is behind now, and will be set right.
+  const Milliseconds now = std::max(round.wall(), relay_time);
+  const Milliseconds latest = now + Milliseconds{limits_.ttl_default_s} * kSecond;
   for (auto& [number, line] : lines_) {
     const bool ahead = line.expires > latest + kClockStep;
     if (line.expires == 0 || (line.expires > round.wall() && !ahead)) continue;

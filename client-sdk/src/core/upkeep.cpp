@@ -25,10 +25,10 @@ std::optional<crypto::DhKey> secret_of(const View& view, PrekeyKind kind, std::u
   return crypto::DhKey::from_secret(record->secret);
 }
 
-void mark_replaced(Round& round, PrekeyKind kind, std::uint32_t id) {
+void mark_replaced(Round& round, Milliseconds now, PrekeyKind kind, std::uint32_t id) {
   auto record = round.load<PrekeyRecord>(name_of(kind), order_bytes(id));
   if (!record) return;
-  record->replaced = round.wall();
+  record->replaced = now;
   round.save(name_of(kind), order_bytes(id), *record);
 }
 
@@ -80,15 +80,16 @@ void Upkeep::signed_keys_put(Round& round) {
   save(round);
 }
 
-void Upkeep::renew(Round& round, const LocalAccount& account) {
+void Upkeep::renew(Round& round, const LocalAccount& account, Milliseconds relay_time) {
+  const Milliseconds now = std::max(round.wall(), relay_time);
   if (is_due(round, record_.signed_prekey, kSignedPrekeyAge)) {
-    mark_replaced(round, PrekeyKind::signed_prekey, record_.signed_prekey.id);
+    mark_replaced(round, now, PrekeyKind::signed_prekey, record_.signed_prekey.id);
     record_.signed_prekey =
         make_signed(round, account, PrekeyKind::signed_prekey, record_.signed_prekey.id + 1);
     record_.put = false;
   }
   if (is_due(round, record_.seal_key, kSealKeyAge)) {
-    mark_replaced(round, PrekeyKind::seal, record_.seal_key.id);
+    mark_replaced(round, now, PrekeyKind::seal, record_.seal_key.id);
     record_.seal_key = make_signed(round, account, PrekeyKind::seal, record_.seal_key.id + 1);
     record_.put = false;
   }
@@ -96,8 +97,8 @@ void Upkeep::renew(Round& round, const LocalAccount& account) {
 }
 
 void Upkeep::tend(Round& round, const LocalAccount& account, Requests& requests,
-                  std::optional<std::uint32_t> left) {
-  renew(round, account);
+                  Milliseconds relay_time, std::optional<std::uint32_t> left) {
+  renew(round, account, relay_time);
   const std::uint32_t on_the_way = record_.one_time_last - record_.one_time_put;
   const bool low = left && on_the_way <= kOneTimeKeysLow && *left <= kOneTimeKeysLow - on_the_way;
   if (low && next_top_up_ <= round.now.steady) {

@@ -25,11 +25,12 @@ class Upkeep {
   // The registration has carried the two signed keys.
   void signed_keys_put(Round& round);
 
-  // Replaces the signed keys that are due.
-  void renew(Round& round, const LocalAccount& account);
+  // Replaces the signed keys that are due. That is at the later of our time and the relay's: what a
+  // clock that is behind replaced would be too old to keep as soon as it is set right.
+  void renew(Round& round, const LocalAccount& account, Milliseconds relay_time);
   // The same, then tops up one-time keys to kOneTimeKeysFull when the relay has `left`, and
   // puts what has not reached the relay.
-  void tend(Round& round, const LocalAccount& account, Requests& requests,
+  void tend(Round& round, const LocalAccount& account, Requests& requests, Milliseconds relay_time,
             std::optional<std::uint32_t> left);
   void on_put(Round& round, const KeysPut& put);
   void on_put_failed() { putting_ = false; }  // refused, or the connection went: later again

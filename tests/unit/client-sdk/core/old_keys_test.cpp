@@ -191,6 +191,38 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.texts("bob").back() == "three");
   }
 
+  TEST_CASE("a clock that was years behind until it was set right does no harm") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    bob.disconnect();
+    alice.send("bob", "three");
+    world.settle();
+    alice.disconnect();
+    const auto right = world.now().wall;
+    world.set_wall(24h * 365);
+    world.tamper = altering<wire::Welcome>([&](SimDevice&, wire::Welcome& welcome) {
+      welcome.relay_time_ms = static_cast<std::uint64_t>(right.count());
+      return true;
+    });
+    alice.connect();  // her keys seem to be of the future, and are replaced
+    world.settle();
+    world.set_wall(right + 1min);
+    alice.send("bob", "four");
+    world.settle();
+    CHECK(alice.messages("bob").back().time.time_since_epoch() < right + 1h);
+    alice.disconnect();
+    alice.connect();
+    world.settle();
+    CHECK(alice.count(EventKind::expired) == 0);
+    bob.connect();
+    world.settle();
+    bob.send("alice", "five");  // for the key that he has of her
+    world.settle();
+    CHECK(alice.texts("bob") == Texts{"one", "two", "three", "four", "five"});
+  }
+
   TEST_CASE("one-time keys are made anew when as few are left as the relay tells of") {
     World world;
     SimDevice& alice = world.add("alice");
