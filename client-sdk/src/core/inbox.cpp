@@ -333,6 +333,8 @@ void Inbox::check_list(Round& round, const ContactRecord& contact, const wire::P
 
 void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, const wire::Text& text) {
   if (history::place_of(round, text.id, contact.user)) return;  // under another seq, after a reset
+  // Who knows an id of ours could have it stand for another text.
+  if (history::place_of(round, text.id, account_.record.user)) return;
   ConversationRecord conversation = history::conversation_with(round, contact.user);
   conversation.request = !contact.accepted;
   MessageRecord message;

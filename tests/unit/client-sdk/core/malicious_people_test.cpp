@@ -113,6 +113,34 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts(her) == Texts{"I owe you 100", "I owe you nothing"});
   }
 
+  TEST_CASE("who answers under the id of our own text does not stand in its place") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    world.tamper = [](SimDevice& to, wire::ByteView bytes) -> Frames {
+      const ParsedFrame frame(bytes);
+      const bool deliver = std::holds_alternative<wire::Deliver>(frame.value.body);
+      return deliver && to.label == "mallory" ? Frames{} : as_is(bytes);  // the puppet answers
+    };
+    const Sent ours = bob.send("mallory", "I owe you nothing");
+    world.settle();
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    wire::Text text;
+    std::ranges::copy(ours.id.bytes, text.id.bytes.begin());
+    text.hlc = 1'000 << 16;
+    text.text = "I owe you 100";
+    puppet.submit_inner(puppet.inner(puppet.payload(text)));
+    world.settle();
+    CHECK(bob.texts("mallory") == Texts{"I owe you nothing"});
+    CHECK(bob.count(EventKind::message_received) == 0);
+    text.id.bytes.fill(7);
+    text.hlc += 1 << 16;
+    puppet.submit_inner(puppet.inner(puppet.payload(text)));
+    world.settle();
+    CHECK(bob.count(EventKind::message_received) == 1);  // under an id of her own
+  }
+
   TEST_CASE("a text that stands in the history is not shown again, whatever its number") {
     World world;
     SimDevice& bob = world.add("bob");
