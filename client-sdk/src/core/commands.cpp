@@ -69,7 +69,6 @@ ConversationRecord Core::State::conversation_to(const std::string& name) {
 
 // Precondition: check() found nothing.
 Sent Core::State::send_one(const Outgoing& message) {
-  ConversationRecord conversation = conversation_to(message.to);
   MessageRecord record;
   if (message.key) {
     record.key = *message.key;
@@ -84,6 +83,7 @@ Sent Core::State::send_one(const Outgoing& message) {
   } else {
     round.random(record.id.bytes);
   }
+  ConversationRecord conversation = conversation_to(message.to);
   record.outgoing = true;
   record.sender = user;
   record.device = account.record.device;

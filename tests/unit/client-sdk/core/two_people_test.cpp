@@ -156,7 +156,9 @@ TEST_SUITE("client-sdk/src/core") {
     alice.send("robert", "you have another name");
     world.settle();
     REQUIRE(alice.texts("robert").size() == 2);
+    const std::size_t added = alice.count(EventKind::conversation_added);
     CHECK(alice.send("Bob", "pay 5", "order-1").id == first.id);
+    CHECK(alice.count(EventKind::conversation_added) == added);
     CHECK(alice.send("robert", "pay 5", "order-1").id == first.id);
     CHECK(alice.send_fails("bob", "pay 6", "order-1").code == ErrorCode::key_conflict);
     CHECK(alice.send_fails("carol", "pay 5", "order-1").code == ErrorCode::key_conflict);
