@@ -87,7 +87,7 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
     record.wanted_name = std::exchange(record.name, registering_);
   }
   if (registered_now && welcome.name == wire::ErrorCode::name_taken) {
-    round.tell(EventKind::name_taken, {}, record.name);
+    if (record.wanted_name.empty()) round.tell(EventKind::name_taken, {}, record.name);
     record.name.clear();
   }
   if (record.name.empty()) record.name = welcome.own_name;
@@ -131,8 +131,10 @@ void Login::on_refused(Round& round, const wire::Refused& refused, bool register
     return;
   }
   if (refused.code == ErrorCode::name_invalid) {
-    round.tell(EventKind::name_taken, {}, registering_);
-    if (account_.record.name == registering_) account_.record.name.clear();
+    if (account_.record.name == registering_) {
+      round.tell(EventKind::name_taken, {}, registering_);
+      account_.record.name.clear();
+    }
     account_.save(round);
     enlist(round);
     return;

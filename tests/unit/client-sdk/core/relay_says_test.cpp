@@ -193,6 +193,7 @@ TEST_SUITE("client-sdk/src/core") {
     second.round([&](core::Core& core) { CHECK(core.set_name("alicia", world.now()).ok()); });
     world.settle();
     CHECK(second.core->account().name == "alicia");
+    CHECK(second.count(EventKind::name_taken) == 0);  // nobody wants that one any more
     SimDevice& bob = world.add("bob");
     bob.send("alicia", "hello");
     world.settle();
