@@ -26,7 +26,8 @@ inline constexpr milliseconds kSealKeyAge = std::chrono::hours{24 * 15};
 inline constexpr milliseconds kSealKeyLife = std::chrono::hours{24 * 30};
 // A seal key that is to be used for longer was made or taken by a clock that was ahead.
 inline constexpr milliseconds kSealKeyUseMax = kSealKeyLife + std::chrono::hours{24};
-inline constexpr milliseconds kRetain = std::chrono::hours{24 * 60};    // TTL limit + 15 days
+inline constexpr milliseconds kTtlMax = std::chrono::hours{24 * 45};    // at any relay
+inline constexpr milliseconds kRetain = kTtlMax + std::chrono::hours{24 * 15};
 inline constexpr milliseconds kSealedLife = std::chrono::hours{24};  // of what no relay has yet
 inline constexpr milliseconds kSessionKeyAge = std::chrono::hours{24};  // of the store
 inline constexpr std::uint32_t kOneTimeKeysFull = 100;

@@ -272,14 +272,14 @@ void Outbox::expire(Round& round, Milliseconds relay_time) {
   // What is kept for longer than a relay keeps anything was accepted while our clock was ahead;
   // unless it is behind now, and will be set right.
   const Milliseconds now = std::max(round.wall(), relay_time);
-  const Milliseconds latest = now + Milliseconds{limits_.ttl_default_s} * kSecond;
+  const Milliseconds latest = now + static_cast<Milliseconds>(kTtlMax.count()) + kClockStep;
   for (auto& [number, line] : lines_) {
-    const bool ahead = line.expires > latest + kClockStep;
+    const bool ahead = line.expires > latest;
     if (line.expires == 0 || (line.expires > round.wall() && !ahead)) continue;
     auto record = entry(round, number);
     if (!record) continue;
     if (ahead) {
-      line.expires = record->expires = latest;
+      line.expires = record->expires = now + Milliseconds{limits_.ttl_default_s} * kSecond;
       store(round, *record);
       continue;
     }

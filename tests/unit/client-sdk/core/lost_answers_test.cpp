@@ -184,6 +184,28 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(small.id) == Status::read);
   }
 
+  TEST_CASE("what was accepted is not told as expired because a relay keeps less by now") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    bob.disconnect();
+    alice.send("bob", "three");
+    world.settle();
+    alice.disconnect();
+    world.tamper = altering<wire::Welcome>([](SimDevice&, wire::Welcome& welcome) {
+      welcome.limits.ttl_default_s = 3600;
+      return true;
+    });
+    alice.connect();
+    world.settle();
+    alice.disconnect();
+    world.pass(24h * 7);
+    alice.connect();
+    world.settle();
+    CHECK(alice.count(EventKind::expired) == 0);
+  }
+
   TEST_CASE("a text that the relay took and will not take again is no longer sent") {
     World world;
     SimDevice& alice = world.add("alice");
