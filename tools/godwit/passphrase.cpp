@@ -70,7 +70,10 @@ Result<std::optional<std::string>> ask_for(const PassphraseWish& wish) {
     first = terminal.ask(wish.question);
     second = first && wish.is_new ? terminal.ask("once more: ") : first;
   }
-  if (!second) raise(SIGINT);
+  if (!second) {
+    raise(SIGINT);
+    return wrong("interrupted");  // where somebody ignores the signal
+  }
   if (std::ranges::any_of(*first, [](unsigned char c) { return std::iscntrl(c) != 0; })) {
     return wrong("no passphrase has a control character, such as that of Ctrl-Z; run this again");
   }
