@@ -39,6 +39,8 @@ Run::~Run() = default;
 
 std::vector<std::string> Run::play() {
   make_devices();
+  ping_at_ = devices_.begin();
+  kept_alive_ = Clock::now();
   if (register_all() && log_in_crowd() && warm_up() && measure()) (void)drain();
   settle();
   judge();

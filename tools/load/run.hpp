@@ -78,6 +78,7 @@ class Run final : private DeviceOwner {
 
   // ---- Time
   void on_tick();  // each millisecond: what is due by the clock
+  void keep_alive(Clock::time_point now);
   void pace(Clock::time_point now);
   void churn(Clock::time_point now);
   void try_again(Clock::time_point now);
@@ -108,6 +109,8 @@ class Run final : private DeviceOwner {
   std::vector<Route*> by_index_;
   std::multimap<Clock::time_point, Device*> retries_;
   net::Timer tick_;
+  std::list<Device>::iterator ping_at_;  // whose turn it is
+  Clock::time_point kept_alive_{};       // when the one before had its turn
 
   std::vector<std::string> faults_;
   bool cut_short_ = false;

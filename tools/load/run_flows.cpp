@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kRetryFirst = 20ms;
 constexpr std::uint32_t kRetryDoublings = 6;
+constexpr Clock::duration kPingInterval = 45s;
 
 wire::RequestId request_id(std::uint64_t run, std::uint32_t flow, std::uint64_t number) {
   // The relay keys its tables itself, so these need not look drawn.
@@ -209,9 +210,22 @@ void Run::on_tick() {
   const auto now = Clock::now();
   stage_.tick(now);
   try_again(now);
+  keep_alive(now);
   if (!loading_) return;
   if (scenario_.rate > 0 && !routes_.empty()) pace(now);
   if (scenario_.churn > 0) churn(now);
+}
+
+// One after the other, since all at once would be a load of its own. Whatever else a device says:
+// it is a Ping in each interval, of which the relay's deadline has more than two.
+void Run::keep_alive(Clock::time_point now) {
+  if (devices_.empty()) return;
+  const auto each = kPingInterval / static_cast<std::int64_t>(devices_.size());
+  for (; now - kept_alive_ >= each; kept_alive_ += each) {
+    if (ping_at_ == devices_.end()) ping_at_ = devices_.begin();
+    if (ping_at_->live()) ping_at_->raw().send(wire::Ping{});
+    ++ping_at_;
+  }
 }
 
 void Run::pace(Clock::time_point now) {
