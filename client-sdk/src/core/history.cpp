@@ -18,8 +18,25 @@ std::string preview_of(std::string_view text) {
   return std::string(text.substr(0, size));
 }
 
-void summarise(ConversationRecord& conversation, const MessageRecord& message) {
+SortKey behind(SortKey key) {
+  for (auto digit = key.bytes.rbegin(); digit != key.bytes.rend() && ++*digit == 0; ++digit) {
+  }
+  return key;
+}
+
+// Nothing stands behind it in its conversation. Of two written at one moment the sort key decides.
+bool stands_last(const View& view, const MessagePlace& place) {
+  bool last = true;
+  view.scan(Table::messages, place.conversation.view(), behind(place.key).view(),
+            store::ReadTxn::Order::ascending,
+            [&last](wire::ByteView, std::optional<wire::ByteView>) { return last = false; });
+  return last;
+}
+
+void summarise(const View& view, ConversationRecord& conversation, const MessagePlace& place,
+               const MessageRecord& message) {
   if (message.hlc < conversation.last_hlc) return;
+  if (message.hlc == conversation.last_hlc && !stands_last(view, place)) return;
   conversation.last_hlc = message.hlc;
   conversation.last_text = preview_of(message.text);
   conversation.last_outgoing = message.outgoing;
@@ -53,16 +70,6 @@ SortKey sort_key_of(std::uint64_t hlc, const wire::DeviceId& device,
   std::ranges::copy(message.view().first(4), key.bytes.begin() + 12);
   return key;
 }
-
-namespace {
-
-SortKey behind(SortKey key) {
-  for (auto digit = key.bytes.rbegin(); digit != key.bytes.rend() && ++*digit == 0; ++digit) {
-  }
-  return key;
-}
-
-}  // namespace
 
 Milliseconds time_of(std::uint64_t hlc) {
   return hlc >> kCounterBits;
@@ -101,8 +108,7 @@ std::uint64_t HybridClock::next(Round& round) const {
 }
 
 bool HybridClock::saw(Round& round, std::uint64_t hlc) const {
-  const Milliseconds bound =
-      bounded(round) + static_cast<Milliseconds>(kHlcAheadMax.count());
+  const Milliseconds bound = bounded(round) + static_cast<Milliseconds>(kHlcAheadMax.count());
   if (time_of(hlc) > bound) return false;
   if (hlc > round.counters.hlc) round.count().hlc = hlc;
   return true;
@@ -137,9 +143,12 @@ ConversationRecord rebuilt(const View& view, const LocalConversation& id) {
               return conversation.activity == 0;
             });
   view.scan(Table::messages, id.view(), {}, store::ReadTxn::Order::descending,
-            [&](wire::ByteView, std::optional<wire::ByteView> value) {
+            [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
               const auto newest = value ? View::parse<MessageRecord>(*value) : std::nullopt;
-              if (newest) summarise(conversation, *newest);
+              if (newest) {
+                const MessagePlace place{id, SortKey::copy_of(suffix), newest->sender};
+                summarise(view, conversation, place, *newest);
+              }
               return !newest.has_value();
             });
   return conversation;
@@ -195,7 +204,7 @@ void move_messages(Round& round, const ConversationRecord& from, ConversationRec
     round.erase(Table::messages, from.id.view(), key.view());
     save(round, place, message);
     round.save(message.id.view(), sender_tag(message.sender), place);
-    summarise(to, message);
+    summarise(round, to, place, message);
   }
 }
 
@@ -239,7 +248,7 @@ MessagePlace add(Round& round, ConversationRecord& conversation, MessageRecord& 
   save(round, place, message);
   round.save(message.id.view(), sender_tag(message.sender), place);
   if (!message.outgoing) ++conversation.unread;
-  summarise(conversation, message);
+  summarise(round, conversation, place, message);
   touch(round, conversation);
   round.save(conversation.id.view(), conversation);
   return place;

@@ -150,6 +150,21 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(shown(bob) == "0 own three");
   }
 
+  TEST_CASE("two who write at one moment see one order, and its last message as the newest") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    alice.send("bob", "from alice");
+    bob.send("alice", "from bob");
+    world.settle();
+    CHECK(alice.texts("bob") == bob.texts("alice"));
+    for (const auto& [device, peer] : {std::pair(&alice, "bob"), std::pair(&bob, "alice")}) {
+      const auto page = device->core->conversations({});
+      REQUIRE(page->items.size() == 1);
+      CHECK(page->items.front().last_text == device->texts(peer).back());
+    }
+  }
+
   TEST_CASE("an answer sorts behind what it answers, also by a clock that is behind") {
     World world;
     SimDevice& alice = world.add("alice");
