@@ -162,6 +162,8 @@ void Simulation::turn_clock(const Step& step) {
   // Minutes to days, both ways. What a clock that is set back by years delays is a known gap.
   const auto far = static_cast<std::int64_t>(step.draw % (step.draw % 3 == 0 ? 172'800 : 600));
   const milliseconds ahead = std::chrono::seconds{step.draw % 2 == 0 ? far : -far};
+  // A stamp made before the next login may be too far ahead to move anybody else's clock.
+  if (far > 120) clock_turned_ = true;
   tell(home.name() + "'s clock goes " + std::to_string(ahead.count()) + " ms ahead");
   home.set_clock(ahead);
 }
@@ -236,6 +238,7 @@ void Simulation::fill_relay(const Step& step) {
 
 void Simulation::turn_relay_clock(const Step& step) {
   const auto seconds = static_cast<std::int64_t>(step.draw % 86'400);
+  clock_turned_ = true;
   tell("the relay's clock is turned by " + std::to_string(seconds) + " s");
   world_.relay.set_clock(std::chrono::seconds{step.draw % 2 == 0 ? seconds : -seconds});
 }

@@ -26,7 +26,11 @@ class Home {
   void die_at_commit(std::uint64_t commit, Moment moment) { dies_at_ = {commit, moment}; }
   void forget_to_die() { dies_at_.reset(); }
   [[nodiscard]] bool dying() const { return dying_; }
-  void set_disk_full(bool full) { disk_full_ = full; }
+  void set_disk_full(bool full) {
+    disk_full_ = full;
+    was_disk_full_ = was_disk_full_ || full;
+  }
+  [[nodiscard]] bool was_disk_full() const { return was_disk_full_; }  // at any time
   void set_clock(std::chrono::milliseconds ahead) { ahead_ = ahead; }
   void cut(bool at_once);
   void restore() { cut_ = false; }
@@ -82,7 +86,7 @@ class Home {
   std::chrono::milliseconds slow_{};
   std::optional<std::pair<std::uint64_t, Moment>> dies_at_;
   bool dying_ = false;
-  bool disk_full_ = false;
+  bool disk_full_ = false, was_disk_full_ = false;
   bool cut_ = false;
   bool was_linked_ = false;
   bool down_ = false;

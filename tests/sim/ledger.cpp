@@ -65,6 +65,11 @@ std::string Ledger::told(const std::string& home, const MessageId& id, Status st
   return {};
 }
 
+std::optional<Status> Ledger::last_told(const std::string& home, const MessageId& id) const {
+  const auto known = told_.find({home, id});
+  return known == told_.end() ? std::nullopt : std::optional(known->second);
+}
+
 void Ledger::looked(const std::vector<Message>& messages) {
   for (const Message& message : messages) {
     if (!message.outgoing) looked_at_.insert(message.id);

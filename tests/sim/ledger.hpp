@@ -19,6 +19,7 @@ struct Wrote {
   std::size_t by = 0, to = 0;
   std::string text;  // also its key; no two are alike
   MessageId id;
+  std::optional<MessageId> behind;  // the last that its writer had there when it was written
 };
 
 class Ledger {
@@ -37,7 +38,11 @@ class Ledger {
 
   [[nodiscard]] const std::vector<Wrote>& all() const { return wrote_; }
   [[nodiscard]] const Wrote* find(const MessageId& id) const;
-  [[nodiscard]] bool was_looked_at(const MessageId& id) const { return looked_at_.contains(id); }
+  [[nodiscard]] bool was_told_of(const std::string& home, const MessageId& id) const {
+    return received_.contains({home, id});
+  }
+  // The last status that a device told of a message.
+  [[nodiscard]] std::optional<Status> last_told(const std::string& home, const MessageId& id) const;
 
  private:
   struct Attempt {

@@ -25,6 +25,7 @@ struct Plan {
   bool tight = false;       // the operator's limits are, until the faults end
   bool lies = false;        // the relay does, until the faults end
   bool last_words = false;  // one phone is lost for good when the faults end
+  bool hands_off = false;   // when the faults end, clients find their way back by themselves
   World::Settings settings;
   std::chrono::milliseconds length{};
   std::vector<Step> steps;

@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::array<const char*, 5> kNames{"alice", "bob", "carol", "dave", "erin"};
 
+// Says a client whose user has disconnected it, or not connected it since its program began.
+constexpr std::string_view kNotConnected = "not connected; connect first";
+
 // What belongs into a story besides the frames.
 bool is_trouble(EventKind kind) {
   return kind >= EventKind::list_refused && kind != EventKind::events_lost;
@@ -30,7 +33,7 @@ Start::Start(std::size_t people, bool strangers) {
       if (by == to) continue;
       const std::string text = std::string(kNames[by]) + " greets " + kNames[to];
       const auto sent = made.client(kNames[by]).send({.to = kNames[to], .text = text, .key = text});
-      greetings.push_back({kNames[by], by, to, text, sent->id});
+      greetings.push_back({kNames[by], by, to, text, sent->id, {}});
       (void)made.settle(1h);
     }
   }
@@ -77,6 +80,7 @@ Simulation::Simulation(const Start& start, const Plan& plan, std::FILE* story)
     wrong(ledger_.wrote(wrote));
     pairs_.emplace(wrote.by, wrote.to);
   }
+  greetings_ = start.greetings.size();
 }
 
 Simulation::~Simulation() {
@@ -133,10 +137,14 @@ void Simulation::end_faults() {
     home.forget_to_die();
     home.set_disk_full(false);
   }
-  pass(31s);  // whoever is down comes back
+  pass(61s);  // whoever is down, or has left, comes back
   for (Person& person : people_) {
-    client(person).disconnect();  // a new attempt, at once
-    if (!client(person).connect()) wrong(person.home + " cannot connect");
+    const auto state = client(person).wait_settled(0ms);
+    const bool unwanted = !state && state.error().message == kNotConnected;
+    if (!plan_.hands_off) client(person).disconnect();  // a new attempt, at once
+    if ((unwanted || !plan_.hands_off) && !client(person).connect()) {
+      wrong(person.home + " cannot connect");
+    }
     send_unsure(person);
   }
   if (plan_.last_words && !needs_traffic_ && !forgot_) {
@@ -159,11 +167,16 @@ void Simulation::send(Person& person, std::size_t to, const std::string& text) {
     person.unsure.emplace_back(to, text);
     return;
   }
+  const std::optional<MessageId> last = last_shown(person.home, people_[to].user);
   const auto sent = client(person).send({.to = people_[to].name, .text = text, .key = text});
-  if (sent && !world_.home(person.home).dying()) {
-    wrong(ledger_.wrote({person.home, by, to, text, sent->id}));
+  const Home& home = world_.home(person.home);
+  if (sent && !home.dying()) {
+    wrong(ledger_.wrote({person.home, by, to, text, sent->id, last}));
   } else {
     person.unsure.emplace_back(to, text);
+    // The next try after a full disk is that much later.
+    const bool may_refuse = home.dying() || home.down() || home.was_disk_full();
+    if (!may_refuse) wrong(text + " is refused: " + sent.error().message);
   }
 }
 
@@ -253,6 +266,17 @@ const std::vector<Message>& Simulation::shown(const std::string& home, const Use
     end = got->end;
   }
   return known.messages;
+}
+
+std::optional<MessageId> Simulation::last_shown(const std::string& home, const UserId& peer) {
+  const auto txn = world_.home(home).look().read();
+  assert(txn);
+  const core::View view(*txn);
+  const auto conversation = core::reads::conversation_of(view, peer.hex());
+  if (!conversation) return std::nullopt;
+  const auto page = core::reads::messages(view, *conversation, {.limit = 1, .newest_first = true});
+  if (!page || page->items.empty()) return std::nullopt;
+  return page->items.front().id;
 }
 
 std::optional<Status> Simulation::status_of(const Wrote& wrote) {

@@ -109,6 +109,7 @@ class Simulation {
   void send_unsure(Person& person);
   void look(Person& person, std::size_t from);
   [[nodiscard]] const std::vector<Message>& shown(const std::string& home, const UserId& peer);
+  [[nodiscard]] std::optional<MessageId> last_shown(const std::string& home, const UserId& peer);
   [[nodiscard]] bool is_stored(const std::string& home, const MessageId& id);
   [[nodiscard]] std::optional<Status> status_of(const Wrote& wrote);  // as its device says
   [[nodiscard]] std::size_t person_of(const UserId& user) const;
@@ -117,6 +118,9 @@ class Simulation {
   void judge();
   void come_to_rest();
   void round_trip(bool hours);
+  void everybody_looks();
+  template <class Action>
+  void between_all(const Action& action);  // of two who have talked, and still can
   void let_expire();
   [[nodiscard]] std::string why_unsettled();
   [[nodiscard]] std::string wrong_relay();
@@ -128,6 +132,9 @@ class Simulation {
   [[nodiscard]] std::string wrong_now();
   [[nodiscard]] std::string wrong_at_rest();
   [[nodiscard]] std::string wrong_between(std::size_t by, std::size_t to);
+  [[nodiscard]] std::string wrong_order(std::size_t one, std::size_t other);
+  [[nodiscard]] std::string wrong_conversations(std::size_t self);
+  [[nodiscard]] std::string wrong_events(const Person& person);
   [[nodiscard]] std::string wrong_sessions(std::size_t one, std::size_t other);
   [[nodiscard]] std::map<MessageId, Status> told(std::size_t by, std::size_t to);
   [[nodiscard]] std::map<MessageId, Status> arrived(std::size_t by, std::size_t to);
@@ -140,13 +147,15 @@ class Simulation {
   Ledger ledger_;
   Watch watch_;
   std::vector<Person> people_;
+  std::size_t greetings_ = 0;  // so many were written before this run began
   std::set<std::pair<std::size_t, std::size_t>> pairs_;     // who has written to whom
   std::map<std::string, std::map<EventKind, int>> events_;  // by home
   std::vector<std::string> rivals_;  // homes, two by two, who have claimed one name
   std::optional<Relay::Saved> saved_;
-  std::optional<std::size_t> silent_;  // whose phone is lost for good
+  std::optional<std::size_t> silent_;                    // whose phone is lost for good
   std::set<std::pair<std::string, MessageId>> expired_;  // of which a home has told
   bool wiped_ = false;
+  bool clock_turned_ = false;   // the relay's, or a device's by more than two minutes
   bool needs_traffic_ = false;  // something happened that only later messages bring to light
   bool forgot_ = false;         // the relay may have lost what it had accepted
   struct Shown {

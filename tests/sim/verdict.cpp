@@ -12,7 +12,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int kRoundTripsMax = 10;
+constexpr int kRoundTripsMax = 10;   // where something has to be found out and mended by them
+constexpr int kRoundTripsOfAll = 1;  // so that everybody has written
 constexpr auto kSettlesWithin = 1h;
 // The usual time to live, two days by which a clock may be wrong as it begins, and one.
 constexpr auto kExpiresWithin = 24h * 33;
@@ -49,9 +50,17 @@ void Simulation::judge() {
   if (world_.relay.expired() > 0) needs_traffic_ = true;
   if (fine()) wrong(wrong_names());
   if (fine()) wrong(wrong_last_words());
-  if (fine() && !needs_traffic_) wrong(wrong_waiting());
+  // A relay without a memory knows no names before their owners are back.
+  for (std::size_t i = 0; fine() && !wiped_ && i < people_.size(); ++i) {
+    if (!is_silent(people_[i])) wrong(wrong_conversations(i));
+  }
+  if (fine() && !needs_traffic_) {
+    everybody_looks();
+    if (fine()) wrong(wrong_waiting());
+  }
   std::string problem = "never tried";
-  for (int trips = 0; fine() && trips < kRoundTripsMax && !problem.empty(); ++trips) {
+  const int trips_max = needs_traffic_ ? kRoundTripsMax : kRoundTripsOfAll;
+  for (int trips = 0; fine() && trips < trips_max && !problem.empty(); ++trips) {
     round_trip(trips > 0);
     if (fine()) problem = wrong_now();
   }
@@ -90,15 +99,22 @@ void Simulation::let_expire() {
   if (fine()) wrong(wrong_expiries());
 }
 
-void Simulation::round_trip(bool hours) {
-  const auto everybody = [this](auto&& action) {
-    for (std::size_t one = 0; one < people_.size(); ++one) {
-      for (std::size_t other = 0; other < people_.size(); ++other) {
-        if (has_talked(one, other)) action(one, other);
-      }
+template <class Action>
+void Simulation::between_all(const Action& action) {
+  for (std::size_t one = 0; one < people_.size(); ++one) {
+    for (std::size_t other = 0; other < people_.size(); ++other) {
+      if (has_talked(one, other)) action(one, other);
     }
-  };
-  everybody([this](std::size_t one, std::size_t other) {
+  }
+}
+
+void Simulation::everybody_looks() {
+  between_all([this](std::size_t one, std::size_t other) { look(people_[one], other); });
+  come_to_rest();
+}
+
+void Simulation::round_trip(bool hours) {
+  between_all([this](std::size_t one, std::size_t other) {
     Person& person = people_[one];
     send_unsure(person);
     send(person, other,
@@ -116,8 +132,7 @@ void Simulation::round_trip(bool hours) {
     }
     come_to_rest();
   }
-  everybody([this](std::size_t one, std::size_t other) { look(people_[one], other); });
-  if (fine()) come_to_rest();
+  if (fine()) everybody_looks();
 }
 
 // ---- The judgements -----------------------------------------------------------------------------
@@ -198,9 +213,7 @@ std::string Simulation::wrong_waiting() {
     const auto status = status_of(wrote);
     if (!status) return wrote.text + " is not in its writer's history";
     if (wiped_ && *status == Status::failed) continue;
-    if (rank(*status) < rank(Status::delivered)) {
-      return wrote.text + " waits for further messages";
-    }
+    if (*status != Status::read) return wrote.text + " waits for further messages";
   }
   return {};
 }
@@ -262,6 +275,7 @@ std::string Simulation::wrong_now() {
     for (std::size_t other = 0; problem.empty() && other < people_.size(); ++other) {
       if (!has_talked(one, other)) continue;
       problem = wrong_between(one, other);
+      if (problem.empty() && one < other) problem = wrong_order(one, other);
       if (problem.empty() && one < other) problem = wrong_sessions(one, other);
     }
   }
@@ -274,19 +288,9 @@ std::string Simulation::wrong_at_rest() {
   for (std::size_t i = 0; i < people_.size(); ++i) {
     Person& person = people_[i];
     if (is_silent(person)) continue;
-    const auto page = client(person).conversations({.limit = 100});
-    if (!page) return person.home + ": " + page.error().message;
-    std::set<UserId> peers;
-    for (const auto& conversation : page->items) {
-      if (!conversation.peer) return person.home + " has a conversation with nobody";
-      if (!peers.insert(*conversation.peer).second) {
-        return person.home + " has two conversations with one peer";
-      }
-      const std::size_t other = person_of(*conversation.peer);
-      if (other < people_.size() && has_talked(i, other) && conversation.unread != 0) {
-        return person.home + " has unread messages";
-      }
-    }
+    if (!person.unsure.empty()) return person.unsure.front().second + " is still refused";
+    if (const auto problem = wrong_conversations(i); !problem.empty()) return problem;
+    if (const auto problem = wrong_events(person); !problem.empty()) return problem;
     if (watch_.forged_something()) continue;
     // What an honest peer never causes, whatever the relay drops or swaps.
     for (const auto kind :
@@ -295,6 +299,62 @@ std::string Simulation::wrong_at_rest() {
       if (events_[person.home][kind] != 0) {
         return person.home + " tells of " + std::string(to_string(kind));
       }
+    }
+  }
+  return {};
+}
+
+// What the list of conversations says of each is what the messages in it say.
+std::string Simulation::wrong_conversations(std::size_t self) {
+  const Person& person = people_[self];
+  const auto page = client(person).conversations({.limit = 100});
+  if (!page) return person.home + ": " + page.error().message;
+  std::set<UserId> peers;
+  for (const auto& conversation : page->items) {
+    if (!conversation.peer) return person.home + " has a conversation with nobody";
+    if (!peers.insert(*conversation.peer).second) {
+      return person.home + " has two conversations with one peer";
+    }
+    const auto& messages = shown(person.home, *conversation.peer);
+    const auto unread = std::ranges::count(messages, Status::received, &Message::status);
+    const std::string name = conversation.name;
+    if (conversation.unread != unread) {
+      return person.home + " counts " + std::to_string(conversation.unread) + " unread of " + name +
+             " where there are " + std::to_string(unread);
+    }
+    if (messages.empty()) return person.home + " has an empty conversation with " + name;
+    if (conversation.last_text != messages.back().text ||
+        conversation.last_outgoing != messages.back().outgoing) {
+      return person.home + " shows \"" + conversation.last_text + "\" as the newest message";
+    }
+    const std::size_t other = person_of(*conversation.peer);
+    if (other < people_.size() && has_talked(self, other) && name != people_[other].name) {
+      return person.home + " calls " + people_[other].name + " \"" + name + "\"";
+    }
+  }
+  return {};
+}
+
+// P8: each message and each status has been told of, to a program that lived all the time.
+std::string Simulation::wrong_events(const Person& person) {
+  if (world_.home(person.home).life() > 0) return {};
+  const auto replaced =
+      std::ranges::count_if(people_, [](const Person& other) { return !other.lost.empty(); });
+  if (!plan_.strangers && person.lost.empty() &&
+      events_.at(person.home)[EventKind::devices_changed] < replaced) {
+    return person.home + " is not told of a new device";
+  }
+  for (std::size_t i = greetings_; i < ledger_.all().size(); ++i) {
+    const Wrote& wrote = ledger_.all()[i];
+    if (people_[wrote.to].home == person.home && is_stored(person.home, wrote.id) &&
+        !ledger_.was_told_of(person.home, wrote.id)) {
+      return person.home + " is not told of " + wrote.text;
+    }
+    if (wrote.home != person.home) continue;
+    const auto status = status_of(wrote);
+    if (status && *status != Status::queued && ledger_.last_told(person.home, wrote.id) != status) {
+      return person.home + " is not told that " + wrote.text + " is " +
+             std::string(to_string(*status));
     }
   }
   return {};
@@ -341,6 +401,40 @@ std::string Simulation::wrong_between(std::size_t by, std::size_t to) {
     if (writer.lost.empty()) return reader.name + " has what nobody wrote";
   }
   if (own != said.size()) return writer.name + " shows what it did not write";
+  return {};
+}
+
+// P3: both see one order, and a reply stands behind what it answers.
+std::string Simulation::wrong_order(std::size_t one, std::size_t other) {
+  const auto ids = [this](std::size_t of, std::size_t peer) {
+    std::vector<MessageId> order;
+    for (const auto& message : shown(people_[of].home, people_[peer].user)) {
+      order.push_back(message.id);
+    }
+    return order;
+  };
+  std::vector<MessageId> here = ids(one, other), there = ids(other, one);
+  const std::set<MessageId> known(here.begin(), here.end());
+  const auto unknown = [](const auto& set) {
+    return [&set](const MessageId& id) { return !set.contains(id); };
+  };
+  std::erase_if(there, unknown(known));  // what one of them has lost with a device, or never sent
+  const std::set<MessageId> both(there.begin(), there.end());
+  std::erase_if(here, unknown(both));
+  if (here != there) {
+    return people_[one].name + " and " + people_[other].name + " see two orders";
+  }
+  if (clock_turned_) return {};
+  std::map<MessageId, std::size_t> place;
+  for (std::size_t i = 0; i < here.size(); ++i) place[here[i]] = i;
+  for (const auto& [id, at] : place) {
+    const Wrote* const wrote = ledger_.find(id);
+    if (wrote == nullptr || !wrote->behind) continue;
+    const auto before = place.find(*wrote->behind);
+    if (before != place.end() && before->second > at) {
+      return wrote->text + " stands before what it answers";
+    }
+  }
   return {};
 }
 
