@@ -164,7 +164,7 @@ void Outbox::add_resend(Round& round, const Peer& peer, std::uint64_t seq) {
 void Outbox::on_login(const wire::Limits& limits) {
   logged_in_ = true;
   limits_ = limits;
-  no_keys_until_.clear();
+  no_keys_.clear();
   held_.clear();
   for (auto& [key, lane] : lanes_) {
     lane.retry_at = {};
@@ -251,7 +251,7 @@ bool Outbox::ask_name(Round& round, Lane& lane, const OutboxRecord& record) {
   const auto conversation = history::load_conversation(round, record.message.conversation);
   if (round.failed()) return false;
   if (!conversation || conversation->name.empty()) {  // damaged: the name stood nowhere else
-    const auto numbers = lane.entries;  // the lane goes with the last of them
+    const auto numbers = lane.entries;                // the lane goes with the last of them
     for (const std::uint64_t each : numbers) fail(round, each, "the name it goes to is damaged");
     return true;
   }

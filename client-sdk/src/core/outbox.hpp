@@ -85,7 +85,7 @@ class Outbox {
     std::set<std::uint64_t> entries;
     std::set<std::uint64_t> unsent;  // neither in flight nor accepted
     std::set<std::uint64_t> expired;
-    milliseconds retry_at{};         // of Now::steady
+    milliseconds retry_at{};  // of Now::steady
     milliseconds delay{};
     std::string why;  // it waits, for a person
     bool asking = false;
@@ -98,6 +98,10 @@ class Outbox {
     std::optional<wire::DeviceId> control;  // the device that a control entry goes to
   };
   enum class Step : std::uint8_t { went_on, waits, full };
+  struct NoKeys {  // of a device: what came of asking
+    milliseconds until{};
+    bool patience = false;  // is asked for by the relay; else it has put none
+  };
 
   static LaneKey lane_key(const OutboxRecord& entry);
   static LaneKey lane_of(const wire::UserId& user) { return {false, user.bytes}; }
@@ -118,6 +122,8 @@ class Outbox {
   [[nodiscard]] bool seal_control(Round& round, Lane& lane, OutboxRecord& record);
   void add_to_device(Round& round, const Peer& peer, OutboxRecord record, std::uint64_t seq);
   [[nodiscard]] bool reach(Round& round, Lane& lane, const ContactRecord& contact);
+  // Null: they may be asked for.
+  [[nodiscard]] const NoKeys* no_keys(const wire::DeviceId& device, milliseconds now) const;
   // Newer keys of a device that could be used as it is. False: there were none a moment ago.
   [[nodiscard]] bool await_keys(Round& round, Lane& lane, const Peer& peer);
   void get_prekeys(Round& round, const wire::UserId& user,
@@ -157,11 +163,11 @@ class Outbox {
   std::set<LaneKey> ready_;
   std::set<std::pair<milliseconds, LaneKey>> held_;
   std::size_t asking_ = 0;
-  LaneKey last_;  // lanes take turns
+  LaneKey last_;                            // lanes take turns
   std::multiset<wire::DeviceId> controls_;  // a device for each entry that goes to it
-  bool list_changed_ = false;                             // by an outcome that is being applied
-  std::set<wire::DeviceId> keys_asked_;                   // whose bundles are on the way
-  std::map<wire::DeviceId, milliseconds> no_keys_until_;  // devices that have put no keys
+  bool list_changed_ = false;               // by an outcome that is being applied
+  std::set<wire::DeviceId> keys_asked_;     // whose bundles are on the way
+  std::map<wire::DeviceId, NoKeys> no_keys_;
 };
 
 }  // namespace godwit::core

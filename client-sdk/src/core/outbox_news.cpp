@@ -107,9 +107,12 @@ void Outbox::name_refused(Round& round, const UserAsked& asked, const wire::Refu
 void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Prekeys* prekeys,
                         const wire::Refused* refused) {
   // What brings no usable bundle is not asked for again at once, or bad answers would make a loop.
+  const milliseconds patience{refused != nullptr ? refused->retry_after_ms : 0};
+  const bool patient = patience.count() > 0;
+  const milliseconds wait = patient ? std::min(patience, kRetryAfterMax) : kNoKeysWait;
   for (const auto& device : asked.devices) {
     keys_asked_.erase(device);
-    no_keys_until_[device] = round.now.steady + kNoKeysWait;
+    no_keys_[device] = {round.now.steady + wait, patient};
   }
   if (prekeys != nullptr) {
     if (peers_.take_list(round, asked.user, prekeys->list) == ListVerdict::newer) {
@@ -118,7 +121,7 @@ void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Pre
     if (const auto contact = peers_.known(round, asked.user)) {
       for (const auto& bundle : prekeys->bundles) {
         if (std::ranges::find(asked.devices, bundle.device) == asked.devices.end()) continue;
-        if (take_bundle(round, *contact, bundle)) no_keys_until_.erase(bundle.device);
+        if (take_bundle(round, *contact, bundle)) no_keys_.erase(bundle.device);
       }
     }
   }
@@ -127,7 +130,7 @@ void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Pre
   std::string why;
   if (refused != nullptr) {
     why = "the relay answered " + std::string(wire::name_of(refused->code));
-    hold(round, lane->second, milliseconds{refused->retry_after_ms}, why);
+    hold(round, lane->second, patience, why);
   }
   set_asking(lane->second, false, why);
 }

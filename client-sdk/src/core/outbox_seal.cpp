@@ -7,22 +7,36 @@
 
 namespace godwit::core {
 
+namespace {
+
+constexpr auto kPatience = "the relay asks for patience about the keys of the recipient";
+
+}  // namespace
+
+const Outbox::NoKeys* Outbox::no_keys(const wire::DeviceId& device, milliseconds now) const {
+  const auto none = no_keys_.find(device);
+  return none == no_keys_.end() || none->second.until <= now ? nullptr : &none->second;
+}
+
 // True when at least one device can be reached, and none is being asked about.
 bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
   std::vector<wire::DeviceId> unknown;
   bool some = false, coming = false, lost = false;
+  milliseconds patience{};
   for (const auto& listed : Peers::devices_of(contact).devices) {
     const Peer* peer = peers_.device(round, contact.user, listed);
     if (peer == nullptr) continue;
-    const auto none = no_keys_until_.find(listed.id);
+    const NoKeys* const none = no_keys(listed.id, round.now.steady);
     if (peer->record.sent_seq == kNumbersLost) {
       lost = true;  // no keys would help
     } else if (Sealer::reachable(*peer) && Sealer::has_good_key(*peer, round.wall())) {
       some = true;
     } else if (keys_asked_.contains(listed.id)) {
       coming = true;
-    } else if (none == no_keys_until_.end() || none->second <= round.now.steady) {
+    } else if (none == nullptr) {
       unknown.push_back(listed.id);
+    } else if (none->patience) {
+      patience = std::max(patience, none->until - round.now.steady);
     } else {
       some |= Sealer::reachable(*peer);  // an expired seal key is better than none
     }
@@ -30,6 +44,10 @@ bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
   if (!unknown.empty()) get_prekeys(round, contact.user, unknown);
   if (!unknown.empty() || coming) {
     set_asking(lane, true, "the keys of the recipient");
+    return false;
+  }
+  if (patience.count() > 0) {
+    hold(round, lane, patience, kPatience);
     return false;
   }
   if (!some) {
@@ -47,10 +65,7 @@ void Outbox::get_prekeys(Round& round, const wire::UserId& user,
 }
 
 bool Outbox::ask_prekeys(Round& round, const wire::UserId& user, const wire::DeviceId& device) {
-  if (const auto none = no_keys_until_.find(device);
-      none != no_keys_until_.end() && none->second > round.now.steady) {
-    return false;
-  }
+  if (no_keys(device, round.now.steady) != nullptr) return false;
   const bool can_ask = logged_in_ && keys_asked_.size() < kLookUpsInFlightMax;
   if (can_ask && !keys_asked_.contains(device)) get_prekeys(round, user, {device});
   return true;
@@ -71,8 +86,10 @@ bool Outbox::seal(Round& round, Lane& lane, const ContactRecord& contact, Outbox
 bool Outbox::await_keys(Round& round, Lane& lane, const Peer& peer) {
   const wire::DeviceId& device = peer.record.device;
   if (!keys_asked_.contains(device)) {
-    const auto none = no_keys_until_.find(device);
-    if (none != no_keys_until_.end() && none->second > round.now.steady) return false;
+    if (const NoKeys* const none = no_keys(device, round.now.steady)) {
+      if (none->patience) hold(round, lane, none->until - round.now.steady, kPatience);
+      return none->patience;
+    }
     get_prekeys(round, peer.record.user, {device});
   }
   set_asking(lane, true, "the keys of the recipient");

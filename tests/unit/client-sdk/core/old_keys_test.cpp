@@ -111,6 +111,35 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(two.id) == Status::read);
   }
 
+  TEST_CASE("a relay that asks for patience about keys has not said that there are no newer ones") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    alice.disconnect();
+    bob.disconnect();
+    for (int visits = 0; visits < 2; ++visits) {  // as above
+      world.pass(24h * 65);
+      visit(world, bob);
+    }
+    int asked = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      const bool keys = std::holds_alternative<wire::GetPrekeys>(request->body);
+      if (!keys || &from != &alice || ++asked > 3) return true;
+      tell(from, {request->id, wire::Refused{wire::ErrorCode::rate_limited, 5'000}});
+      return false;
+    };
+    bob.connect();
+    alice.connect();
+    const auto three = alice.send("bob", "three");
+    world.run(10min);
+    CHECK(bob.count(EventKind::undecryptable) == 0);
+    CHECK(bob.texts("alice") == Texts{"one", "two", "three"});
+    CHECK(alice.status(three.id) == Status::delivered);
+    CHECK(asked == 4);
+  }
+
   TEST_CASE("a key of a clock that was months ahead is not used for months") {
     World world;
     SimDevice& alice = world.add("alice");
