@@ -341,8 +341,8 @@ std::string Simulation::wrong_events(const Person& person) {
   const auto replaced =
       std::ranges::count_if(people_, [](const Person& other) { return !other.lost.empty(); });
   if (!plan_.strangers && person.lost.empty() &&
-      events_.at(person.home)[EventKind::devices_changed] < replaced) {
-    return person.home + " is not told of a new device";
+      events_[person.home][EventKind::devices_changed] < 2 * replaced) {
+    return person.home + " is not told of one device that is new, and one that left";
   }
   for (std::size_t i = greetings_; i < ledger_.all().size(); ++i) {
     const Wrote& wrote = ledger_.all()[i];
