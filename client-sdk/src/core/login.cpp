@@ -204,6 +204,7 @@ void Login::on_name_put(Round& round, const NamePut& put, const wire::Refused* r
   name_again_at_.reset();
   if (refused == nullptr) {
     if (account_.record.wanted_name == put.name) account_.record.wanted_name.clear();
+    if (account_.record.name != put.name) receipts_.tell_name_again(round);
     account_.record.name = put.name;
     account_.save(round);
     return;

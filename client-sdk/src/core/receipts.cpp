@@ -148,6 +148,19 @@ void Receipts::owe_again(Round& round) {
   }
 }
 
+void Receipts::tell_name_again(Round& round) {
+  std::vector<wire::DeviceId> told;
+  round.each<DeviceRecord>([&](DeviceRecord& record) {
+    if (record.name_sent != 0 || record.knows_name) told.push_back(record.device);
+  });
+  for (const auto& id : told) {
+    Peer* const peer = peers_.device(round, id);
+    if (peer == nullptr) continue;
+    peer->change().knows_name = false;
+    peer->change().name_sent = 0;
+  }
+}
+
 void Receipts::ask_for_dropped(Round& round, const ContactRecord& contact) {
   if (!contact.accepted || contact.frozen) return;
   for (const auto& listed : Peers::devices_of(contact).devices) {

@@ -24,6 +24,8 @@ class Receipts {
   void ask_for_dropped(Round& round, const ContactRecord& contact);
   // The relay may have lost our last receipts: they are owed again.
   void owe_again(Round& round);
+  // We go by another name: it stands in texts until it is confirmed, again.
+  void tell_name_again(Round& round);
   // Until when nothing is due; nothing: nothing will be.
   [[nodiscard]] std::optional<milliseconds> deadline() const { return deadline_; }
   // `retry_after`: not asked for a name before.

@@ -168,6 +168,29 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK((alice.core->account().name == "alicia" || alice.count(EventKind::name_taken) > 0));
   }
 
+  TEST_CASE("who changes the name is called by the new one by those who are written to") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    const auto contacts = [&] {
+      Texts names;
+      const auto listed = bob.core->contacts();
+      for (const auto& contact : *listed) names.push_back(contact.name);
+      return names;
+    };
+    REQUIRE(contacts() == Texts{"alice"});
+    alice.round([&](core::Core& core) { REQUIRE(core.set_name("alicia", world.now()).ok()); });
+    world.settle();
+    alice.send("bob", "three");
+    world.settle();
+    CHECK(contacts() == Texts{"alicia"});
+    CHECK(bob.core->conversations({})->items.front().name == "alicia");
+    bob.send("alicia", "four");
+    world.settle();
+    CHECK(alice.texts("bob") == Texts{"one", "two", "three", "four"});
+  }
+
   TEST_CASE("a text that the relay will never take stops no status after it") {
     World world;
     SimDevice& alice = world.add("alice");
