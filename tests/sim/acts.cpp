@@ -34,6 +34,9 @@ std::span<const Simulation::Act> Simulation::acts() {
       Act{"the relay loses its disk", 8, 1, &Simulation::wipe_relay},
       Act{"everybody reconnects", 10, 1, &Simulation::storm},
       Act{"two claim one name", 6, 1, &Simulation::claim_one_name},
+      Act{"changes its name", 10, 1, &Simulation::rename},
+      Act{"blocks somebody", 12, 1, &Simulation::block},
+      Act{"wants to be asked first", 10, 1, &Simulation::ask_first},
   };
   return kActs;
 }
@@ -44,6 +47,7 @@ void Simulation::write(const Step& step) {
   Person& person = people_[step.who];
   const std::string text =
       person.home + " " + std::to_string(++person.written) + " to " + people_[step.other].name;
+  if (blocked_.contains({step.who, step.other})) return;  // a client takes nothing for them
   tell("writes " + text);
   send_unsure(person);
   if (!person.unsure.empty()) {
@@ -89,6 +93,47 @@ void Simulation::claim_one_name(const Step&) {
     (void)world_.client(home).connect();
     rivals_.push_back(home);
   }
+}
+
+// Those who know nobody by name write to names that nobody has any more: so not among strangers,
+// nor where a replaced device has forgotten whom it knew.
+void Simulation::rename(const Step& step) {
+  Person& person = people_[step.who];
+  const bool forgotten =
+      std::ranges::any_of(people_, [](const Person& one) { return one.homes > 1; });
+  if (plan_.strangers || forgotten || !world_.starts(person.home)) return;
+  const std::string name = person.home + "." + std::to_string(++renames_);
+  tell(person.home + " wants to be " + name);
+  (void)client(person).set_name(name);  // not while it is offline
+}
+
+// Strangers are held apart from now on, and hear nothing until somebody writes to them.
+void Simulation::ask_first(const Step& step) {
+  Person& person = people_[step.who];
+  if (!world_.starts(person.home)) return;
+  tell(person.home + " wants to be asked first");
+  needs_traffic_ = true;
+  (void)client(person).set_contact_policy(Client::ContactPolicy::requests);
+}
+
+// What is written meanwhile is dropped, and asked for at the end of it.
+void Simulation::block(const Step& step) {
+  Person& person = people_[step.who];
+  if (!world_.starts(person.home)) return;
+  tell(person.home + " blocks " + people_[step.other].home);
+  needs_traffic_ = true;
+  blocked_.emplace(step.who, step.other);
+  (void)client(person).block(people_[step.other].user.hex(), true);  // unless they never talked
+  world_.agenda.in(milliseconds{1 + step.draw % 120'000},
+                   [this, &person, step, home = person.home] {
+                     if (person.home == home && world_.starts(home)) unblock(step.who, step.other);
+                   });
+}
+
+void Simulation::unblock(std::size_t by, std::size_t whom) {
+  tell(people_[by].home + " blocks " + people_[whom].home + " no longer");
+  const auto done = client(people_[by]).block(people_[whom].user.hex(), false);
+  if (done || done.error().code == ErrorCode::not_found) blocked_.erase({by, whom});
 }
 
 // ---- Networks -----------------------------------------------------------------------------------
@@ -184,7 +229,7 @@ void Simulation::lose_sessions(const Step& step) {
 // before the relay knows them again.
 void Simulation::replace(const Step& step) {
   Person& person = people_[step.who];
-  if (person.relay_forgot || person.homes > 1) return;
+  if (person.relay_forgot || person.homes > 1 || renames_ > 0) return;
   tell(person.home + " is replaced");
   needs_traffic_ = true;
   world_.crash(world_.home(person.home), true, 1'000'000h);

@@ -19,8 +19,8 @@ int rank(Status status) {
   return -1;
 }
 
-void Ledger::attempt(const std::string& text, std::size_t by, std::size_t to) {
-  attempts_.try_emplace(text, Attempt{by, to, {}});
+bool Ledger::attempt(const std::string& text, std::size_t by, std::size_t to) {
+  return attempts_.try_emplace(text, Attempt{by, to, {}}).second;
 }
 
 std::string Ledger::is_one(Attempt& attempt, const std::string& text, const MessageId& id) {

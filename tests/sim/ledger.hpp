@@ -26,7 +26,8 @@ class Ledger {
  public:
   // ---- What happens. The sentence is what is wrong with it; empty: nothing.
   // Somebody is about to write this; whether it was done is not always known afterwards.
-  void attempt(const std::string& text, std::size_t by, std::size_t to);
+  // False: it is not the first time.
+  bool attempt(const std::string& text, std::size_t by, std::size_t to);
   [[nodiscard]] std::string wrote(Wrote wrote);
   // A device shows a message that came in, for the first time as it says.
   [[nodiscard]] std::string received(const std::string& home, std::size_t person, std::size_t from,

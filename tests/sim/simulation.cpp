@@ -147,6 +147,7 @@ void Simulation::end_faults() {
     }
     send_unsure(person);
   }
+  for (const auto& [by, whom] : std::exchange(blocked_, {})) unblock(by, whom);
   if (plan_.last_words && !needs_traffic_ && !forgot_) {
     silent_ = plan_.seed % people_.size();
     tell(people_[*silent_].home + " is lost for good");
@@ -161,14 +162,15 @@ void Simulation::end_faults() {
 // same words are sent again, under the same key.
 void Simulation::send(Person& person, std::size_t to, const std::string& text) {
   const auto by = static_cast<std::size_t>(&person - people_.data());
-  ledger_.attempt(text, by, to);
+  const bool first = ledger_.attempt(text, by, to);
   pairs_.emplace(by, to);
   if (!world_.starts(person.home)) {
     person.unsure.emplace_back(to, text);
     return;
   }
-  const std::optional<MessageId> last = last_shown(person.home, people_[to].user);
-  const auto sent = client(person).send({.to = people_[to].name, .text = text, .key = text});
+  std::optional<MessageId> last;  // what was tried before may have been written then
+  if (first) last = last_shown(person.home, people_[to].user);
+  const auto sent = client(person).send({.to = name_of(person, to), .text = text, .key = text});
   const Home& home = world_.home(person.home);
   if (sent && !home.dying()) {
     wrong(ledger_.wrote({person.home, by, to, text, sent->id, last}));
@@ -178,6 +180,16 @@ void Simulation::send(Person& person, std::size_t to, const std::string& text) {
     const bool may_refuse = home.dying() || home.down() || home.was_disk_full();
     if (!may_refuse) wrong(text + " is refused: " + sent.error().message);
   }
+}
+
+// As the person knows it.
+std::string Simulation::name_of(const Person& person, std::size_t other) {
+  const auto contacts = client(person).contacts();
+  if (contacts) {
+    const auto known = std::ranges::find(*contacts, people_[other].user, &Contact::user);
+    if (known != contacts->end() && !known->name.empty()) return known->name;
+  }
+  return people_[other].name;
 }
 
 void Simulation::send_unsure(Person& person) {
@@ -203,7 +215,9 @@ void Simulation::look(Person& person, std::size_t from) {
 
 void Simulation::take_events() {
   for (Person& person : people_) {
-    if (world_.keeps(person.home)) look_at(person);
+    if (!world_.keeps(person.home)) continue;
+    look_at(person);
+    if (renames_ > 0) person.name = client(person).account().name;
   }
 }
 

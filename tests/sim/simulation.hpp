@@ -33,7 +33,7 @@ class Starts {
 };
 
 struct Person {
-  std::string name;
+  std::string name;  // as it last knew to be its own
   UserId user;
   std::string code;
   std::string home;                                         // where the device is that lives
@@ -94,6 +94,10 @@ class Simulation {
   void wipe_relay(const Step& step);
   void storm(const Step& step);
   void claim_one_name(const Step& step);
+  void rename(const Step& step);
+  void block(const Step& step);
+  void ask_first(const Step& step);
+  void unblock(std::size_t by, std::size_t whom);
 
   // ---- simulation.cpp
   void play();
@@ -107,6 +111,7 @@ class Simulation {
   [[nodiscard]] Client& client(const Person& person) { return world_.client(person.home); }
   void send(Person& person, std::size_t to, const std::string& text);
   void send_unsure(Person& person);
+  [[nodiscard]] std::string name_of(const Person& person, std::size_t other);
   void look(Person& person, std::size_t from);
   [[nodiscard]] const std::vector<Message>& shown(const std::string& home, const UserId& peer);
   [[nodiscard]] std::optional<MessageId> last_shown(const std::string& home, const UserId& peer);
@@ -134,6 +139,7 @@ class Simulation {
   [[nodiscard]] std::string wrong_between(std::size_t by, std::size_t to);
   [[nodiscard]] std::string wrong_order(std::size_t one, std::size_t other);
   [[nodiscard]] std::string wrong_conversations(std::size_t self);
+  [[nodiscard]] std::string wrong_contacts(std::size_t self);
   [[nodiscard]] std::string wrong_events(const Person& person);
   [[nodiscard]] std::string wrong_sessions(std::size_t one, std::size_t other);
   [[nodiscard]] std::map<MessageId, Status> told(std::size_t by, std::size_t to);
@@ -150,6 +156,8 @@ class Simulation {
   std::size_t greetings_ = 0;  // so many were written before this run began
   std::set<std::pair<std::size_t, std::size_t>> pairs_;     // who has written to whom
   std::map<std::string, std::map<EventKind, int>> events_;  // by home
+  std::set<std::pair<std::size_t, std::size_t>> blocked_;   // who blocks whom
+  int renames_ = 0;
   std::vector<std::string> rivals_;  // homes, two by two, who have claimed one name
   std::optional<Relay::Saved> saved_;
   std::optional<std::size_t> silent_;                    // whose phone is lost for good

@@ -290,6 +290,7 @@ std::string Simulation::wrong_at_rest() {
     if (is_silent(person)) continue;
     if (!person.unsure.empty()) return person.unsure.front().second + " is still refused";
     if (const auto problem = wrong_conversations(i); !problem.empty()) return problem;
+    if (const auto problem = wrong_contacts(i); !problem.empty()) return problem;
     if (const auto problem = wrong_events(person); !problem.empty()) return problem;
     if (watch_.forged_something()) continue;
     // What an honest peer never causes, whatever the relay drops or swaps.
@@ -327,10 +328,21 @@ std::string Simulation::wrong_conversations(std::size_t self) {
         conversation.last_outgoing != messages.back().outgoing) {
       return person.home + " shows \"" + conversation.last_text + "\" as the newest message";
     }
-    const std::size_t other = person_of(*conversation.peer);
-    if (other < people_.size() && has_talked(self, other) && name != people_[other].name) {
-      return person.home + " calls " + people_[other].name + " \"" + name + "\"";
-    }
+  }
+  return {};
+}
+
+// Once everybody has written again to everybody.
+std::string Simulation::wrong_contacts(std::size_t self) {
+  const Person& person = people_[self];
+  const auto contacts = client(person).contacts();
+  if (!contacts) return person.home + ": " + contacts.error().message;
+  for (const auto& contact : *contacts) {
+    const std::size_t other = person_of(contact.user);
+    if (other >= people_.size() || !has_talked(self, other)) continue;
+    const std::string& name = people_[other].name;
+    if (contact.name != name) return person.home + " calls " + name + " \"" + contact.name + "\"";
+    if (!contact.accepted || contact.blocked) return person.home + " knows no more of " + name;
   }
   return {};
 }
