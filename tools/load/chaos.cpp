@@ -36,7 +36,7 @@ void Chaos::tick(Clock::time_point now) {
   if (ended || status != kSignals + SIGKILL) {
     return give_up("the relay ended by itself, " + in_words(status));
   }
-  meter_.event("the relay is killed");
+  meter_.event(kKilled);
   try {
     relay_->start();
   } catch (const support::RelayFailure& failure) {

@@ -63,12 +63,16 @@ Flow::Came Flow::delivered(std::uint64_t number, std::uint32_t recipient) {
   }
   Recipient& at = recipients_[recipient];
   const bool refused = at.refused.contains(number);
+  const std::uint64_t here = std::exchange(at.here, std::max(at.here, number + 1));
   if (number < at.next && !at.missing.contains(number) && !refused) {
-    const bool promised = number < at.confirmed || number >= at.connected;
-    if (promised && !again_.contains(number)) {
+    const bool twice = number >= at.connected || !at.again_here.insert(number).second;
+    const bool promised = number < at.confirmed || twice;
+    const bool submitted_once = !again_.contains(number);
+    if (promised && submitted_once) {
       ++counts_.duplicated;
     } else {
       ++counts_.redelivered;
+      if (number < here && submitted_once) ++counts_.reordered;
     }
     return Came::again;
   }
@@ -95,7 +99,10 @@ void Flow::confirmed(std::uint64_t number, std::uint32_t recipient) {
 }
 
 void Flow::reconnected(std::uint32_t recipient) {
-  recipients_[recipient].connected = recipients_[recipient].next;
+  Recipient& at = recipients_[recipient];
+  at.connected = at.next;
+  at.here = 0;
+  at.again_here.clear();
 }
 
 void Flow::logging_in(std::uint32_t recipient) {
@@ -220,6 +227,11 @@ std::vector<std::string> unchecked_of(const Report& report, const Scenario& scen
     unchecked.emplace_back("nothing was measured: the run was over before its measured time began");
   } else if (scenario.pairs > 0 && report.accepted_per_s <= 0) {
     unchecked.emplace_back("nothing was measured: no envelope was accepted in the measured time");
+  }
+  const bool killed =
+      std::ranges::any_of(report.events, [](const auto& event) { return event.what == kKilled; });
+  if (scenario.kill_every > 0 && !killed) {
+    unchecked.emplace_back("the relay was never killed: the run was over before");
   }
   if (report.interrupted) return unchecked;
   const auto say = [&](std::uint64_t count, std::string_view words) {

@@ -6,7 +6,8 @@
 //   undelivered the relay said accepted, and it had not come by the end; nothing says it is lost
 //   unconfirmed it came and was acknowledged, and the ack was not confirmed by the end
 //   duplicated  it came again although its ack was confirmed, or twice on one connection
-//   reordered   it came after a later one of the same flow
+//   reordered   it came after a later one of the same flow; or again, after a later one on the same
+//               connection
 //   redelivered it came again where the protocol allows it: the ack was not confirmed before the
 //               connection went, or the sender had to submit it again without knowing its fate
 //   unanswered  it was submitted, and no answer had come by the end
@@ -87,11 +88,13 @@ class Flow {
     std::uint32_t owed = 0;  // recipients that have it still to come
   };
   struct Recipient {
-    std::uint64_t next = 0;       // all before it came, were refused, or are missing
-    std::uint64_t confirmed = 0;  // all before it were acknowledged for good
-    std::uint64_t connected = 0;  // `next` when its connection began
+    std::uint64_t next = 0;               // all before it came, were refused, or are missing
+    std::uint64_t confirmed = 0;          // all before it were acknowledged for good
+    std::uint64_t connected = 0;          // `next` when its connection began
     std::uint64_t answered_at_login = 0;  // all before it were answered when it asked to log in
-    std::uint64_t caught_up = 0;  // what was accepted of all before it has come, or is lost
+    std::uint64_t caught_up = 0;          // what was accepted of all before it has come, or is lost
+    std::uint64_t here = 0;               // 1 + the greatest that came on its connection
+    std::set<std::uint64_t> again_here;   // what came on it again, and had come on one before
     std::set<std::uint64_t> missing;
     std::set<std::uint64_t> refused;
   };
@@ -153,7 +156,6 @@ class Settling {
 [[nodiscard]] std::optional<std::string> stall_of(const Counts& counts, const Scenario& scenario);
 // What the run could not find out, since it was over first: a sentence each. Of one that was
 // interrupted only that it measured nothing: who ended it knows that something was under way.
-[[nodiscard]] std::vector<std::string> unchecked_of(const Report& report,
-                                                    const Scenario& scenario);
+[[nodiscard]] std::vector<std::string> unchecked_of(const Report& report, const Scenario& scenario);
 
 }  // namespace godwit::load

@@ -42,8 +42,9 @@ struct Sample {
 // Something that happened at a point in time and explains a bend in the curves.
 struct Event {
   double at_s = 0;
-  std::string what;  // "the relay was killed", "the relay is back", "drain begins"
+  std::string what;  // kKilled, "the relay is back", "drain begins"
 };
+inline constexpr auto kKilled = "the relay is killed";
 
 struct Counts {
   std::uint64_t submitted = 0;

@@ -87,7 +87,7 @@ Report failed_example_report(std::size_t samples) {
   report.faults = {"12 envelopes were accepted and not delivered.",
                    "3 envelopes came again after their ack was confirmed."};
   report.events.insert(report.events.begin(),
-                       {{static_cast<double>(samples) * 0.4, "the relay was killed"},
+                       {{static_cast<double>(samples) * 0.4, "the relay is killed"},
                         {static_cast<double>(samples) * 0.44, "the relay is back"}});
   return report;
 }

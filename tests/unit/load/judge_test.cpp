@@ -190,6 +190,28 @@ TEST_SUITE("tools/load/judge") {
     CHECK(f.counts.duplicated == 1);
   }
 
+  TEST_CASE("what comes again comes once on each connection, and in its order") {
+    Fixture f;
+    f.submit_accepted(4);
+    for (std::uint64_t number = 0; number < 3; ++number) (void)f.flow.delivered(number, 0);
+    f.flow.reconnected(0);
+    CHECK(f.flow.delivered(0, 0) == Came::again);
+    CHECK(f.flow.delivered(1, 0) == Came::again);
+    CHECK(f.counts.redelivered == 2);
+    CHECK(f.flow.delivered(1, 0) == Came::again);
+    CHECK(f.counts.duplicated == 1);
+    f.flow.reconnected(0);
+    CHECK(f.flow.delivered(1, 0) == Came::again);
+    CHECK(f.counts.reordered == 0);
+    CHECK(f.flow.delivered(0, 0) == Came::again);
+    CHECK(f.counts.reordered == 1);
+    CHECK(f.flow.delivered(3, 0) == Came::first);
+    CHECK(f.flow.delivered(2, 0) == Came::again);
+    CHECK(f.counts.reordered == 2);
+    CHECK(f.counts.redelivered == 5);
+    CHECK(f.counts.duplicated == 1);
+  }
+
   TEST_CASE("what had to be submitted again may come again") {
     Fixture f;
     (void)f.submit();
@@ -277,6 +299,15 @@ TEST_SUITE("tools/load/judge") {
       report.seconds = 0;
       CHECK(unchecked_of(report, crowd).size() == 1);
     }
+  }
+
+  TEST_CASE("a chaos that killed nothing shows nothing") {
+    Scenario scenario;
+    scenario.kill_every = 5;
+    Report report = measured({});
+    CHECK(unchecked_of(report, scenario).size() == 1);
+    report.events.push_back({1, kKilled});
+    CHECK(unchecked_of(report, scenario).empty());
   }
 
   TEST_CASE("what was under way when somebody ended the run is not held against it") {
