@@ -205,7 +205,7 @@ void MessageRecord::unpack(Unpacker& from) {
   from.text(text).text(key).choice(status).flag(late).number(outbox).number(attempts);
   from.number(refusal).text(failure).number(created).number(sealed).number(refused);
   from.number(accepted).number(delivered).number(read);
-  if (from.more()) from.text(recipient);
+  if (!key.empty() && from.more()) from.text(recipient);
 }
 
 void OutboxRecord::pack(Packer& to) const {
