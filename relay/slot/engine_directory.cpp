@@ -21,11 +21,12 @@ void Engine::answer(const Origin& origin, Answer answer, bool wait_for_commit, E
 void Engine::on(const Origin& origin, Attach& operation, Now, Effects& effects) {
   const Directory::Known* user = directory_.known(operation.user);
   const Directory::Device* device = user == nullptr ? nullptr : user->find(operation.device);
+  const bool pending = directory_.pending(operation.user);  // the list that says no
   if (device == nullptr) {
-    return answer(origin, Simple{ErrorCode::unknown_device, 0}, false, effects);
+    return answer(origin, Simple{ErrorCode::unknown_device, 0}, pending, effects);
   }
   if (device->transport != operation.transport) {
-    return answer(origin, Simple{ErrorCode::unauthorized, 0}, false, effects);
+    return answer(origin, Simple{ErrorCode::unauthorized, 0}, pending, effects);
   }
   AttachedAs attached;
   attached.list = user->version;
@@ -56,8 +57,12 @@ void Engine::on(const Origin& origin, Detach& operation, Now, Effects&) {
 
 void Engine::end_session(Mailbox& mailbox, ErrorCode code, Effects& effects) {
   if (!mailbox.attachment) return;
-  effects.push_back(
-      Notice{mailbox.attachment->loop, mailbox.attachment->session, wire::Closing{code, 0}});
+  Notice notice{mailbox.attachment->loop, mailbox.attachment->session, wire::Closing{code, 0}};
+  if (code == ErrorCode::replaced) {
+    effects.push_back(std::move(notice));
+  } else {  // a device list says so, which counts when it is on the disk: nobody comes back from it
+    journal_.after_commit(std::move(notice));
+  }
   detach(mailbox);
 }
 
