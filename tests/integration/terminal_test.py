@@ -85,7 +85,7 @@ class PassphraseTest(unittest.TestCase):
         self.init = ("init", "--relay", self.relay.address, "--name", "alice")
 
     def at_a_terminal(self, *command, types):
-        """What is shown, and the exit status."""
+        """What is shown, and the exit status. What is typed may be a signal, too."""
         words = self.alice.words(*command)
         try:
             child, master = pty.fork()  # /dev/tty is this one
@@ -98,9 +98,14 @@ class PassphraseTest(unittest.TestCase):
             while part := os.read(master, 65536):
                 shown += part
                 if types and shown.endswith((b"passphrase: ", b"once more: ")):
-                    os.write(master, types.pop(0))
+                    typed = types.pop(0)
+                    if isinstance(typed, bytes):
+                        os.write(master, typed)
+                    else:
+                        os.kill(child, typed)
         except OSError:  # the other end has gone
             pass
+        self.assertTrue(termios.tcgetattr(master)[3] & termios.ECHO, "what is typed is not shown")
         os.close(master)
         return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -123,8 +128,13 @@ class PassphraseTest(unittest.TestCase):
         for types in ([b"one\n", b"other\n"], [b"\n", b"\n"], [b"one\x1a\n"] * 2):
             _, status = self.at_a_terminal(*self.init, "--passphrase", types=types)
             self.assertEqual(status, 1)
-        _, status = self.at_a_terminal(*self.init, "--passphrase", types=[b"begun\x03"])
-        self.assertEqual(status, -signal.SIGINT)
+        for types, ended_by in (
+            ([b"begun\x03"], signal.SIGINT),
+            ([b"one\n", signal.SIGTERM], signal.SIGTERM),
+            ([signal.SIGHUP], signal.SIGHUP),
+        ):
+            _, status = self.at_a_terminal(*self.init, "--passphrase", types=types)
+            self.assertEqual(status, -ended_by)
         file = self.place / "passphrase"
         file.touch()
         for path in (file, self.place / "nowhere"):
