@@ -9,8 +9,7 @@ namespace {
 
 Result<void> check_passphrase(const std::optional<std::string>& passphrase) {
   if (!passphrase || !passphrase->empty()) return {};
-  return Error{ErrorCode::invalid_argument,
-               "an empty passphrase protects nothing; choose another"};
+  return Error{ErrorCode::invalid_argument, "an empty passphrase protects nothing; choose another"};
 }
 
 // Before a directory is made for it.
@@ -105,16 +104,16 @@ Result<std::vector<Sent>> Client::send(std::span<const Outgoing> messages) {
       [&](core::Core& core, core::Now now) { return core.send(messages, now); });
 }
 
-Result<void> Client::mark_read(std::string_view name) {
+Result<void> Client::mark_read(std::string_view name, std::uint64_t arrival) {
   const auto conversation = state_->engine->read<ConversationId>(
       [&](const auto& core) { return core.conversation_of(name); });
   if (!conversation) return conversation.error();
-  return mark_read(*conversation);
+  return mark_read(*conversation, arrival);
 }
 
-Result<void> Client::mark_read(const ConversationId& conversation) {
+Result<void> Client::mark_read(const ConversationId& conversation, std::uint64_t arrival) {
   return state_->engine->change<void>(
-      [&](core::Core& core, core::Now now) { return core.mark_read(conversation, now); });
+      [&](core::Core& core, core::Now now) { return core.mark_read(conversation, arrival, now); });
 }
 
 Result<void> Client::set_typing(std::string_view name, bool active) {

@@ -64,7 +64,7 @@ void Simulation::write_many(const Step& step) {
 
 void Simulation::read(const Step& step) {
   tell(people_[step.who].home + " reads");
-  look(people_[step.who], step.other);
+  look(people_[step.who], step.other, milliseconds{step.draw % 2 == 0 ? 0 : step.draw % 5'000});
 }
 
 void Simulation::restart(const Step& step) {

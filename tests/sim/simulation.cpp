@@ -204,11 +204,19 @@ void Simulation::send_unsure(Person& person) {
   }
 }
 
-void Simulation::look(Person& person, std::size_t from) {
+// What comes between the look and the word of it has not been seen.
+void Simulation::look(Person& person, std::size_t from, milliseconds slowly) {
   if (!world_.starts(person.home)) return;
-  ledger_.looked(shown(person.home, people_[from].user));
-  const auto done = client(person).mark_read(people_[from].user.hex());
-  (void)done;  // nothing to be read, or the disk says no: then nothing was said
+  const auto& messages = shown(person.home, people_[from].user);
+  ledger_.looked(messages);
+  std::uint64_t arrival = 0;
+  for (const auto& message : messages) arrival = std::max(arrival, message.arrival);
+  const auto mark = [this, &person, from, arrival, home = person.home] {
+    if (person.home != home || is_silent(person) || !world_.starts(home)) return;
+    const auto done = client(person).mark_read(people_[from].user.hex(), arrival);
+    (void)done;  // nothing to be read, or the disk says no: then nothing was said
+  };
+  slowly == 0ms ? mark() : world_.agenda.in(slowly, mark);
 }
 
 // ---- What is seen -------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ class Simulation {
   void send(Person& person, std::size_t to, const std::string& text);
   void send_unsure(Person& person);
   [[nodiscard]] std::string name_of(const Person& person, std::size_t other);
-  void look(Person& person, std::size_t from);
+  void look(Person& person, std::size_t from, std::chrono::milliseconds slowly = {});
   [[nodiscard]] const std::vector<Message>& shown(const std::string& home, const UserId& peer);
   [[nodiscard]] std::optional<MessageId> last_shown(const std::string& home, const UserId& peer);
   [[nodiscard]] bool is_stored(const std::string& home, const MessageId& id);

@@ -144,7 +144,7 @@ Error SimDevice::send_fails(const std::string& to, const std::string& text,
 void SimDevice::read(const std::string& name) {
   const auto conversation = core->conversation_of(name);
   REQUIRE(conversation.ok());
-  REQUIRE(core->mark_read(*conversation, world.now()).ok());
+  REQUIRE(core->mark_read(*conversation, Client::kLatest, world.now()).ok());
   end_round();
 }
 

@@ -105,11 +105,11 @@ class Chat {
 
   // The receipts of what has been shown. A failure shows up as an event of its own.
   void read(const std::vector<Message>& shown) {
+    std::uint64_t arrival = 0;
     for (const auto& message : shown) {
-      if (message.status != Status::received) continue;
-      (void)client_.mark_read(name_).ok();
-      return;
+      if (message.status == Status::received) arrival = std::max(arrival, message.arrival);
     }
+    if (arrival != 0) (void)client_.mark_read(name_, arrival).ok();
   }
 
   [[nodiscard]] Result<void> send(const std::string& text) {
@@ -391,7 +391,7 @@ class PipeChat : private Chat {
       const bool arrival = event->kind == EventKind::message_received;
       if (arrival && !shown_.contains(event->message)) ids.push_back(event->message);
     }
-    bool received = false;
+    std::uint64_t received = 0;
     for (const auto& id : ids) {
       const auto message = client_.message(id);
       if (!message) continue;
@@ -400,10 +400,10 @@ class PipeChat : private Chat {
         continue;
       }
       print(*message);
-      received = true;
+      received = std::max(received, message->arrival);
     }
     if (!std::cout.flush()) return false;
-    if (received) (void)client_.mark_read(name_).ok();
+    if (received != 0) (void)client_.mark_read(name_, received).ok();
     return true;
   }
 

@@ -93,9 +93,13 @@ class Client {
   [[nodiscard]] Result<Sent> send(const Outgoing& message);
   // Several in one transaction: all or none.
   [[nodiscard]] Result<std::vector<Sent>> send(std::span<const Outgoing> messages);
-  // `name` and `conversation` are two ways to say the same.
-  [[nodiscard]] Result<void> mark_read(std::string_view name);
-  [[nodiscard]] Result<void> mark_read(const ConversationId& conversation);
+  // What came with or before `arrival` has been seen; the senders are told. Give the greatest
+  // Message::arrival of those that were shown: what has come since stays unread. kLatest: all that
+  // is there now, seen or not. `name` and `conversation` are two ways to say the same.
+  static constexpr std::uint64_t kLatest = ~std::uint64_t{0};
+  [[nodiscard]] Result<void> mark_read(std::string_view name, std::uint64_t arrival = kLatest);
+  [[nodiscard]] Result<void> mark_read(const ConversationId& conversation,
+                                       std::uint64_t arrival = kLatest);
   [[nodiscard]] Result<void> set_typing(std::string_view name, bool active);
 
   [[nodiscard]] Result<Page<Conversation>> conversations(const PageRequest& page) const;

@@ -79,8 +79,9 @@ struct Message {
   UserId sender;
   std::string sender_name;  // the user id in hex while the name is not known
   bool outgoing = false;
-  std::string text;  // UTF-8
-  Time time;         // when the sender's device made it, as that device says
+  std::string text;           // UTF-8
+  Time time;                  // when the sender's device made it, as that device says
+  std::uint64_t arrival = 0;  // counts what this device has got or written: see mark_read()
   Status status = Status::queued;
   std::optional<std::string> key;      // the app's idempotency key, of our own
   bool late = false;                   // arrived after later ones

@@ -1,5 +1,7 @@
 // What an app wants done. Each call checks first and changes then, so that one that is refused has
 // changed nothing.
+#include <map>
+
 #include "client-sdk/src/core/core_state.hpp"
 
 namespace godwit::core {
@@ -117,23 +119,66 @@ Result<std::vector<Sent>> Core::send(std::span<const Outgoing> messages, Now now
   return sent;
 }
 
-Result<void> Core::mark_read(const ConversationId& conversation, Now now) {
+namespace {
+
+// What others have written in a conversation that came after `arrival`.
+struct Unread {
+  std::uint32_t count = 0;
+  std::map<wire::DeviceId, std::uint64_t> first;  // the number of the first of each device
+  std::uint64_t newest_read = 0;                  // the stamp of the last that is none of these
+};
+
+Unread unread_after(const View& view, const ConversationRecord& conversation,
+                    std::uint64_t arrival) {
+  Unread unread;
+  std::uint32_t seen = 0;  // of those that are unread now
+  view.scan(Table::messages, conversation.id.view(), {}, store::ReadTxn::Order::descending,
+            [&](wire::ByteView, std::optional<wire::ByteView> value) {
+              const auto message = value ? View::parse<MessageRecord>(*value) : std::nullopt;
+              if (!message) return true;
+              const bool theirs = !message->outgoing;
+              if (theirs && message->arrival > conversation.read_arrival) ++seen;
+              if (theirs && message->arrival > arrival) {
+                ++unread.count;
+                auto& first = unread.first.emplace(message->device, message->seq).first->second;
+                first = std::min(first, message->seq);
+              } else if (unread.newest_read == 0) {
+                unread.newest_read = message->hlc;
+              }
+              const bool all_seen = conversation.unread != 0 && seen >= conversation.unread;
+              return !all_seen || unread.newest_read == 0;
+            });
+  return unread;
+}
+
+}  // namespace
+
+Result<void> Core::mark_read(const ConversationId& conversation, std::uint64_t arrival, Now now) {
   State& s = *state_;
   s.round.now = now;
   const auto id = as_id<LocalConversation>(conversation);
   auto record = history::load_conversation(s.round, id);
   if (!record) return Error{ErrorCode::not_found, "there is no such conversation"};
   if (record->unread == 0 && record->read_arrival != 0) return {};
-  record->unread = 0;
-  record->read_arrival = s.round.counters.arrival;
-  record->read_hlc = record->last_hlc;
+  arrival = std::clamp(arrival, record->read_arrival, s.round.counters.arrival);
+  Unread left{0, {}, record->last_hlc};
+  if (arrival < s.round.counters.arrival) left = unread_after(s.round, *record, arrival);
+  record->unread = left.count;
+  record->read_arrival = arrival;
+  record->read_hlc = std::max(record->read_hlc, left.newest_read);
   s.round.save(record->id.view(), *record);
   const auto contact = record->resolved ? s.peers.contact(s.round, record->user) : std::nullopt;
   if (!contact) return {};
   for (const auto& listed : Peers::devices_of(*contact).devices) {
     Peer* peer = s.peers.device(s.round, listed.id);
-    if (peer == nullptr || peer->record.text_top <= peer->record.read_to) continue;
-    peer->change().read_to = peer->record.text_top;
+    if (peer == nullptr) continue;
+    std::uint64_t read_to = peer->record.text_top;
+    if (const auto first = left.first.find(listed.id); first != left.first.end()) {
+      // A record of before has no number: then nothing more is said to be read.
+      read_to = first->second == 0 ? 0 : std::min(read_to, first->second - 1);
+    }
+    if (read_to <= peer->record.read_to) continue;
+    peer->change().read_to = read_to;
     peer->change().receipt_owed = true;
   }
   return {};

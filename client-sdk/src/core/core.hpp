@@ -42,7 +42,8 @@ class Core {
 
   // ---- Inputs. Each belongs to the round that the next end_round() ends.
   [[nodiscard]] Result<std::vector<Sent>> send(std::span<const Outgoing> messages, Now now);
-  [[nodiscard]] Result<void> mark_read(const ConversationId& conversation, Now now);
+  [[nodiscard]] Result<void> mark_read(const ConversationId& conversation, std::uint64_t arrival,
+                                       Now now);
   [[nodiscard]] Result<void> set_typing(std::string_view name, bool active, Now now);
   [[nodiscard]] Result<void> set_name(std::string_view name, Now now);
   [[nodiscard]] Result<void> accept(std::string_view name, Now now);

@@ -236,7 +236,7 @@ bool Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
   }
   check_list(round, contact, *content);
   if (text != nullptr) {
-    take_text(round, peer, contact, *text);
+    take_text(round, peer, contact, parts->seq, *text);
     return true;
   }
   if (!contact.accepted) return false;
@@ -281,8 +281,7 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
     record.receipt_owed |= text;
     return true;
   }
-  const bool fits =
-      tombstone || anew || crypto::chain(record.h, plaintext.payload) == plaintext.h;
+  const bool fits = tombstone || anew || crypto::chain(record.h, plaintext.payload) == plaintext.h;
   if (!fits) round.tell(EventKind::chain_broken, record.user);
   record.h = plaintext.h;
   advance(record);
@@ -309,7 +308,7 @@ void Inbox::close_gap(Round& round, Peer& peer) {
   }
   if (has_gap(record)) {
     if (record.gap_since == 0) open_gap(record, round.wall());  // nothing was owed for a while
-    if (record.seq >= record.asked_to) record.asked = 0;  // all has come: on with the rest
+    if (record.seq >= record.asked_to) record.asked = 0;        // all has come: on with the rest
     return;
   }
   record.gap_since = 0;
@@ -331,7 +330,8 @@ void Inbox::check_list(Round& round, const ContactRecord& contact, const wire::P
   }
 }
 
-void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, const wire::Text& text) {
+void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, std::uint64_t seq,
+                      const wire::Text& text) {
   if (history::place_of(round, text.id, contact.user)) return;  // under another seq, after a reset
   // Who knows an id of ours could have it stand for another text.
   if (history::place_of(round, text.id, account_.record.user)) return;
@@ -342,6 +342,7 @@ void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, const wi
   message.sender = contact.user;
   message.device = peer.record.device;
   message.hlc = text.hlc;
+  message.seq = seq;
   message.text = text.text;
   message.status = Status::received;
   message.created = round.wall();

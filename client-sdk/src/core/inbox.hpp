@@ -62,7 +62,8 @@ class Inbox {
   [[nodiscard]] bool take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
                               bool text);
   void close_gap(Round& round, Peer& peer);
-  void take_text(Round& round, Peer& peer, ContactRecord& contact, const wire::Text& text);
+  void take_text(Round& round, Peer& peer, ContactRecord& contact, std::uint64_t seq,
+                 const wire::Text& text);
   void take_typing(Round& round, Peer& peer, wire::ByteView frame);
   void check_list(Round& round, const ContactRecord& contact, const wire::Payload& payload);
   void ask_list(Round& round, const wire::UserId& user, wire::ListVersion claimed = {});

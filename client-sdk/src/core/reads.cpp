@@ -78,6 +78,7 @@ Message shown(const MessageRecord& record, const LocalConversation& conversation
   message.outgoing = record.outgoing;
   message.text = record.text;
   message.time = Time(std::chrono::milliseconds(time_of(record.hlc)));
+  message.arrival = record.arrival;
   message.status = record.status;
   if (!record.outgoing && record.arrival <= read_arrival) message.status = Status::read;
   if (!record.key.empty()) message.key = record.key;

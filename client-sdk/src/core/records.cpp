@@ -198,6 +198,7 @@ void MessageRecord::pack(Packer& to) const {
   to.number(refusal).text(failure).number(created).number(sealed).number(refused);
   to.number(accepted).number(delivered).number(read);
   if (!key.empty()) to.text(recipient);
+  if (!outgoing) to.number(seq);
 }
 
 void MessageRecord::unpack(Unpacker& from) {
@@ -206,6 +207,7 @@ void MessageRecord::unpack(Unpacker& from) {
   from.number(refusal).text(failure).number(created).number(sealed).number(refused);
   from.number(accepted).number(delivered).number(read);
   if (!key.empty() && from.more()) from.text(recipient);
+  if (!outgoing && from.more()) from.number(seq);
 }
 
 void OutboxRecord::pack(Packer& to) const {

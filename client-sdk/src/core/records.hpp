@@ -118,8 +118,8 @@ struct DeviceRecord {
   std::uint64_t their_delivered = 0;
   std::vector<wire::SeqRange> their_ranges;
   std::uint64_t their_read = 0;
-  bool knows_name = false;        // it confirmed a payload that carried our name
-  std::uint64_t name_sent = 0;    // the first payload that did
+  bool knows_name = false;      // it confirmed a payload that carried our name
+  std::uint64_t name_sent = 0;  // the first payload that did
 
   // From it.
   std::uint64_t seq = 0;  // everything up to it has arrived
@@ -209,8 +209,9 @@ struct MessageRecord {
   wire::DeviceId device;
   std::uint64_t hlc = 0;
   std::uint64_t arrival = 0;
+  std::uint64_t seq = 0;  // of one that came in, among those of its device
   std::string text;
-  std::string key;  // the app's; empty: none
+  std::string key;        // the app's; empty: none
   std::string recipient;  // with a key: what the app called them, who may be called else by now
   Status status = Status::queued;
   bool late = false;

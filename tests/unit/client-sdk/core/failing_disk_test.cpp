@@ -122,7 +122,7 @@ std::vector<std::function<bool(Replay&)>> rounds_of(const Story& story) {
   };
   command([](core::Core& core, core::Now now) {
     const auto conversation = core.conversation_of("alice");
-    return conversation && core.mark_read(*conversation, now).ok();
+    return conversation && core.mark_read(*conversation, Client::kLatest, now).ok();
   });
   command([](core::Core& core, core::Now now) { return core.set_typing("alice", true, now).ok(); });
   command([](core::Core& core, core::Now now) { return core.accept("alice", now).ok(); });

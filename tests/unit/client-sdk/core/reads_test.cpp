@@ -77,8 +77,9 @@ TEST_SUITE("client-sdk/src/core") {
     REQUIRE(page.ok());
     REQUIRE(page->items.size() == 3);
     for (const auto& message : page->items) CHECK(message.conversation == *joined);
-    alice.round(
-        [&](core::Core& core) { CHECK(core.mark_read(sent.conversation, world.now()).ok()); });
+    alice.round([&](core::Core& core) {
+      CHECK(core.mark_read(sent.conversation, Client::kLatest, world.now()).ok());
+    });
     CHECK(alice.core->conversations({})->items.front().unread == 0);
     CHECK(alice.core->conversations({})->items.size() == 1);
     CHECK(alice.core->messages(*joined, {})->items.back().status == Status::read);
@@ -162,6 +163,45 @@ TEST_SUITE("client-sdk/src/core") {
       const auto page = device->core->conversations({});
       REQUIRE(page->items.size() == 1);
       CHECK(page->items.front().last_text == device->texts(peer).back());
+    }
+  }
+
+  TEST_CASE("what came after what was shown stays unread, here and for who wrote it") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    std::vector<Sent> sent;
+    for (const char* text : {"one", "two", "three"}) sent.push_back(alice.send("bob", text));
+    world.settle();
+    const auto seen = bob.messages("alice");
+    REQUIRE(seen.size() == 3);
+    CHECK(seen[0].arrival < seen[1].arrival);
+    const auto read = [&](std::uint64_t arrival) {
+      bob.round([&](core::Core& core) {
+        const auto conversation = core.conversation_of("alice");
+        REQUIRE(core.mark_read(*conversation, arrival, world.now()).ok());
+      });
+      world.settle();
+      std::vector<Status> statuses;
+      for (std::size_t i = 0; i < 3; ++i) {
+        const bool here = bob.messages("alice")[i].status == Status::read;
+        statuses.push_back(alice.status(sent[i].id));
+        CHECK(here == (statuses.back() == Status::read));
+      }
+      const std::uint32_t unread = bob.core->conversations({})->items.front().unread;
+      CHECK(unread == std::ranges::count(statuses, Status::delivered));
+      return unread;
+    };
+    alice.send("carol", "elsewhere");
+    CHECK(read(seen[0].arrival) == 2);
+    CHECK(read(seen[0].arrival) == 2);
+    CHECK(read(0) == 2);  // nothing becomes unread again
+    CHECK(read(seen[1].arrival) == 1);
+    SUBCASE("all that is there") {
+      CHECK(read(Client::kLatest) == 0);
+    }
+    SUBCASE("the last") {
+      CHECK(read(seen[2].arrival) == 0);
     }
   }
 
@@ -287,7 +327,7 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(code_of(alice.core->messages({}, {})) == ErrorCode::not_found);
     CHECK(code_of(alice.core->conversation_of("bob")) == ErrorCode::not_found);
     CHECK(code_of(alice.core->safety_number("bob")) == ErrorCode::not_found);
-    CHECK(code_of(alice.core->mark_read({}, world.now())) == ErrorCode::not_found);
+    CHECK(code_of(alice.core->mark_read({}, Client::kLatest, world.now())) == ErrorCode::not_found);
     CHECK(code_of(alice.core->accept("bob", world.now())) == ErrorCode::not_found);
     CHECK(code_of(alice.core->block("bob", true, world.now())) == ErrorCode::not_found);
     CHECK(code_of(alice.core->set_typing("bob", true, world.now())) == ErrorCode::not_found);
