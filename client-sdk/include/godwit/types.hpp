@@ -100,7 +100,8 @@ struct Conversation {
 };
 
 // Pages. A cursor names a place, so pages neither skip nor repeat when things arrive in between;
-// an offset counts from the start at the time of asking.
+// an offset counts from the start at the time of asking. A conversation in which something happens
+// meanwhile moves to the front, before all cursors: an event tells of it.
 struct PageRequest {
   std::size_t limit = 50;     // 1 to 1,000
   std::size_t offset = 0;     // not together with a cursor
