@@ -236,6 +236,10 @@ void Simulation::replace(const Step& step) {
   take_events();
   world_.drop(person.home);
   person.lost.push_back(person.home);
+  if (step.draw % 2 == 0) {
+    world_.agenda.in(milliseconds{(step.draw >> 1) % 90'000},
+                     [this, home = person.home] { find_again(home); });
+  }
   person.home = person.name + "-" + std::to_string(++person.homes);
   person.written = 0;
   person.unsure.clear();
@@ -243,6 +247,15 @@ void Simulation::replace(const Step& step) {
   if (!fresh) return wrong(person.home + " cannot be made: " + fresh.error().message);
   world_.take(person.home, *std::move(fresh));
   (void)client(person).connect();
+}
+
+// By somebody who switches it on. Not at a relay that has lost the list that it is not in.
+void Simulation::find_again(const std::string& home) {
+  if (forgot_ || !world_.starts(home)) return;
+  tell(home + " is found again");
+  ++met_["lost devices that are found again"];
+  found_again_.push_back(home);
+  (void)world_.client(home).connect();
 }
 
 // ---- The relay ----------------------------------------------------------------------------------
@@ -315,6 +328,7 @@ void Simulation::roll_back_relay(const Step&) {
 }
 
 void Simulation::wipe_relay(const Step&) {
+  if (!found_again_.empty()) return;
   for (const Person& person : people_) {
     // For the reason of replace().
     if (!world_.starts(person.home) || !client(person).account().registered) return;

@@ -84,6 +84,7 @@ class Simulation {
   void turn_clock(const Step& step);
   void lose_sessions(const Step& step);
   void replace(const Step& step);
+  void find_again(const std::string& home);
   void crash_relay(const Step& step);
   void crash_relay_at_commit(const Step& step);
   void stop_relay(const Step& step);
@@ -158,7 +159,8 @@ class Simulation {
   std::map<std::string, std::map<EventKind, int>> events_;  // by home
   std::set<std::pair<std::size_t, std::size_t>> blocked_;   // who blocks whom
   int renames_ = 0;
-  std::vector<std::string> rivals_;  // homes, two by two, who have claimed one name
+  std::vector<std::string> found_again_;  // homes of devices that were lost, and replaced
+  std::vector<std::string> rivals_;       // homes, two by two, who have claimed one name
   std::optional<Relay::Saved> saved_;
   std::optional<std::size_t> silent_;                    // whose phone is lost for good
   std::set<std::pair<std::string, MessageId>> expired_;  // of which a home has told

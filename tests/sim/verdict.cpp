@@ -283,6 +283,10 @@ std::string Simulation::wrong_now() {
 }
 
 std::string Simulation::wrong_at_rest() {
+  for (const std::string& home : found_again_) {
+    while (const auto event = world_.client(home).next_event()) ++events_[home][event->kind];
+    if (events_[home][EventKind::removed] == 0) return home + " does not know that it is removed";
+  }
   const auto queued = world_.relay.disk().log().size();
   if (queued != 0 && !silent_) return "the relay still keeps " + std::to_string(queued);
   for (std::size_t i = 0; i < people_.size(); ++i) {

@@ -154,7 +154,9 @@ bool World::quiet() {
     const Home& device = home(name);
     if (device.is_cut()) continue;
     if (device.down() || device.dying() || device.busy()) return false;
-    if (device.linked() && !client.wait_settled(0ms)) return false;
+    if (!device.linked()) continue;
+    const auto settled = client.wait_settled(0ms);
+    if (!settled && settled.error().code != ErrorCode::removed) return false;
   }
   return frames_under_way == 0;
 }
