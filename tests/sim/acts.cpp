@@ -253,7 +253,7 @@ void Simulation::replace(const Step& step) {
 void Simulation::find_again(const std::string& home) {
   if (forgot_ || !world_.starts(home)) return;
   tell(home + " is found again");
-  ++met_["lost devices that are found again"];
+  ++met_["lost devices found again"];
   found_again_.push_back(home);
   (void)world_.client(home).connect();
 }
