@@ -372,7 +372,8 @@ void Inbox::on_name(Round& round, const UserAsked& asked, const wire::User* user
   receipts_.on_name_checked(round, asked.claimed_by, retry_after);
   const bool later_again = retry_after.count() != 0;
   auto contact = peers_.contact(round, asked.claimed_by);
-  if (!contact || later_again) return;
+  // Of a name that was claimed before, the answer says nothing: the newer one is looked up next.
+  if (!contact || later_again || contact->claimed_name != asked.name) return;
   const bool theirs = user != nullptr && wire::user_id_of(user->list.root) == contact->user;
   if (!theirs) {
     contact->claimed_name.clear();

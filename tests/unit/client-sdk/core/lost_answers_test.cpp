@@ -191,6 +191,32 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.texts("bob") == Texts{"one", "two", "three", "four"});
   }
 
+  TEST_CASE("an answer about a name that was claimed before says nothing of a newer one") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    std::optional<std::uint32_t> held;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      const bool asks = std::holds_alternative<wire::GetUser>(request->body);
+      if (&from != &bob || !asks || held) return true;
+      held = request->id;
+      return false;
+    };
+    for (const char* name : {"alicia", "alissa"}) {
+      alice.round([&](core::Core& core) { REQUIRE(core.set_name(name, world.now()).ok()); });
+      world.settle();
+      alice.send("bob", name);
+      world.settle();
+    }
+    REQUIRE(held);
+    tell(bob, {*held, wire::Refused{wire::ErrorCode::not_found, 0}});
+    world.settle();
+    CHECK(bob.core->contacts()->front().name == "alissa");
+    CHECK(bob.count(EventKind::name_moved) == 0);
+  }
+
   TEST_CASE("a text that the relay will never take stops no status after it") {
     World world;
     SimDevice& alice = world.add("alice");
