@@ -343,7 +343,7 @@ void Worker::begin_stop() {
   if (stopping_since_) return;
   stopping_since_ = now().steady;
   shard_->on_shutdown(now());
-  connections_.for_each([this](net::Connection& connection) {
+  connections_.for_each([](net::Connection& connection) {
     if (!connection.established()) connection.end("shutdown");
   });
 }

@@ -59,9 +59,9 @@ void Engine::end_session(Mailbox& mailbox, ErrorCode code, Effects& effects) {
   if (!mailbox.attachment) return;
   Notice notice{mailbox.attachment->loop, mailbox.attachment->session, wire::Closing{code, 0}};
   if (code == ErrorCode::replaced) {
-    effects.push_back(std::move(notice));
+    effects.push_back(notice);
   } else {  // a device list says so, which counts when it is on the disk: nobody comes back from it
-    journal_.after_commit(std::move(notice));
+    journal_.after_commit(notice);
   }
   detach(mailbox);
 }
