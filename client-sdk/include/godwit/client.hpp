@@ -33,7 +33,7 @@ struct Options {
 
 struct Outgoing {
   std::string to;    // the name of a user
-  std::string text;  // UTF-8, 1 byte to 64 KiB
+  std::string text;  // UTF-8, 1 byte to 64 KiB, or to less where the relay's operator says so
   // Idempotency key, 1 to 256 bytes: the same key, text and recipient make one message, however
   // often and after whatever crash.
   std::optional<std::string> key = {};

@@ -46,12 +46,18 @@ Result<void> Core::State::check(const Outgoing& message) const {
       return Error{ErrorCode::invalid_argument, "this is your own name; write to somebody else"};
     }
   }
-  if (!message.key) return {};
-  if (message.key->empty() || message.key->size() > kKeySizeMax) {
-    return Error{ErrorCode::invalid_argument, "a key has 1 to 256 bytes"};
+  std::optional<Found> before;
+  if (message.key) {
+    if (message.key->empty() || message.key->size() > kKeySizeMax) {
+      return Error{ErrorCode::invalid_argument, "a key has 1 to 256 bytes"};
+    }
+    before = history::find_message(round, account.message_id_of(*message.key), user);
   }
-  const auto before = history::find_message(round, account.message_id_of(*message.key), user);
-  if (!before || !before->record.outgoing) return {};
+  if (!before || !before->record.outgoing) {
+    auto why = outbox.too_long(message.text);
+    if (!why.empty()) return Error{ErrorCode::invalid_argument, std::move(why)};
+    return {};
+  }
   const auto conversation = reads::conversation_of(round, message.to);
   const bool same_recipient = before->record.recipient == as_kept(message.to) ||
                               (conversation && before->place.conversation == *conversation);

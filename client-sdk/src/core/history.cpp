@@ -308,7 +308,10 @@ void raise_status(Round& round, const MessagePlace& place, Status status) {
   if (status == Status::delivered && message->delivered == 0) message->delivered = round.wall();
   if (status == Status::read && message->read == 0) message->read = round.wall();
   const bool rises = message->status == Status::failed || status > message->status;
-  if (rises) message->status = status;
+  if (rises) {
+    message->status = status;
+    message->failure.clear();
+  }
   save(round, place, *message);
   if (rises) tell(round, EventKind::status_changed, place, *message);
 }

@@ -127,6 +127,12 @@ void Outbox::return_to_lane(std::uint64_t number) {
 
 // ---- What goes in -------------------------------------------------------------------------------
 
+std::string Outbox::too_long(std::string_view text) const {
+  if (text.size() <= text_size_max_) return {};
+  return "the text has " + std::to_string(text.size()) + " bytes, and the relay takes " +
+         std::to_string(text_size_max_) + " at most";
+}
+
 void Outbox::add_text(Round& round, const ConversationRecord& conversation,
                       const MessagePlace& place) {
   OutboxRecord record;
@@ -164,6 +170,7 @@ void Outbox::add_resend(Round& round, const Peer& peer, std::uint64_t seq) {
 void Outbox::on_login(const wire::Limits& limits) {
   logged_in_ = true;
   limits_ = limits;
+  text_size_max_ = std::min<std::size_t>(limits.text_size_max, wire::kTextSizeMax);
   no_keys_.clear();
   held_.clear();
   for (auto& [key, lane] : lanes_) {
@@ -403,23 +410,25 @@ void Outbox::on_submitted(Round& round, const SubmitAsked& asked,
   if (std::exchange(list_changed_, false)) on_list_changed(round, record->user);
 }
 
-// The numbers that it has taken are made good by tombstones, or nothing behind them would ever
-// count as read.
-void Outbox::fail(Round& round, std::uint64_t number, std::string why) {
+// A text may have arrived all the same, when an answer was lost or a relay lost what it had taken:
+// its number is made good by a tombstone only when the peer asks for it, or nothing behind it would
+// ever count as read.
+void Outbox::fail(Round& round, std::uint64_t number, const std::string& why) {
   const auto record = entry(round, number);
   drop(round, number);
-  if (!record || record->kind != OutboxRecord::Kind::text) return;
-  history::fail(round, record->message, std::move(why));
-  for (const auto& target : record->targets) {
-    if (target.accepted || target.delivered) continue;
-    auto sent = round.load<SentRecord>(target.device.view(), order_bytes(target.seq));
-    const Peer* peer = peers_.device(round, target.device);
-    if (!sent || peer == nullptr) continue;
-    sent->payload.clear();
-    sent->text = false;
-    round.save(target.device.view(), order_bytes(target.seq), *sent);
-    add_resend(round, *peer, target.seq);
-  }
+  if (!record) return;
+  if (record->kind == OutboxRecord::Kind::text) history::fail(round, record->message, why);
+  if (record->kind != OutboxRecord::Kind::resend) return;
+  const auto& target = record->targets.front();
+  auto sent = round.load<SentRecord>(target.device.view(), order_bytes(target.seq));
+  Peer* const peer = peers_.device(round, target.device);
+  if (!sent || sent->payload.empty() || peer == nullptr) return;
+  if (sent->text) history::fail(round, sent->message, why);
+  if (peer->record.name_sent == target.seq) peer->change().name_sent = 0;  // it was not told
+  sent->payload.clear();
+  sent->text = false;
+  round.save(target.device.view(), order_bytes(target.seq), *sent);
+  add_resend(round, *peer, target.seq);
 }
 
 void Outbox::on_submit_refused(Round& round, const SubmitAsked& asked,

@@ -27,6 +27,8 @@ class Outbox {
 
   void load(const View& view);
   [[nodiscard]] std::size_t size() const { return lines_.size(); }
+  // Why the relay's operator would not have it, as far as the relay has said; empty: they would.
+  [[nodiscard]] std::string too_long(std::string_view text) const;
 
   // ---- What goes in
   void add_text(Round& round, const ConversationRecord& conversation, const MessagePlace& place);
@@ -130,7 +132,7 @@ class Outbox {
                    const std::vector<wire::DeviceId>& devices);
   [[nodiscard]] Step submit(Round& round, const ContactRecord& contact, OutboxRecord& record);
   void landed(Round& round, OutboxRecord& record);
-  void fail(Round& round, std::uint64_t number, std::string why);  // for good
+  void fail(Round& round, std::uint64_t number, const std::string& why);  // for good
   void hold(Round& round, Lane& lane, milliseconds least, std::string why);
   void wake(const LaneKey& key);
   void set_asking(Lane& lane, bool asking, std::string why = {});
@@ -155,6 +157,7 @@ class Outbox {
 
   bool logged_in_ = false;
   wire::Limits limits_;
+  std::size_t text_size_max_ = wire::kTextSizeMax;
   std::size_t in_flight_ = 0;
   std::size_t bytes_in_flight_ = 0;
   std::unordered_map<std::uint64_t, Line> lines_;

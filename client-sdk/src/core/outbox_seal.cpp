@@ -124,6 +124,10 @@ bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
     if (!round.failed()) drop(round, record.number);
     return false;
   }
+  if (const auto why = too_long(message->text); record.targets.empty() && !why.empty()) {
+    fail(round, record.number, why);
+    return false;
+  }
   if (!reach(round, lane, contact)) return false;
   std::vector<Peer*> to;
   bool name_unknown = false;

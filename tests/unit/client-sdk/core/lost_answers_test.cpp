@@ -10,17 +10,6 @@ namespace {
 using namespace std::chrono_literals;
 using Texts = std::vector<std::string>;
 
-// Refuses for good what a relay with a smaller envelope_size_max would.
-World::Upstream too_large() {
-  return [](SimDevice& from, wire::ByteView bytes) {
-    const auto request = wire::parse_request(bytes);
-    const auto* submit = std::get_if<wire::Submit>(&request->body);
-    if (submit == nullptr || submit->bodies.front().size() < 20'000) return true;
-    tell(from, {request->id, wire::Refused{wire::ErrorCode::too_large, 0}});
-    return false;
-  };
-}
-
 }  // namespace
 
 TEST_SUITE("client-sdk/src/core") {
@@ -217,22 +206,6 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.count(EventKind::name_moved) == 0);
   }
 
-  TEST_CASE("a text that the relay will never take stops no status after it") {
-    World world;
-    SimDevice& alice = world.add("alice");
-    SimDevice& bob = world.add("bob");
-    world.exchange_texts(alice, bob);
-    world.upstream = too_large();
-    const auto large = alice.send("bob", std::string(30'000, 'x'));
-    world.settle();
-    CHECK(alice.status(large.id) == Status::failed);
-    const auto small = alice.send("bob", "three");
-    world.run(1min);
-    bob.read("alice");
-    world.run(2h);
-    CHECK(alice.status(small.id) == Status::read);
-  }
-
   TEST_CASE("what was accepted is not told as expired because a relay keeps less by now") {
     World world;
     SimDevice& alice = world.add("alice");
@@ -253,28 +226,6 @@ TEST_SUITE("client-sdk/src/core") {
     alice.connect();
     world.settle();
     CHECK(alice.count(EventKind::expired) == 0);
-  }
-
-  TEST_CASE("a text that the relay took and will not take again is no longer sent") {
-    World world;
-    SimDevice& alice = world.add("alice");
-    SimDevice& bob = world.add("bob");
-    world.exchange_texts(alice, bob);
-    bob.disconnect();
-    const auto large = alice.send("bob", std::string(30'000, 'x'));
-    world.settle();
-    REQUIRE(alice.status(large.id) == Status::sent);
-    world.wipe_relay();
-    world.upstream = too_large();
-    world.run(1min);
-    CHECK(alice.status(large.id) == Status::failed);
-    bob.connect();
-    const auto small = alice.send("bob", "three");
-    world.run(1min);
-    bob.read("alice");
-    world.run(1min);
-    CHECK(alice.status(small.id) == Status::read);
-    CHECK(alice.status(large.id) == Status::failed);
   }
 
   TEST_CASE("a relay that has lost a part of its store is sent again what it had accepted") {
