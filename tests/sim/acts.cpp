@@ -45,8 +45,14 @@ std::span<const Simulation::Act> Simulation::acts() {
 
 void Simulation::write(const Step& step) {
   Person& person = people_[step.who];
-  const std::string text =
+  std::string text =
       person.home + " " + std::to_string(++person.written) + " to " + people_[step.other].name;
+  // Near the limit on both sides, or longer than any envelope.
+  const std::uint64_t draw = step.draw >> 32;
+  if (plan_.brief_from && draw % 4 == 0) {
+    const std::uint64_t size = draw % 8 == 0 ? 1'900 + draw % 300 : 4'096 + draw % 9'999;
+    text += " at length " + std::string(size, kFilling);
+  }
   if (blocked_.contains({step.who, step.other})) return;  // a client takes nothing for them
   tell("writes " + text);
   send_unsure(person);
@@ -278,6 +284,18 @@ void Simulation::crash_relay_at_commit(const Step& step) {
     }
   };
   world_.agenda.in(milliseconds{step.draw % 5'000}, [look_again] { look_again(look_again, 20); });
+}
+
+// The limits of a relay's operator hold from its next start.
+void Simulation::want_short_texts() {
+  tell("the relay is started again, for short texts only");
+  ++met_["operators who want short texts"];
+  relay::Config config = plan_.settings.relay.config;
+  config.text_size_max = kBriefSizeMax;
+  config.envelope_size_max = kBriefEnvelopeSizeMax;
+  world_.relay.shut_down();
+  world_.relay.set_config(config);
+  world_.relay.start();
 }
 
 void Simulation::stop_relay(const Step& step) {

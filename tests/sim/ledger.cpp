@@ -55,7 +55,8 @@ std::string Ledger::told(const std::string& home, const MessageId& id, Status st
   const Status before = std::exchange(known->second, status);
   const Wrote* const wrote = find(id);
   const std::string text = wrote == nullptr ? id.hex() : wrote->text;
-  if (!first && rank(status) < rank(before)) {
+  const bool gives_up = status == Status::failed && wrote != nullptr && wrote->may_fail;
+  if (!first && rank(status) < rank(before) && !(gives_up && before == Status::sent)) {
     return text + " fell from " + std::string(to_string(before)) + " to " +
            std::string(to_string(status));
   }

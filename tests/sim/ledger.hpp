@@ -20,6 +20,7 @@ struct Wrote {
   std::string text;  // also its key; no two are alike
   MessageId id;
   std::optional<MessageId> behind;  // the last that its writer had there when it was written
+  bool may_fail = false;            // it is longer than the operator wants
 };
 
 class Ledger {
@@ -29,6 +30,8 @@ class Ledger {
   // False: it is not the first time.
   bool attempt(const std::string& text, std::size_t by, std::size_t to);
   [[nodiscard]] std::string wrote(Wrote wrote);
+  // It was not, for good: nobody may ever see it.
+  void refused(const std::string& text) { attempts_.erase(text); }
   // A device shows a message that came in, for the first time as it says.
   [[nodiscard]] std::string received(const std::string& home, std::size_t person, std::size_t from,
                                      const Message& message);

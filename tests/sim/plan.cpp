@@ -96,6 +96,7 @@ Plan plan_of(std::uint64_t seed) {
   std::ranges::stable_sort(plan.steps, {}, &Step::when);
   for (std::size_t i = 0; i < plan.steps.size(); ++i) plan.steps[i].number = i;
   plan.hands_off = draws.chance(50) && !plan.lies;  // a liar holds back as long as one stays
+  if (draws.chance(15)) plan.brief_from = draws.between(0ms, plan.length);
   return plan;
 }
 

@@ -2,6 +2,7 @@
 // A step is independent of the others, so that a failing plan can be shortened by leaving some out.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,10 +27,17 @@ struct Plan {
   bool lies = false;        // the relay does, until the faults end
   bool last_words = false;  // one phone is lost for good when the faults end
   bool hands_off = false;   // when the faults end, clients find their way back by themselves
+  // From then on the operator wants short texts; some are written, also before, that are not.
+  std::optional<std::chrono::milliseconds> brief_from;
   World::Settings settings;
   std::chrono::milliseconds length{};
   std::vector<Step> steps;
 };
+
+// Bytes of a text at an operator who wants them short, and of an envelope, which has room for it.
+inline constexpr std::uint32_t kBriefSizeMax = 2'048;
+inline constexpr std::uint32_t kBriefEnvelopeSizeMax = 4'096;
+inline constexpr char kFilling = '~';  // of long texts; nothing else has it
 
 [[nodiscard]] Plan plan_of(std::uint64_t seed);
 [[nodiscard]] std::string describe(const Step& step);

@@ -21,6 +21,15 @@ bool is_trouble(EventKind kind) {
   return kind >= EventKind::list_refused && kind != EventKind::events_lost;
 }
 
+// Without what only makes a text long.
+std::string shortened(std::string what) {
+  const auto filling = what.find(std::string(20, kFilling));
+  if (filling != std::string::npos) {
+    what.erase(filling + 3, what.find_first_not_of(kFilling, filling) - filling - 3);
+  }
+  return what;
+}
+
 }  // namespace
 
 Start::Start(std::size_t people, bool strangers) {
@@ -99,6 +108,7 @@ bool Simulation::run() {
 // ---- Phase 1 ------------------------------------------------------------------------------------
 
 void Simulation::play() {
+  if (plan_.brief_from) world_.agenda.in(*plan_.brief_from, [this] { want_short_texts(); });
   milliseconds passed{};
   for (const Step& step : plan_.steps) {
     pass(step.when - passed);
@@ -124,8 +134,7 @@ void Simulation::end_faults() {
   watch_.set_lying(false);
   world_.relay.set_full(false);
   world_.relay.crash_at_next_commit(std::nullopt);
-  if (plan_
-          .tight) {  // the operator is generous again; else what is stuck must come loose by itself
+  if (plan_.tight) {  // the operator is generous again, or what is stuck would stay so
     world_.relay.shut_down();
     world_.relay.set_config({});
   }
@@ -170,16 +179,26 @@ void Simulation::send(Person& person, std::size_t to, const std::string& text) {
   }
   std::optional<MessageId> last;  // what was tried before may have been written then
   if (first) last = last_shown(person.home, people_[to].user);
-  const auto sent = client(person).send({.to = name_of(person, to), .text = text, .key = text});
+  const std::string key = shortened(text);
+  const auto sent = client(person).send({.to = name_of(person, to), .text = text, .key = key});
   const Home& home = world_.home(person.home);
   if (sent && !home.dying()) {
-    wrong(ledger_.wrote({person.home, by, to, text, sent->id, last}));
+    wrong(ledger_.wrote({person.home, by, to, text, sent->id, last, is_long(text)}));
+  } else if (!sent && is_long(text) && sent.error().code == ErrorCode::invalid_argument) {
+    tell(text + " is refused: " + sent.error().message);
+    ++met_["texts refused, too long"];
+    ledger_.refused(text);
   } else {
     person.unsure.emplace_back(to, text);
     // The next try after a full disk is that much later.
     const bool may_refuse = home.dying() || home.down() || home.was_disk_full();
     if (!may_refuse) wrong(text + " is refused: " + sent.error().message);
   }
+}
+
+// Than the operator wants them sooner or later.
+bool Simulation::is_long(const std::string& text) const {
+  return plan_.brief_from && text.size() > kBriefSizeMax;
 }
 
 // As the person knows it.
@@ -317,12 +336,13 @@ std::size_t Simulation::person_of(const UserId& user) const {
 
 void Simulation::tell(const std::string& what) {
   if (story_ == nullptr) return;
-  std::fprintf(story_, "%lld ms: %s\n", static_cast<long long>(passed().count()), what.c_str());
+  std::fprintf(story_, "%lld ms: %s\n", static_cast<long long>(passed().count()),
+               shortened(what).c_str());
 }
 
 void Simulation::wrong(const std::string& what) {
   if (what.empty() || !problem_.empty()) return;
-  problem_ = what;
+  problem_ = shortened(what);
   tell("WRONG: " + what);
 }
 

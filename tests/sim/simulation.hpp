@@ -99,6 +99,7 @@ class Simulation {
   void block(const Step& step);
   void ask_first(const Step& step);
   void unblock(std::size_t by, std::size_t whom);
+  void want_short_texts();
 
   // ---- simulation.cpp
   void play();
@@ -112,6 +113,7 @@ class Simulation {
   [[nodiscard]] Client& client(const Person& person) { return world_.client(person.home); }
   void send(Person& person, std::size_t to, const std::string& text);
   void send_unsure(Person& person);
+  [[nodiscard]] bool is_long(const std::string& text) const;
   [[nodiscard]] std::string name_of(const Person& person, std::size_t other);
   void look(Person& person, std::size_t from, std::chrono::milliseconds slowly = {});
   [[nodiscard]] const std::vector<Message>& shown(const std::string& home, const UserId& peer);

@@ -15,6 +15,7 @@ namespace {
 constexpr int kRoundTripsMax = 10;   // where something has to be found out and mended by them
 constexpr int kRoundTripsOfAll = 1;  // so that everybody has written
 constexpr auto kSettlesWithin = 1h;
+constexpr std::size_t kPreviewSize = 120;  // of texts in ASCII, in the list of conversations
 // The usual time to live, two days by which a clock may be wrong as it begins, and one.
 constexpr auto kExpiresWithin = 24h * 33;
 
@@ -212,7 +213,7 @@ std::string Simulation::wrong_waiting() {
     if (wrote.home != writer.home || is_silent(writer) || is_silent(people_[wrote.to])) continue;
     const auto status = status_of(wrote);
     if (!status) return wrote.text + " is not in its writer's history";
-    if (wiped_ && *status == Status::failed) continue;
+    if ((wiped_ || wrote.may_fail) && *status == Status::failed) continue;
     if (*status != Status::read) return wrote.text + " waits for further messages";
   }
   return {};
@@ -328,7 +329,7 @@ std::string Simulation::wrong_conversations(std::size_t self) {
              " where there are " + std::to_string(unread);
     }
     if (messages.empty()) return person.home + " has an empty conversation with " + name;
-    if (conversation.last_text != messages.back().text ||
+    if (conversation.last_text != messages.back().text.substr(0, kPreviewSize) ||
         conversation.last_outgoing != messages.back().outgoing) {
       return person.home + " shows \"" + conversation.last_text + "\" as the newest message";
     }
@@ -404,7 +405,8 @@ std::string Simulation::wrong_between(std::size_t by, std::size_t to) {
     if (status == said.end()) return wrote.text + " is not in its writer's history";
     const bool there = anywhere.contains(wrote.id);
     // A wiped relay knows no name until its owner is back, so a first message may fail; aloud.
-    if (wiped_ && !there && status->second == Status::failed) continue;
+    const bool may_fail = wiped_ || wrote.may_fail;
+    if (may_fail && !there && status->second == Status::failed) continue;
     const std::string says = "; its writer says " + std::string(to_string(status->second));
     if (!there) return wrote.text + " is lost" + says;
     // What only a lost device had stays as that device told it.
