@@ -33,6 +33,12 @@ bool is_there(const path& file) {
 std::optional<Config> load_config(const path& directory, std::ostream& err) {
   const auto file = ops::config_file(directory);
   std::error_code unseen;
+  if (std::filesystem::is_regular_file(directory, unseen)) {
+    const path parent = directory.has_parent_path() ? directory.parent_path() : path(".");
+    fail(err, directory.string() + " is a file; name the directory that it lies in: " +
+                  parent.string());
+    return {};
+  }
   if (!std::filesystem::exists(file, unseen)) {
     fail(err, unseen ? file.string() + ": " + unseen.message() +
                            "; do this as the user that the relay belongs to"

@@ -427,7 +427,7 @@ class CliTest(unittest.TestCase):
             ["snd"],
             ["send"],
             ["send", "bob"],
-            ["send", "bob", "two", "words"],
+            ["send", "bob", "two", "words" * 99],
             ["send", "bob", "text", "--timeout", "soon"],
             ["messages", "bob", "--limit", "0"],
             ["messages", "bob", "--limit", "1001"],
@@ -443,6 +443,7 @@ class CliTest(unittest.TestCase):
                 done = alice.run(*words)
                 self.assertEqual((done.returncode, done.stdout), (2, b""))
                 self.assertEqual(len(done.stderr.splitlines()), 1)
+                self.assertLess(len(done.stderr), 400)
                 self.assertEqual(alice.error(*words, status=2)["code"], "usage")
         self.assertFalse(alice.home.exists())
         self.assertIn("did you mean send?", alice.error("snd", status=2)["message"])

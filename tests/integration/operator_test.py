@@ -12,7 +12,7 @@ import time
 import unittest
 from pathlib import Path
 
-from programs import GODWIT_RELAY, PATIENCE
+from programs import GODWIT_RELAY, PATIENCE, Person
 
 
 class Operated:
@@ -52,10 +52,13 @@ class Operated:
                 raise AssertionError(f"no status: {asked.stderr} {self.log.read_text()}")
             time.sleep(0.05)
 
+    def address(self):
+        command = [GODWIT_RELAY, "address", self.path]
+        told = subprocess.run(command, capture_output=True, text=True, check=True)
+        return told.stdout.strip()
+
     def port(self):
-        address = [GODWIT_RELAY, "address", self.path]
-        told = subprocess.run(address, capture_output=True, text=True, check=True)
-        return int(told.stdout.strip().rsplit(":", 1)[1])
+        return int(self.address().rsplit(":", 1)[1])
 
     def wait_for_log(self, words, times=1):
         until = time.monotonic() + PATIENCE
@@ -134,6 +137,22 @@ class OperatorTest(unittest.TestCase):
         self.assertLess(relay.status()["connections"], few)
         for one in sockets:
             one.close()
+
+    def test_who_wants_short_texts_gets_no_others_and_says_so(self):
+        relay = self.relay(settings={"text_size_max": '"1 KiB"'})
+        people = [Person(relay.path.parent / name) for name in ("ann", "ben")]
+        for person in people:
+            init = ("init", "--relay", relay.address(), "--name", person.home.name)
+            person.json(*init)
+        refused = people[0].error("send", "ben", "x" * 1025)
+        self.assertEqual(refused["code"], "refused")
+        self.assertEqual(
+            refused["message"], "not sent: the text has 1025 bytes, and the relay takes 1024 at most"
+        )
+        people[0].json("send", "ben", "x" * 1024)
+        people[1].json("sync")
+        *shown, _page = people[1].json("messages", "ann")
+        self.assertEqual([message["text"] for message in shown], ["x" * 1024])
 
 
 if __name__ == "__main__":

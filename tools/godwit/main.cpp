@@ -243,12 +243,13 @@ class CommandLine {
     return Output(json).fail("usage", what + "; see: godwit --help", kExitUsage);
   }
 
-  static std::string explained(const CLI::ParseError& error) {
-    std::string what = error.what();
+  std::string explained(const CLI::ParseError& error) const {
+    std::string what = shorten(error.what(), 200);
     const std::string dash = "put -- before a text that begins with a dash";
     if (what.starts_with("TEXT ")) return what + "; " + dash;
     if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return what;
-    return what + "; quote a text of several words, " + dash;
+    if (app_.got_subcommand("send")) return what + "; quote a text of several words, " + dash;
+    return what + "; a home is named before the command: godwit --home DIR COMMAND";
   }
 
   // Last word first, as CLI11 wants it.

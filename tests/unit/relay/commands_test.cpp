@@ -152,6 +152,13 @@ TEST_SUITE("relay/commands") {
     CHECK_FALSE(std::filesystem::exists(directory));
   }
 
+  TEST_CASE_FIXTURE(Commands, "a file in place of its directory is told with the directory") {
+    REQUIRE(make("127.0.0.1:1") == kExitOk);
+    CHECK(check_config(dir + "/relay.toml", out_stream, err_stream) == kExitFailed);
+    CHECK(err() == "godwit-relay: " + dir +
+                       "/relay.toml is a file; name the directory that it lies in: " + dir + "\n");
+  }
+
   TEST_CASE_FIXTURE(Commands, "a relay does not run beside another one or with an open key") {
     REQUIRE(make("127.0.0.1:1") == kExitOk);
     {
