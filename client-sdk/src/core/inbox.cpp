@@ -231,9 +231,12 @@ bool Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
     peers_.save(round, contact);
     round.tell(EventKind::contact_added, contact.user);
   }
-  if (!take_seq(round, peer, *parts, text != nullptr) || content == nullptr) {
-    return text != nullptr;
-  }
+  const auto* repair = content == nullptr ? nullptr : std::get_if<wire::Repair>(&content->body);
+  const Place place = take_seq(round, peer, *parts, text != nullptr);
+  // Two who both lack that much would wait for each other for ever.
+  const bool heeded = place == Place::no_room && repair != nullptr;
+  if (place != Place::taken && !heeded) return text != nullptr;
+  if (content == nullptr) return false;
   check_list(round, contact, *content);
   if (text != nullptr) {
     take_text(round, peer, contact, parts->seq, *text);
@@ -242,7 +245,7 @@ bool Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
   if (!contact.accepted) return false;
   if (const auto* receipt = std::get_if<wire::Receipt>(&content->body)) {
     receipts_.on_receipt(round, peer, *receipt);
-  } else if (const auto* repair = std::get_if<wire::Repair>(&content->body)) {
+  } else if (repair != nullptr) {
     receipts_.on_repair(round, peer, *repair);
   } else if (const auto* reset = std::get_if<wire::Reset>(&content->body)) {
     receipts_.on_reset(round, peer, *reset);
@@ -250,13 +253,13 @@ bool Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
   return false;
 }
 
-// Puts a number into its place. False: it was there already, or there is no room to note it; then
-// nothing of the payload counts.
-bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext, bool text) {
+// Puts a number into its place.
+Inbox::Place Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
+                             bool text) {
   DeviceRecord& record = peer.change();
   if (has_arrived(record, plaintext.seq)) {
     record.receipt_owed |= text;  // the sender repeats itself: it does not know of its arrival
-    return false;
+    return Place::known;
   }
   const bool tombstone = plaintext.kind == wire::Plaintext::Kind::tombstone;
   // What stood here is lost, and with it what was missing: the device goes on from this one.
@@ -266,7 +269,7 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
   const bool had_gap = has_gap(record);
   if (!next && !note_early(record, plaintext.seq)) {
     if (record.gap_since == 0) open_gap(record, round.wall());
-    return false;
+    return Place::no_room;
   }
   if (text) {
     record.text_top = std::max(record.text_top, plaintext.seq);
@@ -279,7 +282,7 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
     if (record.gap_since == 0) open_gap(record, round.wall());
     if (!had_gap) round.tell(EventKind::gap, record.user);
     record.receipt_owed |= text;
-    return true;
+    return Place::taken;
   }
   const bool fits = tombstone || anew || crypto::chain(record.h, plaintext.payload) == plaintext.h;
   if (!fits) round.tell(EventKind::chain_broken, record.user);
@@ -289,7 +292,7 @@ bool Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
   // Receipts and the like ask for a receipt only when many have come, or two devices would
   // confirm each other's confirmations for ever.
   record.receipt_owed |= text || record.seq - record.receipted >= kUnreceiptedMax;
-  return true;
+  return Place::taken;
 }
 
 // What arrived early is checked against the chain now that its predecessors are there.

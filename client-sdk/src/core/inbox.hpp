@@ -59,8 +59,13 @@ class Inbox {
   // True: it held a text, of which a duplicate will owe a receipt.
   [[nodiscard]] bool take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
                                     wire::Bytes plaintext);
-  [[nodiscard]] bool take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
-                              bool text);
+  enum class Place : std::uint8_t {
+    taken,
+    known,    // the number was there already: nothing of the payload counts
+    no_room,  // to note it: only a repair request counts, which does nothing that lasts
+  };
+  [[nodiscard]] Place take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
+                               bool text);
   void close_gap(Round& round, Peer& peer);
   void take_text(Round& round, Peer& peer, ContactRecord& contact, std::uint64_t seq,
                  const wire::Text& text);

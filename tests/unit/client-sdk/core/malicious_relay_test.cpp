@@ -293,6 +293,38 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, deliveries") {
     two.check_whole({"hello", "hello too", "thrown away", "next"});
   }
 
+  TEST_CASE("two who both lack more than a receipt can tell hear each other's repair requests") {
+    Two two;
+    two.talk();
+    bool lies = true;
+    std::map<std::string, int> submits;
+    two.world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      const auto* submit = std::get_if<wire::Submit>(&request->body);
+      if (!lies || submit == nullptr || ++submits[from.label] % 2 == 0) return true;
+      wire::Submitted ok;
+      ok.outcomes.resize(submit->recipients.size());
+      tell(from, {request->id, ok});
+      return false;
+    };
+    std::vector<Sent> sent;
+    for (int i = 0; i < 100; ++i) {
+      sent.push_back(two.alice.send("bob", "a" + std::to_string(i)));
+      two.bob.send("alice", "b" + std::to_string(i));
+      two.world.settle();
+    }
+    lies = false;
+    two.alice.send("bob", "over");
+    two.bob.send("alice", "and out");
+    two.world.run(1min);
+    CHECK(two.bob.texts("alice").size() == 204);
+    CHECK(two.alice.texts("bob").size() == 204);
+    two.bob.read("alice");
+    two.world.run(1min);
+    for (const Sent& one : sent) CHECK(two.alice.status(one.id) == Status::read);
+    CHECK(two.bob.count(EventKind::gap_closed) == 1);
+  }
+
   TEST_CASE("numbers with holes, doubled numbers, numbers that turn back: all is received") {
     Two two;
     two.talk();
