@@ -149,7 +149,8 @@ void Simulation::leave(const Step& step) {
   tell(person.home + " leaves");
   if (!world_.starts(person.home)) return;
   client(person).disconnect();
-  world_.agenda.in(milliseconds{1 + step.draw % 60'000}, [this, home = person.home] {
+  const milliseconds away = milliseconds{1 + step.draw % 60'000} * plan_.stretch;
+  world_.agenda.in(away, [this, home = person.home] {
     tell(home + " comes");
     if (world_.keeps(home)) (void)world_.client(home).connect();
   });
