@@ -65,7 +65,8 @@ void Simulation::write(const Step& step) {
 }
 
 void Simulation::write_many(const Step& step) {
-  for (std::uint64_t i = 0; i < 2 + step.draw % 12 && fine(); ++i) write(step);
+  const std::uint64_t count = (2 + step.draw % 12) * plan_.burst;
+  for (std::uint64_t i = 0; i < count && fine(); ++i) write(step);
 }
 
 void Simulation::read(const Step& step) {

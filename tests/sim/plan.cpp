@@ -97,6 +97,7 @@ Plan plan_of(std::uint64_t seed) {
   for (std::size_t i = 0; i < plan.steps.size(); ++i) plan.steps[i].number = i;
   plan.hands_off = draws.chance(50) && !plan.lies;  // a liar holds back as long as one stays
   if (draws.chance(15)) plan.brief_from = draws.between(0ms, plan.length);
+  if (draws.chance(5)) plan.burst = 10 + draws.below(40);
   if (draws.chance(1)) {
     plan.stretch = draws.between<milliseconds>(24h, 24h * 60) / plan.length;
     plan.length *= plan.stretch;

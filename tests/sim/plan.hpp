@@ -31,6 +31,7 @@ struct Plan {
   std::optional<std::chrono::milliseconds> brief_from;
   World::Settings settings;
   std::chrono::milliseconds length{};
+  std::uint64_t burst = 1;   // so many times as much is written where much is
   std::int64_t stretch = 1;  // of days and weeks, and how much longer people stay away then
   std::vector<Step> steps;
 };

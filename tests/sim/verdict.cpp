@@ -406,7 +406,9 @@ std::string Simulation::wrong_between(std::size_t by, std::size_t to) {
     const bool there = anywhere.contains(wrote.id);
     // A wiped relay knows no name until its owner is back, so a first message may fail; aloud.
     const bool may_fail = wiped_ || wrote.may_fail;
-    if (may_fail && !there && status->second == Status::failed) continue;
+    // What a liar holds back may come when it has been asked for, and given up.
+    const bool late = there && plan_.lies && wrote.may_fail;
+    if (may_fail && (!there || late) && status->second == Status::failed) continue;
     const std::string says = "; its writer says " + std::string(to_string(status->second));
     if (!there) return wrote.text + " is lost" + says;
     // What only a lost device had stays as that device told it.
