@@ -303,6 +303,7 @@ void Simulation::want_short_texts() {
 void Simulation::stop_relay(const Step& step) {
   tell("the relay is stopped");
   world_.relay.shut_down();
+  world_.relay.set_loops(static_cast<std::uint32_t>(1 + (step.draw >> 32) % 4));
   world_.agenda.in(milliseconds{step.draw % 60'000}, [this] {
     if (!world_.relay.up()) world_.relay.start();
   });

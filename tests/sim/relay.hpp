@@ -57,7 +57,9 @@ class Relay {
   void crash();      // connections end; what was not committed is lost
   void shut_down();  // as the daemon on SIGTERM: what is staged goes to the disk first
   void start();
-  void set_config(const relay::Config& config) { options_.config = config; }  // of the next start
+  // Of the next start.
+  void set_config(const relay::Config& config) { options_.config = config; }
+  void set_loops(std::uint32_t loops) { options_.loops = loops; }
   // The next commit is the last thing that happens, or the last that does not.
   enum class Moment : std::uint8_t { before_commit, after_commit };
   void crash_at_next_commit(std::optional<Moment> moment) { crash_at_ = moment; }
