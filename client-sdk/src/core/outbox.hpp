@@ -59,6 +59,8 @@ class Outbox {
   // ---- News
   void on_delivered(Round& round, const wire::DeviceId& device, std::uint64_t number);
   void on_list_changed(Round& round, const wire::UserId& user);
+  // What went under this number is not to be had any more: a text gets another one.
+  void on_lost(Round& round, const Peer& peer, std::uint64_t seq);
   // The peer could not read these; they are encrypted anew.
   void on_undecryptable(Round& round, const wire::UserId& user, const wire::DeviceId& device,
                         const std::vector<wire::EnvelopeHash>& hashes);

@@ -239,6 +239,23 @@ void Outbox::on_list_changed(Round& round, const wire::UserId& user) {
   }
 }
 
+void Outbox::on_lost(Round& round, const Peer& peer, std::uint64_t seq) {
+  const auto lane = lanes_.find(lane_of(peer.record.user));
+  if (lane == lanes_.end()) return;
+  const auto numbers = lane->second.entries;
+  for (const std::uint64_t number : numbers) {
+    auto record = entry(round, number);
+    if (!record || record->kind != OutboxRecord::Kind::text) continue;
+    const auto found = std::erase_if(record->targets, [&](const auto& target) {
+      return target.device == peer.record.device && target.seq == seq;
+    });
+    if (found == 0) continue;
+    record->state = OutboxRecord::State::waiting;
+    store(round, *record);
+    if (!lines_[number].in_flight) return_to_lane(number);
+  }
+}
+
 void Outbox::on_undecryptable(Round& round, const wire::UserId& user, const wire::DeviceId& device,
                               const std::vector<wire::EnvelopeHash>& hashes) {
   const auto lane = lanes_.find(lane_of(user));

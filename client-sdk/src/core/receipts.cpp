@@ -16,6 +16,12 @@ milliseconds repair_interval(std::uint32_t asked) {
   return std::min(kRepairInterval * (1U << std::min(asked, 10U)), kRepairIntervalMax);
 }
 
+// We have used this number, and the peer has not said that it is there.
+bool is_unconfirmed(const DeviceRecord& record, std::uint64_t seq) {
+  return record.sent_seq != kNumbersLost && seq <= record.sent_seq &&
+         seq > record.their_delivered && !in_ranges(record.their_ranges, seq);
+}
+
 }  // namespace
 
 // ---- What a peer tells --------------------------------------------------------------------------
@@ -86,8 +92,14 @@ void Receipts::on_repair(Round& round, Peer& peer, const wire::Repair& repair) {
   if (!is_over(peer.record.was_asked_at, pause, round.wall())) return;
   peer.change().was_asked_at = round.wall();
   for (const std::uint64_t seq : repair.seqs) {
+    if (!Sealer::reachable(peer)) break;
     auto sent = round.load<SentRecord>(peer.record.device.view(), order_bytes(seq));
-    if (!sent || !Sealer::reachable(peer)) continue;
+    if (!sent) {
+      if (round.failed() || !is_unconfirmed(peer.record, seq)) continue;
+      // Damaged, and its `h` with it: a tombstone that has none, and its text under another number.
+      outbox_.on_lost(round, peer, seq);
+      sent.emplace();
+    }
     // Bounded in time, not for good: who has lost a number can confirm nothing beyond it.
     if (is_over(sent->resent_at, kResendsInterval, round.wall())) {
       sent->resends = 0;

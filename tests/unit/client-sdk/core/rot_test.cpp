@@ -149,6 +149,24 @@ TEST_SUITE("client-sdk/src/core: rot") {
     }
   }
 
+  TEST_CASE("a number whose payload has rotted at its sender is made good, and its text comes") {
+    Two two;
+    two.says("one");
+    two.bob.read("alice");
+    two.world.settle();
+    two.says_in_vain("two");
+    rot(two.alice, Table::sent);
+    two.world.settle();
+    two.says("three");
+    two.world.run(1min);
+    CHECK(two.bob.texts("alice") == Texts{"one", "two", "three"});
+    CHECK(two.bob.count(EventKind::gap_closed) == 1);
+    CHECK(two.bob.count(EventKind::chain_broken) == 1);  // who knows what stood there
+    two.bob.read("alice");
+    two.world.run(1min);
+    for (const auto& message : two.alice.messages("bob")) CHECK(message.status == Status::read);
+  }
+
   TEST_CASE("a receipt for all numbers there are ends, whatever has rotted") {
     Two two;
     two.says("one");
