@@ -77,7 +77,6 @@ bool Outbox::seal(Round& round, Lane& lane, const ContactRecord& contact, Outbox
       text ? seal_text(round, lane, contact, record) : seal_control(round, lane, record);
   if (!sealed) return false;
   record.state = OutboxRecord::State::sealed;
-  record.expires = round.wall() + static_cast<Milliseconds>(kSealedLife.count());
   round.random(record.request.bytes);
   store(round, record);
   return true;
@@ -114,6 +113,7 @@ bool Outbox::seal_control(Round& round, Lane& lane, OutboxRecord& record) {
     return false;
   }
   target = std::move(*sealed);
+  record.expires = round.wall() + static_cast<Milliseconds>(kSealedLife.count());
   return true;
 }
 
@@ -145,16 +145,21 @@ bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
   sent.message = record.message;
   sent.outbox = record.number;
 
+  const bool young = !is_over(message->sealed, kSealedLife, round.wall());
   std::vector<OutboxRecord::Target> targets;
   for (Peer* peer : to) {
     const auto before =
         std::ranges::find(record.targets, peer->record.device, &OutboxRecord::Target::device);
-    if (before != record.targets.end() && (before->delivered || before->accepted)) {
+    // A body is good for a day, unless the device could not read it. Were it encrypted anew with
+    // each refusal, the ratchet would run away from the recipient's.
+    const bool known = before != record.targets.end();
+    const bool readable = known && before->hash != wire::EnvelopeHash{};
+    if (known && (before->delivered || before->accepted || (readable && young))) {
       targets.push_back(std::move(*before));
       continue;
     }
     std::optional<OutboxRecord::Target> target;
-    if (before != record.targets.end()) target = sealer_.seal_again(round, *peer, before->seq);
+    if (known) target = sealer_.seal_again(round, *peer, before->seq);
     if (!target) {
       target = sealer_.seal(round, *peer, payload, sent);
       if (text.sender_name && peer->record.name_sent == 0) peer->change().name_sent = target->seq;
@@ -163,8 +168,11 @@ bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
   }
   std::ranges::sort(targets, {}, &OutboxRecord::Target::device);
   record.targets = std::move(targets);
-  message->sealed = round.wall();
-  history::save(round, record.message, *message);
+  if (!young) {
+    message->sealed = round.wall();
+    history::save(round, record.message, *message);
+  }
+  record.expires = message->sealed + static_cast<Milliseconds>(kSealedLife.count());
   return true;
 }
 

@@ -206,6 +206,32 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.count(EventKind::name_moved) == 0);
   }
 
+  TEST_CASE("what is refused for days because the relay does not know the device can be read") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    bool knows = false;
+    int refused = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      if (knows || !std::holds_alternative<wire::Submit>(request->body)) return true;
+      wire::Submitted submitted;
+      submitted.outcomes.push_back({wire::ErrorCode::unknown_device});
+      ++refused;
+      tell(from, {request->id, submitted});
+      return false;
+    };
+    for (int i = 0; i < 200; ++i) alice.send("bob", std::to_string(i));
+    for (int minutes = 0; minutes < 60 * 20; ++minutes) {
+      world.pass(1min);
+      world.settle();
+    }
+    knows = true;
+    REQUIRE(refused > 4'000);
+    world.run(10min);
+    CHECK(bob.texts("alice").size() == 200);
+  }
+
   TEST_CASE("what was accepted is not told as expired because a relay keeps less by now") {
     World world;
     SimDevice& alice = world.add("alice");
