@@ -424,11 +424,15 @@ void Outbox::fail(Round& round, std::uint64_t number, const std::string& why) {
   Peer* const peer = peers_.device(round, target.device);
   if (!sent || sent->payload.empty() || peer == nullptr) return;
   if (sent->text) history::fail(round, sent->message, why);
-  if (peer->record.name_sent == target.seq) peer->change().name_sent = 0;  // it was not told
-  sent->payload.clear();
-  sent->text = false;
+  make_tombstone(*peer, target.seq, *sent);
   round.save(target.device.view(), order_bytes(target.seq), *sent);
   add_resend(round, *peer, target.seq);
+}
+
+void Outbox::make_tombstone(Peer& peer, std::uint64_t seq, SentRecord& sent) {
+  if (peer.record.name_sent == seq) peer.change().name_sent = 0;  // it was not told
+  sent.payload.clear();
+  sent.text = false;
 }
 
 void Outbox::on_submit_refused(Round& round, const SubmitAsked& asked,

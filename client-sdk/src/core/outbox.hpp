@@ -35,6 +35,8 @@ class Outbox {
   // To one device. Like a text it gets its seq when its turn comes: so numbers go out in order.
   void add_control(Round& round, const Peer& peer, wire::Bytes payload);
   void add_resend(Round& round, const Peer& peer, std::uint64_t seq);
+  // Of what will not be sent any more.
+  static void make_tombstone(Peer& peer, std::uint64_t seq, SentRecord& sent);
   [[nodiscard]] bool control_under_way(const wire::DeviceId& device) const {
     return controls_.contains(device);
   }

@@ -100,6 +100,8 @@ void Receipts::on_repair(Round& round, Peer& peer, const wire::Repair& repair) {
       outbox_.on_lost(round, peer, seq);
       sent.emplace();
     }
+    const auto message = sent->text ? history::load(round, sent->message) : std::nullopt;
+    if (message && message->status == Status::failed) Outbox::make_tombstone(peer, seq, *sent);
     // Bounded in time, not for good: who has lost a number can confirm nothing beyond it.
     if (is_over(sent->resent_at, kResendsInterval, round.wall())) {
       sent->resends = 0;

@@ -140,6 +140,23 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(small.id) == Status::read);
   }
 
+  TEST_CASE("a text that has failed is not sent when the relay would take it later") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    world.upstream = too_large();
+    const auto large = alice.send("bob", std::string(30'000, 'x'));
+    world.settle();
+    REQUIRE(alice.status(large.id) == Status::failed);
+    world.upstream = nullptr;
+    alice.send("bob", "three");
+    world.run(1min);
+    CHECK(bob.texts("alice") == Texts{"one", "two", "three"});
+    CHECK(bob.count(EventKind::gap_closed) == 1);
+    CHECK(alice.status(large.id) == Status::failed);
+  }
+
   TEST_CASE("a failed text that has arrived all the same is said to be delivered, not failed") {
     World world;
     SimDevice& alice = world.add("alice");
