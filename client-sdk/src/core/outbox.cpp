@@ -170,7 +170,9 @@ void Outbox::add_resend(Round& round, const Peer& peer, std::uint64_t seq) {
 void Outbox::on_login(const wire::Limits& limits) {
   logged_in_ = true;
   limits_ = limits;
-  text_size_max_ = std::min<std::size_t>(limits.text_size_max, wire::kTextSizeMax);
+  const bool said = limits.text_size_max != 0;  // else the relay leaves it out
+  text_size_max_ = said ? std::min<std::size_t>(limits.text_size_max, wire::kTextSizeMax)
+                        : wire::kTextSizeMax;
   no_keys_.clear();
   held_.clear();
   for (auto& [key, lane] : lanes_) {
