@@ -249,7 +249,8 @@ class CommandLine {
     if (what.starts_with("TEXT ")) return what + "; " + dash;
     if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr) return what;
     if (app_.got_subcommand("send")) return what + "; quote a text of several words, " + dash;
-    return what + "; a home is named before the command: godwit --home DIR COMMAND";
+    const bool option = what.find(": -") != std::string::npos;
+    return option ? what : what + "; a home is named so: godwit --home DIR COMMAND";
   }
 
   // Last word first, as CLI11 wants it.
