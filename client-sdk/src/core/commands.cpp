@@ -197,7 +197,8 @@ Result<void> Core::set_typing(std::string_view name, bool active, Now now) {
   const auto user = reads::user_of(s.round, name);
   const auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
   if (!contact) return reads::no_such_name(name);
-  if (contact->blocked || contact->frozen) return {};  // nothing is sent to them
+  if (contact->blocked || contact->frozen) return {};                     // nothing is sent to them
+  if (s.requests.count<SubmitAsked>() >= kSubmitsInFlightMax) return {};  // it would come too late
   const wire::DeviceList list = Peers::devices_of(*contact);
   for (const auto& listed : list.devices) {
     Peer* peer = s.peers.device(s.round, listed.id);
@@ -254,12 +255,12 @@ Result<void> Core::block(std::string_view name, bool blocked, Now now) {
   if (!contact) return reads::no_such_name(name);
   if (!blocked) {
     const bool was_blocked = contact->blocked;
+    if (!s.account.record.requests) contact->accepted = true;  // as anybody who writes now
     s.peers.unblock(s.round, *contact);
     if (was_blocked) s.receipts.ask_for_dropped(s.round, *contact);
     return {};
   }
-  contact->blocked = true;
-  s.peers.save(s.round, *contact);
+  s.peers.block(s.round, *contact);
   return {};
 }
 

@@ -228,6 +228,8 @@ Result<void> Core::end_round(Now now) {
     s.inbox.pump(s.round);
     s.login.pump(s.round);
   }
+  // Each delivery is one ack more: a relay that answers none would have us remember them all.
+  if (s.requests.waiting() > kRequestsInFlightMax) s.login.close("the relay answers no requests");
   s.peers.flush(s.round);
   if (!s.round.dirty()) return {};
   s.upkeep.flush(s.round);

@@ -39,6 +39,7 @@ inline constexpr std::size_t kOutboxMax = 1'000'000;  // messages that wait
 inline constexpr std::size_t kSubmitsInFlightMax = 256;
 inline constexpr std::size_t kSubmitBytesInFlightMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kLookUpsInFlightMax = 16;
+inline constexpr std::size_t kRequestsInFlightMax = 4'096;  // more than an honest relay leaves open
 inline constexpr std::size_t kStrangersMax = 64;  // device lists of people who are no contacts
 inline constexpr std::size_t kCachedDevicesMax = 256;
 inline constexpr std::uint64_t kUnreceiptedMax = 64;  // payloads that by themselves ask for none

@@ -31,9 +31,18 @@ void Peers::accept(Round& round, ContactRecord& contact) {
   owe_all(round, contact);
 }
 
+// It stands twice, and the second time a record's mere being there counts: no damage to the disk
+// lets those be heard again who are not to be.
+void Peers::block(Round& round, ContactRecord& contact) {
+  contact.blocked = true;
+  save(round, contact);
+  round.put(Table::blocked, contact.user.view(), {}, {});
+}
+
 void Peers::unblock(Round& round, ContactRecord& contact) {
   contact.blocked = false;
   save(round, contact);
+  round.erase(Table::blocked, contact.user.view());
   if (contact.accepted) owe_all(round, contact);
 }
 
@@ -73,6 +82,10 @@ ListVerdict Peers::take_list(Round& round, const wire::UserId& user,
     ContactRecord stranger;
     stranger.user = user;
     stranger.list = wire::SignedList::copy_of(list);
+    if (round.contains(Table::blocked, user.view())) {  // the contact's record was damaged
+      block(round, stranger);
+      return ListVerdict::newer;
+    }
     strangers_.push_front(std::move(stranger));
     if (strangers_.size() > kStrangersMax) strangers_.pop_back();
     return ListVerdict::newer;

@@ -46,6 +46,7 @@ class Peers {
   [[nodiscard]] std::optional<ContactRecord> known(const View& view, const wire::UserId& user);
   // From now on they are told what has arrived, and asked for what is missing.
   void accept(Round& round, ContactRecord& contact);
+  void block(Round& round, ContactRecord& contact);
   void unblock(Round& round, ContactRecord& contact);
   // Notes what a contact is called, as the relay says. Empty: unknown.
   void set_name(Round& round, ContactRecord& contact, const std::string& name);

@@ -64,8 +64,9 @@ enum class Table : std::uint8_t {
   early,            // peer device; suffix seq -> payload that waits for its predecessor
   seen,             // nothing; suffix period u16 || envelope hash 16
   attention,        // peer device: something is to be done about it
+  blocked,          // user: that it is there says it
 };
-inline constexpr std::size_t kTables = 17;
+inline constexpr std::size_t kTables = 18;
 inline constexpr std::size_t kSuffixSizeMax = 256;  // bytes
 
 template <class T>

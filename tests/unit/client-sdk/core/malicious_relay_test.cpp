@@ -120,6 +120,34 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, deliveries") {
     two.check_whole({"hello", "hello too", "afterwards"});
   }
 
+  TEST_CASE("a relay that delivers on and on, and answers no ack, is left") {
+    Two two;
+    two.talk();
+    Puppet puppet(two.alice, two.bob);
+    const wire::Bytes junk = puppet.envelope(wire::Bytes(100));
+    std::size_t acks = 0;
+    two.world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      REQUIRE(request);
+      if (&from != &two.bob || !std::holds_alternative<wire::Ack>(request->body)) return true;
+      ++acks;
+      return false;
+    };
+    constexpr std::uint32_t kFar = 1'000;  // beyond the numbers that the relay has used
+    for (std::uint32_t i = 0; i < 3 * core::kRequestsInFlightMax; ++i) {
+      tell(two.bob, {0, wire::Deliver{kFar + i, junk}});
+    }
+    two.world.settle();
+    CHECK(acks == core::kRequestsInFlightMax);
+    REQUIRE(two.bob.count(EventKind::offline) == 1);
+    const auto told = std::ranges::find(two.bob.events, EventKind::offline, &Event::kind);
+    CHECK(told->detail == "the relay answers no requests");
+    two.world.upstream = nullptr;
+    two.alice.send("bob", "afterwards");
+    two.world.run(1min);
+    two.check_whole({"hello", "hello too", "afterwards"});
+  }
+
   TEST_CASE("a relay that swallows a message and its repairs delays later statuses by an hour") {
     Two two;
     two.talk();

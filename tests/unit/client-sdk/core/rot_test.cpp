@@ -237,6 +237,43 @@ TEST_SUITE("client-sdk/src/core: rot") {
     CHECK(two.bob.texts("alice") == Texts{"one", "two"});
   }
 
+  TEST_CASE("who was blocked stays so when the record of the contact has rotted") {
+    Two two;
+    two.says("one");
+    two.bob.send("alice", "two");
+    two.world.settle();
+    const std::string bob = two.bob.core->account().user.hex();
+    const auto block = [&](bool blocked) {
+      two.alice.round(
+          [&](core::Core& core) { REQUIRE(core.block(bob, blocked, two.world.now()).ok()); });
+    };
+    const auto is_blocked = [&] {
+      const auto contacts = two.alice.core->contacts();
+      REQUIRE(contacts.ok());
+      REQUIRE(contacts->size() == 1);
+      return contacts->front().blocked;
+    };
+    block(true);
+    rot(two.alice, Table::contacts);
+    SUBCASE("alone") {}
+    SUBCASE("and their mark, too") { rot(two.alice, Table::blocked); }
+    const Sent three = two.bob.send("alice", "three");
+    two.world.run(1min);
+    CHECK(two.alice.texts("bob") == Texts{"one", "two"});
+    CHECK(two.bob.status(three.id) == Status::sent);
+    CHECK(is_blocked());
+    CHECK(two.alice.send_fails(bob, "no").code == ErrorCode::invalid_argument);
+    block(false);
+    two.world.run(1min);
+    CHECK(two.alice.texts("bob") == Texts{"one", "two", "three"});
+    // What is no longer so is not brought back either.
+    rot(two.alice, Table::contacts);
+    two.bob.send("alice", "four");
+    two.world.run(1min);
+    CHECK(two.alice.texts("bob") == Texts{"one", "two", "three", "four"});
+    CHECK_FALSE(is_blocked());
+  }
+
   // ---- A conversation ---------------------------------------------------------------------------
 
   TEST_CASE("a rotted record of a conversation hides none of its messages") {

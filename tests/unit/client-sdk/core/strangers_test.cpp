@@ -188,6 +188,17 @@ TEST_SUITE("client-sdk/src/core: strangers") {
     CHECK(street.bob.texts("friendly").back() == "now?");
   }
 
+  TEST_CASE("that somebody types is not queued for a relay that does not answer") {
+    Street street;
+    street.world.upstream = [&](SimDevice& from, wire::ByteView) { return &from != &street.bob; };
+    for (std::size_t i = 0; i < 2 * core::kSubmitsInFlightMax; ++i) {
+      street.bob.round([&](core::Core& core) {
+        REQUIRE(core.set_typing("friendly", true, street.world.now()).ok());
+      });
+    }
+    CHECK(street.bob.to_relay.size() == core::kSubmitsInFlightMax);
+  }
+
   TEST_CASE("what came while they were blocked comes after all, also when they write no more") {
     Street street;
     const auto block = [&](bool blocked) {
