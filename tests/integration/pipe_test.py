@@ -59,6 +59,34 @@ class PipeTest(unittest.TestCase):
     def test_the_first_messages_of_one_who_has_a_name_are_shown_once(self):
         self.is_shown_once(self.bob, "bob")
 
+    # ---- What is written into it ----
+
+    def test_a_line_that_does_not_end_is_refused_once_and_not_held_in_memory(self):
+        words = self.alice.words("chat", "bob")
+        chat = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"ASAN_OPTIONS": "quarantine_size_mb=8"},  # what is freed is not used
+        )
+        with chat.stdin, chat.stderr:
+            for _ in range(256):
+                chat.stdin.write(b"x" * 2**20)
+            chat.stdin.write(b"\nhello\n")
+            chat.stdin.close()
+            errors = chat.stderr.read().decode()
+        _, status, used = os.wait4(chat.pid, 0)
+        chat.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(chat.returncode, 1)
+        self.assertEqual(errors.count("a text has 1 byte to 64 KiB"), 1, errors)
+        self.assertLess(used.ru_maxrss, 128 * 1024)  # KiB
+        self.assertEqual([message["text"] for message in self.bob.json("sync")[:-1]], ["hello"])
+
+    def test_a_name_that_can_be_none_is_refused_before_anything_is_read(self):
+        chat = self.alice.run("chat", "b b", stdin="hello\nhello too\n")
+        self.assertEqual(chat.returncode, 1)
+        self.assertEqual(chat.stderr.decode().count('"b b" is no name'), 1)
+
     # ---- For a reader ----
 
     def ends_unread(self, running):

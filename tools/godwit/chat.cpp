@@ -35,6 +35,7 @@ constexpr auto kFlushWait = 10s;       // for what a pipe has sent
 constexpr std::size_t kHistory = 200;  // on the screen, and so many more where that is scrolled to
 constexpr std::size_t kPageMax = 1'000;  // of the library
 constexpr std::size_t kPipeHistory = 20;
+constexpr std::size_t kTextMax = std::size_t{64} * 1024;  // bytes, of the library
 constexpr std::size_t kNoticesMax = 200;
 constexpr std::size_t kUnnamedMax = 64;  // messages of strangers that are looked at again
 
@@ -420,20 +421,24 @@ class PipeChat : private Chat {
     for (auto end = pending_.find('\n'); end != std::string::npos; end = pending_.find('\n')) {
       send_line(pending_.substr(0, end));
       pending_.erase(0, end + 1);
+      cut_ = false;
     }
-    if (input) return true;
-    send_line(std::exchange(pending_, {}));
-    return false;
+    if (!input || pending_.size() > kTextMax) {  // what is too long is refused before its end
+      send_line(std::exchange(pending_, {}));
+      cut_ = true;
+    }
+    return input.has_value();
   }
 
   void send_line(const std::string& line) {
-    if (line.find_first_not_of(" \r") == std::string::npos) return;
+    if (cut_ || line.find_first_not_of(" \r") == std::string::npos) return;
     if (auto sent = send(line); !sent) status_ = out_.fail(sent.error());
   }
 
   const Output& out_;
   Reasons reasons_;
   std::string pending_;             // a line that has not ended
+  bool cut_ = false;                // the beginning of that line has been refused
   std::vector<MessageId> unnamed_;  // of senders whose name is not known yet
   std::set<MessageId> shown_;       // before anything came: some may come as events too
   int status_ = kExitOk;

@@ -38,10 +38,7 @@ Result<void> Core::State::check(const Outgoing& message) const {
     }
   } else {
     const auto folded = wire::fold_name(message.to);
-    if (!folded) {
-      return Error{ErrorCode::invalid_argument,
-                   "\"" + message.to + "\" is no name: 2 to 32 of a-z, 0-9, dot, dash, underscore"};
-    }
+    if (!folded) return reads::no_such_name(message.to);
     if (*folded == account.record.name) {
       return Error{ErrorCode::invalid_argument, "this is your own name; write to somebody else"};
     }

@@ -114,6 +114,10 @@ std::string recipient_of(const View& view, const LocalConversation& id) {
 }  // namespace
 
 Error no_such_name(std::string_view name) {
+  if (!wire::fold_name(name) && !UserId::parse(name)) {
+    return {ErrorCode::invalid_argument,
+            "\"" + std::string(name) + "\" is no name: 2 to 32 of a-z, 0-9, dot, dash, underscore"};
+  }
   return {ErrorCode::not_found, "there is no contact " + std::string(name) + " on this device"};
 }
 
@@ -144,6 +148,8 @@ Result<LocalConversation> conversation_of(const View& view, std::string_view nam
     id = history::find(view, user->view());
   } else if (const auto folded = wire::fold_name(name)) {
     id = history::find(view, wire::as_bytes(*folded));
+  } else {
+    return no_such_name(name);
   }
   if (!id) {
     return Error{ErrorCode::not_found,

@@ -10,6 +10,7 @@ namespace godwit::core::reads {
 // A name is one that a contact has, one that waits to be looked up, or the 32 hex digits of a user.
 [[nodiscard]] std::optional<wire::UserId> user_of(const View& view, std::string_view name);
 [[nodiscard]] Result<LocalConversation> conversation_of(const View& view, std::string_view name);
+// Why nobody is called so here: nobody can be, or nobody is.
 [[nodiscard]] Error no_such_name(std::string_view name);
 // What a user is called; its id in hex when it has no name.
 [[nodiscard]] std::string name_of(const View& view, const wire::UserId& user);

@@ -331,6 +331,19 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(code_of(alice.core->accept("bob", world.now())) == ErrorCode::not_found);
     CHECK(code_of(alice.core->block("bob", true, world.now())) == ErrorCode::not_found);
     CHECK(code_of(alice.core->set_typing("bob", true, world.now())) == ErrorCode::not_found);
+    const std::string nobody(32, 'f');  // an id
+    CHECK(code_of(alice.core->conversation_of(nobody)) == ErrorCode::not_found);
+    CHECK(alice.send_fails(nobody, "hello").code == ErrorCode::not_found);
+  }
+
+  TEST_CASE("what can be no name is said to be none") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    for (const std::string name : {"", "b", "b b", "bob!"}) {
+      CHECK(code_of(alice.core->conversation_of(name)) == ErrorCode::invalid_argument);
+      CHECK(code_of(alice.core->safety_number(name)) == ErrorCode::invalid_argument);
+      CHECK(alice.send_fails(name, "hello").code == ErrorCode::invalid_argument);
+    }
   }
 
   TEST_CASE("two people see the same safety number, and another with anybody else") {
