@@ -44,6 +44,8 @@ bool Inbox::seen_before(Round& round, const wire::EnvelopeHash& hash) {
   return false;
 }
 
+// What changed nothing is acknowledged without this: it would change nothing the next time either,
+// and whoever sends junk would fill the disk with our memory of it.
 void Inbox::finish(Round& round, const Parked& envelope, const wire::DeviceId& sender) {
   round.save({}, seen_key(round.wall(), envelope.hash), SeenRecord{sender});
   to_ack_.push_back(envelope.number);
@@ -75,15 +77,9 @@ void Inbox::on_deliver(Round& round, const wire::Deliver& deliver) {
   }
   const auto seal_id = crypto::seal_id_of(deliver.envelope);
   const crypto::DhKey* secret = seal_id ? upkeep_.seal_secret(round, *seal_id) : nullptr;
-  if (secret == nullptr) {
-    finish(round, envelope, {});
-    return;
-  }
+  if (secret == nullptr) return to_ack_.push_back(envelope.number);
   auto unsealed = crypto::unseal(deliver.envelope, account_.record.device, *secret, sealer_.kept());
-  if (!unsealed) {
-    finish(round, envelope, {});
-    return;
-  }
+  if (!unsealed) return to_ack_.push_back(envelope.number);
   envelope.unsealed = std::move(*unsealed);
   if (open(round, envelope) == Verdict::done) return;
   // No window is larger. What a relay delivers beyond is not acknowledged, and comes again.
@@ -154,7 +150,7 @@ void Inbox::on_user(Round& round, const UserAsked& asked, const wire::User* user
 
 Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   const auto drop = [&] {
-    finish(round, envelope, {});
+    to_ack_.push_back(envelope.number);
     return Verdict::done;
   };
   if (envelope.unsealed.user == account_.record.user) return drop();
@@ -164,8 +160,10 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   if (peer == nullptr) return envelope.asked ? drop() : Verdict::park;
   if (contact->blocked) return drop();
   if (is_ephemeral(envelope.unsealed.inner)) {
-    if (contact->accepted) take_typing(round, *peer, envelope.unsealed.inner);
-    return drop();
+    if (!contact->accepted) return drop();
+    take_typing(round, *peer, envelope.unsealed.inner);
+    finish(round, envelope, {});
+    return Verdict::done;
   }
   auto opened = peer->sessions.open(sealer_.ends(*peer), envelope.unsealed.inner,
                                     upkeep_.source(round), round.random, round.wall() / 1000);
@@ -182,14 +180,14 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   return Verdict::done;
 }
 
-// Recorded and acknowledged. For an accepted contact a new session is due; a stranger gets nothing.
+// For an accepted contact a new session is due, once for this envelope; a stranger gets nothing.
 void Inbox::undecryptable(Round& round, Peer& peer, const ContactRecord& contact,
                           const Parked& envelope, crypto::SessionError error) {
-  finish(round, envelope, {});
   using crypto::SessionError;
   const bool harmless = error == SessionError::replayed || error == SessionError::base_key_used ||
                         error == SessionError::malformed || error == SessionError::gen_refused;
-  if (!contact.accepted || contact.frozen || harmless) return;
+  if (!contact.accepted || contact.frozen || harmless) return to_ack_.push_back(envelope.number);
+  finish(round, envelope, {});
   const auto inner = crypto::parse_inner(envelope.unsealed.inner);
   if (inner && inner->prekey) {
     peer.sessions.saw_gen(inner->prekey->gen);

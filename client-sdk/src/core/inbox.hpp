@@ -2,10 +2,10 @@
 //
 // Happy path: not seen before -> unseal -> the sender's device by its key -> session -> sequence ->
 // payload -> history, `seen`, the ratchet, all in the round's transaction; the ack leaves after it.
-// Whatever is a duplicate, a replay, undecryptable or malformed is recorded as seen and
-// acknowledged too: an envelope that is never acknowledged would block the mailbox. An envelope of
-// a user or device that we do not know is parked, unacknowledged, while the relay is asked; the
-// window of the relay bounds how many.
+// Whatever is a duplicate, a replay, undecryptable or malformed is acknowledged too: an envelope
+// that is never acknowledged would block the mailbox. An envelope of a user or device that we do
+// not know is parked, unacknowledged, while the relay is asked; the window of the relay bounds how
+// many.
 // Refuses: to answer strangers in any way before a message of theirs has authenticated.
 // Spec:    schema/ENVELOPE.md.
 #pragma once
@@ -72,7 +72,7 @@ class Inbox {
   void take_typing(Round& round, Peer& peer, wire::ByteView frame);
   void check_list(Round& round, const ContactRecord& contact, const wire::Payload& payload);
   void ask_list(Round& round, const wire::UserId& user, wire::ListVersion claimed = {});
-  void finish(Round& round, const Parked& envelope, const wire::DeviceId& sender);
+  void finish(Round& round, const Parked& envelope, const wire::DeviceId& sender);  // seen, and ack
   [[nodiscard]] bool seen_before(Round& round, const wire::EnvelopeHash& hash);
   [[nodiscard]] wire::Bytes seen_key(Milliseconds wall, const wire::EnvelopeHash& hash) const;
 
