@@ -48,6 +48,13 @@ std::uint32_t count_of(wire::ByteView keys) {
   return static_cast<std::uint32_t>(keys.size() / kOneTimeKeySize);  // the 4 bytes before round off
 }
 
+// One of another size reads as absent, like one whose checksum is wrong.
+std::optional<wire::Bytes> read_one_time_keys(Journal& journal, wire::ByteView key) {
+  auto keys = journal.get(store::Table::one_time_keys, key);
+  if (keys && keys->size() % kOneTimeKeySize != sizeof(std::uint32_t)) return std::nullopt;
+  return keys;
+}
+
 }  // namespace
 
 wire::ErrorCode Prekeys::put(const wire::UserId& user, const wire::DeviceId& device,
@@ -55,7 +62,7 @@ wire::ErrorCode Prekeys::put(const wire::UserId& user, const wire::DeviceId& dev
                              const std::optional<wire::SignedKey>& signed_prekey,
                              std::span<const wire::OneTimeKey> one_time) {
   const wire::Bytes key = key_of(user, device);
-  wire::Bytes keys = journal_.get(store::Table::one_time_keys, key).value_or(wire::Bytes(4));
+  wire::Bytes keys = read_one_time_keys(journal_, key).value_or(wire::Bytes(4));
   const std::size_t before = keys.size();
   std::uint32_t highest = wire::load_le<std::uint32_t>(keys);
   for (const wire::OneTimeKey& added : one_time) {
@@ -94,7 +101,7 @@ std::optional<wire::Bundle> Prekeys::bundle(const wire::UserId& user, const wire
   if (!keys) return std::nullopt;
   wire::Bundle bundle{device, keys->seal_key, keys->signed_prekey, std::nullopt};
   if (!with_one_time) return bundle;
-  auto left = journal_.get(store::Table::one_time_keys, key);
+  auto left = read_one_time_keys(journal_, key);
   if (!left || count_of(*left) == 0) return bundle;
   const wire::ByteView first = wire::ByteView(*left).subspan(4, kOneTimeKeySize);
   bundle.one_time = wire::OneTimeKey{wire::load_le<std::uint32_t>(first),
@@ -105,7 +112,7 @@ std::optional<wire::Bundle> Prekeys::bundle(const wire::UserId& user, const wire
 }
 
 std::uint32_t Prekeys::one_time_left(const wire::UserId& user, const wire::DeviceId& device) {
-  const auto left = journal_.get(store::Table::one_time_keys, key_of(user, device));
+  const auto left = read_one_time_keys(journal_, key_of(user, device));
   return left ? count_of(*left) : 0;
 }
 

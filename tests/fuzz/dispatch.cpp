@@ -214,7 +214,6 @@ class World {
     const auto time = kTimes[in_.below(kTimes.size())];
     now_.steady += time;
     now_.wall_ms += static_cast<std::uint64_t>(time.count());
-    if (time > 1s) disturbed_ = true;  // envelopes may expire
     for (const auto& loop : loops_) loop->shard.on_tick(now_);
   }
 
@@ -286,9 +285,9 @@ class World {
       // Under an id that another envelope has, it counts as that one.
       const auto [known, fresh] = ids_.try_emplace({to.device, submit.request_id}, envelope.second);
       if (!fresh && known->second != envelope.second) disturbed_ = true;
+      if (submit.ttl_s != 0) may_expire_.insert(envelope);
       open.envelopes.push_back(envelope);
     }
-    if (submit.ttl_s != 0) disturbed_ = true;
     // Of two under one id the replies cannot be told apart.
     if (!peer.submits.emplace(request, std::move(open)).second) disturbed_ = true;
   }
@@ -357,7 +356,8 @@ class World {
     require(!gone_.contains(envelope) || origin.again, "what was acknowledged is gone");
     if (disturbed_) return;
     // It may be sent anew once it was acknowledged, or refused after it was delivered.
-    require(!twice || acked_.contains(envelope) || was_full_, "a session gets an envelope once");
+    require(!twice || acked_.contains(envelope) || may_expire_.contains(envelope) || was_full_,
+            "a session gets an envelope once");
     if (origin.again) return;
     std::size_t& last = peer.last_from[origin.sender];
     require(last <= origin.order, "what one session sent arrives in its order");
@@ -396,8 +396,8 @@ class World {
     }
   }
   void check_accepted(const Envelope& envelope, const wire::RequestId& id) const {
-    require(disturbed_ || acked_.contains(envelope) || dropped_.contains(envelope.first) ||
-                disk_.holds(envelope.first, id),
+    require(disturbed_ || acked_.contains(envelope) || may_expire_.contains(envelope) ||
+                dropped_.contains(envelope.first) || disk_.holds(envelope.first, id),
             "what is accepted is on the disk or was acknowledged");
   }
   void check_accepted() const {
@@ -445,6 +445,7 @@ class World {
   std::map<std::pair<wire::DeviceId, wire::RequestId>, wire::Bytes> ids_;
   std::map<Envelope, wire::RequestId> accepted_;
   std::set<Envelope> acked_;
+  std::set<Envelope> may_expire_;  // all others live longer than a story lasts
   std::set<Envelope> gone_;  // whose ack is done
   std::set<wire::DeviceId> dropped_;
   std::map<std::pair<wire::DeviceId, std::uint32_t>, int> one_time_put_;

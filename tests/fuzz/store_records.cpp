@@ -1,9 +1,12 @@
-// The relay's records on disk: the log, counts, meta, users. Behind a good checksum too, every
-// length is checked; a record that turns up at another place, or with another byte, is damaged.
-// About: relay/store/records.cpp relay/slot/directory.cpp
+// The relay's records on disk: the log, counts, meta, users, keys. Behind a good checksum too,
+// every length is checked; a record that turns up at another place, or with another byte, is
+// damaged.
+// About: relay/store/records.cpp relay/slot/directory.cpp relay/slot/prekeys.cpp
 #include "relay/slot/directory.hpp"
+#include "relay/slot/prekeys.hpp"
 #include "relay/store/records.hpp"
 #include "tests/fuzz/fuzz.hpp"
+#include "tests/support/memory_records.hpp"
 
 namespace godwit::fuzz {
 namespace {
@@ -48,6 +51,30 @@ void read_any(std::uint64_t number, wire::ByteView raw) {
     wire::Bytes again;
     encode_meta(*meta, again);
     require(same(again, raw), "the meta record has one form");
+  }
+}
+
+// The keys of a device, in both tables: as many are given as are said to be left.
+void read_keys(wire::ByteView raw) {
+  const wire::UserId user{{1}};
+  const wire::DeviceId device{{2}};
+  wire::Bytes key = copy_of(user.view());
+  wire::append(key, device.view());
+  test::MemoryRecords disk;
+  relay::slot::Journal journal(disk);
+  relay::slot::Prekeys prekeys(journal);
+  journal.put(Table::device_keys, key, copy_of(raw));
+  const bool is_whole = prekeys.bundle(user, device, false).has_value();
+  const wire::SignedKey some{};
+  const auto put = prekeys.put(user, device, some, {}, {});
+  require((put == wire::ErrorCode::ok) == is_whole, "one key is added to one that is there");
+  require(prekeys.put(user, device, some, some, {}) == wire::ErrorCode::ok, "keys are replaced");
+
+  journal.put(Table::one_time_keys, key, copy_of(raw));
+  const std::uint32_t left = prekeys.one_time_left(user, device);
+  for (std::uint32_t i = 0; i <= left; ++i) {
+    const auto bundle = prekeys.bundle(user, device, true);
+    require(bundle && bundle->one_time.has_value() == (i < left), "each key is given once");
   }
 }
 
@@ -96,9 +123,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace godwit::fuzz;
   Input in(data, size);
   switch (in.below(4)) {
-    case 0:
-      read_any(in.byte(), in.rest());
+    case 0: {
+      const std::uint8_t number = in.byte();
+      const auto raw = in.rest();
+      read_any(number, raw);
+      read_keys(raw);
       break;
+    }
     case 1:
       sealed_payload(in);
       break;
