@@ -124,6 +124,7 @@ std::optional<std::string> read_answer(int descriptor, Steady::time_point deadli
 tl::expected<Json, std::string> ask(const path& directory, std::string_view command,
                                     std::chrono::milliseconds timeout) {
   const auto deadline = Steady::now() + timeout;
+  const auto silent = "the relay on " + directory.string() + " does not answer; see its log";
   const auto socket = net::connect_local(admin_socket(directory).string());
   if (!socket) {
     if (socket.error() == net::NetError::permission) {
@@ -131,15 +132,14 @@ tl::expected<Json, std::string> ask(const path& directory, std::string_view comm
                             " may be opened by another user only; ask as the user that runs the "
                             "relay");
     }
+    if (socket.error() == net::NetError::timed_out) return tl::unexpected(silent);
     return tl::unexpected("no relay runs on " + directory.string() +
                           "; start it with: godwit-relay run " + directory.string());
   }
   const File file(*socket);
   std::optional<std::string> text;
   if (send_line(file.get(), command)) text = read_answer(file.get(), deadline);
-  if (!text || text->empty()) {
-    return tl::unexpected("the relay on " + directory.string() + " does not answer; see its log");
-  }
+  if (!text || text->empty()) return tl::unexpected(silent);
   auto json = Json::parse(*text, nullptr, false);
   if (!json.is_object()) {
     return tl::unexpected("the relay on " + directory.string() + " answers what is no JSON object");

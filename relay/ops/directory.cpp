@@ -187,9 +187,11 @@ tl::expected<DirectoryLock, std::string> DirectoryLock::acquire(const path& dire
     return tl::unexpected("another relay runs on " + directory.string() + " (pid " + holder +
                           "); stop it or use another directory");
   }
+  // For the message above. A full disk has no room for it, and a relay there has to be drained; the
+  // old one stays until the new one is written, since what it frees somebody else may take.
   const auto pid = std::to_string(getpid()) + "\n";
-  if (ftruncate(file.get(), 0) != 0 || !write_all(file.get(), pid)) {
-    return tl::unexpected(failed(name, "cannot be written", errno));
+  if (write_all(file.get(), pid)) {
+    static_cast<void>(!ftruncate(file.get(), static_cast<off_t>(pid.size())));
   }
   return DirectoryLock(std::move(file));
 }

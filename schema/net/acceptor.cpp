@@ -30,7 +30,6 @@ struct Acceptor::State {
   const int accepts_per_round;
   std::function<void(int)> on_accept;
   std::optional<Timer> rest;  // runs while no descriptors are to be had; gone once closed
-  bool paused = false;
 };
 
 void Acceptor::State::accept_some() {
@@ -39,7 +38,7 @@ void Acceptor::State::accept_some() {
         accept4(listening.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (accepted >= 0) {
       on_accept(accepted);
-      if (paused || uv_is_closing(as_handle(*this)) != 0) return;
+      if (uv_is_closing(as_handle(*this)) != 0) return;
       continue;
     }
     switch (errno) {
@@ -83,16 +82,5 @@ Acceptor::Acceptor(std::unique_ptr<State, Close> state) : state_(std::move(state
 Acceptor::Acceptor(Acceptor&&) noexcept = default;
 Acceptor& Acceptor::operator=(Acceptor&&) noexcept = default;
 Acceptor::~Acceptor() = default;
-
-void Acceptor::pause() {
-  state_->paused = true;
-  state_->rest->stop();
-  uv_poll_stop(&state_->handle);
-}
-
-void Acceptor::resume() {
-  state_->paused = false;
-  state_->watch();
-}
 
 }  // namespace godwit::net

@@ -28,9 +28,6 @@ class Acceptor {
   Acceptor& operator=(Acceptor&&) noexcept;
   ~Acceptor();
 
-  void pause();
-  void resume();
-
  private:
   struct State;
   struct Close {

@@ -72,7 +72,5 @@ Listener& Listener::operator=(Listener&&) noexcept = default;
 Listener::~Listener() = default;
 
 const std::string& Listener::address() const { return state_->address; }
-void Listener::pause() { state_->acceptor.pause(); }
-void Listener::resume() { state_->acceptor.resume(); }
 
 }  // namespace godwit::net

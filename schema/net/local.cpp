@@ -89,13 +89,16 @@ tl::expected<LocalListener, NetError> LocalListener::listen(
 tl::expected<int, NetError> connect_local(const std::string& path) {
   const auto local = make_local_address(path, NetError::refused);
   if (!local) return tl::unexpected(local.error());
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // Blocking, it would wait for a place in the queue of one that accepts nothing any more.
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.is_open()) return tl::unexpected(last_error());
   int result = 0;
   do {
     result = connect(socket.get(), local->raw(), sizeof local->address);
   } while (result != 0 && errno == EINTR);
+  if (result != 0 && errno == EAGAIN) return tl::unexpected(NetError::timed_out);
   if (result != 0) return tl::unexpected(path_error(NetError::refused));
+  if (fcntl(socket.get(), F_SETFL, 0) != 0) return tl::unexpected(last_error());
   return socket.release();
 }
 

@@ -28,7 +28,7 @@ class LocalListener {
 };
 
 // Connects and returns a blocking descriptor, which the caller owns. refused: no file at `path`,
-// or nobody listens behind it. Waits while the listener's backlog is full.
+// or nobody listens behind it; timed_out: its queue is full of those who wait for an answer.
 [[nodiscard]] tl::expected<int, NetError> connect_local(const std::string& path);
 
 }  // namespace godwit::net

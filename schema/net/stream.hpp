@@ -98,8 +98,6 @@ class Listener {
   Listener& operator=(Listener&&) noexcept;
   ~Listener();
   [[nodiscard]] const std::string& address() const;
-  void pause();   // stop accepting (connection cap reached)
-  void resume();
 
  private:
   struct State;

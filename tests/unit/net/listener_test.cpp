@@ -119,37 +119,6 @@ TEST_SUITE("schema/net/listener") {
     CHECK(rounds == 7);
   }
 
-  TEST_CASE("a paused listener accepts nothing until it is resumed") {
-    TestLoop test;
-    std::vector<Descriptor> accepted;
-    auto listener = Listener::listen(test.loop, "127.0.0.1:0", {},
-                                     [&](int descriptor) { accepted.emplace_back(descriptor); });
-    REQUIRE(listener);
-    listener->pause();
-    const auto clients = connect_many(listener->address(), 3);
-    test.settle();
-    CHECK(accepted.empty());
-    listener->resume();
-    test.run_until([&] { return accepted.size() == 3; });
-  }
-
-  TEST_CASE("pausing while accepting lets none more in") {
-    TestLoop test;
-    std::vector<Descriptor> accepted;
-    std::optional<Listener> listener;
-    auto opened = Listener::listen(test.loop, "127.0.0.1:0", {}, [&](int descriptor) {
-      accepted.emplace_back(descriptor);
-      if (accepted.size() == 2) listener->pause();
-    });
-    REQUIRE(opened);
-    listener.emplace(std::move(*opened));
-    const auto clients = connect_many(listener->address(), 5);
-    test.settle();
-    CHECK(accepted.size() == 2);
-    listener->resume();
-    test.run_until([&] { return accepted.size() == 5; });
-  }
-
   TEST_CASE("a listener may be destroyed while accepting") {
     TestLoop test;
     std::vector<Descriptor> accepted;
@@ -182,27 +151,6 @@ TEST_SUITE("schema/net/listener") {
     test.run_until([&] { return accepted.size() == 3; });
     // It did not try again at once: a readable listener would make the loop spin.
     CHECK(test.loop.now() - rest_began >= std::chrono::milliseconds(50));
-  }
-
-  TEST_CASE("pausing while out of descriptors holds when the rest is over") {
-    TestLoop test;
-    std::vector<Descriptor> accepted;
-    auto listener = Listener::listen(test.loop, "127.0.0.1:0", {},
-                                     [&](int descriptor) { accepted.emplace_back(descriptor); });
-    REQUIRE(listener);
-    const auto clients = connect_many(listener->address(), 1);
-    {
-      const NoDescriptorsLeft limit;
-      test.settle();
-    }
-    listener->pause();
-    bool is_over = false;
-    Timer timer(test.loop, [&] { is_over = true; });
-    timer.start(std::chrono::milliseconds(150));
-    test.run_until([&] { return is_over; });
-    CHECK(accepted.empty());
-    listener->resume();
-    test.run_until([&] { return accepted.size() == 1; });
   }
 }
 

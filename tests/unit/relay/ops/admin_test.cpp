@@ -232,6 +232,13 @@ TEST_SUITE("relay/ops/admin") {
           "the relay on " + served.directory.path().string() + " does not answer; see its log");
   }
 
+  TEST_CASE("of a relay that hangs it is told however often it was asked") {
+    Served served;
+    const auto told =
+        "the relay on " + served.directory.path().string() + " does not answer; see its log";
+    for (int i = 0; i < 30; ++i) CHECK(ask_status(served.directory.path(), 1ms).error() == told);
+  }
+
   TEST_CASE("an answer that is no figures is told as a relay of another version") {
     const TemporaryDirectory directory;
     net::TestLoop test;

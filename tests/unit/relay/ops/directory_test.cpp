@@ -8,6 +8,7 @@
 
 #include "schema/wire/hash.hpp"
 #include "schema/wire/x25519.hpp"
+#include "tests/support/small_disk.hpp"
 #include "tests/support/temporary_directory.hpp"
 
 namespace godwit::relay::ops {
@@ -135,6 +136,25 @@ TEST_SUITE("relay/ops/directory") {
     put_file(lock_file(temporary.path()), "\x1b[31m");
     CHECK(DirectoryLock::acquire(temporary.path()).error().find("(pid unknown)") !=
           std::string::npos);
+  }
+
+  // It is what lets a full store be drained; the process id is for an error message alone.
+  TEST_CASE("a full disk does not keep a directory from being locked" *
+            doctest::skip(!support::SmallDisk::allowed())) {
+    const support::SmallDisk disk("1m");
+    put_file(lock_file(disk.path()), "");
+    disk.fill();
+    const auto held = DirectoryLock::acquire(disk.path());
+    CHECK(held.has_value());
+    CHECK_FALSE(DirectoryLock::acquire(disk.path()).has_value());
+  }
+
+  TEST_CASE("a holder with a shorter number leaves nothing of the one before") {
+    const TemporaryDirectory temporary;
+    put_file(lock_file(temporary.path()), std::string(18, '9') + "\n");
+    const auto held = DirectoryLock::acquire(temporary.path());
+    REQUIRE(held.has_value());
+    CHECK(content_of(lock_file(temporary.path())) == std::to_string(getpid()) + "\n");
   }
 }
 
