@@ -17,6 +17,7 @@ inline constexpr std::uint16_t kSlots = 4'096;
 inline constexpr std::chrono::microseconds kHoldMin = 2ms;   // a pushed envelope waits this long
 inline constexpr std::chrono::microseconds kHoldMax = 20ms;  // and never longer, before the disk
 inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per loop, then `busy`
+inline constexpr std::size_t kStagedOverhead = 256;  // of an envelope beside its bytes
 inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
 inline constexpr std::chrono::minutes kClockJumpMin{5};  // of the wall clock: then nothing expires
@@ -34,7 +35,8 @@ inline constexpr std::chrono::milliseconds kRetryUnknownDevice = 60s;
 inline constexpr std::size_t kInboxMax = 65'536;  // messages; a full one parks the connection
 
 // --- Connections ---------------------------------------------------------------------------------
-inline constexpr std::uint32_t kOwnDescriptorsMax = 256;  // besides connections: store, log, loops
+inline constexpr std::uint64_t kOwnDescriptorsMax = 256;  // besides connections: store, log
+inline constexpr std::uint64_t kDescriptorsPerLoop = 8;   // epoll, events, a signal's pipe
 inline constexpr std::size_t kClosesAtOnce = 8;     // as long as a handshake, and less
 inline constexpr std::chrono::microseconds kCanWaitMax = 5ms;  // of hellos and closes, a round
 inline constexpr std::size_t kTicksPerSecond = 10;  // each looks at a part
@@ -70,6 +72,8 @@ inline constexpr double kPrekeyPairPopsPerSecond = 1.0 / 600;  // per requesting
 inline constexpr double kPrekeyPairPopsBurst = 5;
 inline constexpr double kLookupsPerSecond = 5;           // per requesting device
 inline constexpr double kLookupsBurst = 200;
+inline constexpr std::uint32_t kLookupsPerPutKeys = 4;      // as much work as so many look-ups
+inline constexpr std::uint32_t kLookupsPerPutDevices = 20;
 
 // --- In memory, bounded by eviction --------------------------------------------------------------
 inline constexpr std::size_t kDirectoryCacheMax = 65'536;  // users per loop

@@ -120,7 +120,7 @@ Server::Outcome Server::recover() {
   const auto recovered = store_->recover([&](const store::Recovered& one) {
     ++envelopes;
     workers_[slot::loop_of(one.slot, loops)]->engine().restore(
-        one.device, one.slot, one.request, one.position, one.size, one.expires);
+        one.device, one.request, one.position, one.size, one.expires);
   });
   if (!recovered) return tl::unexpected(in_words(recovered.error()));
   workers_[0]->own_counters().users.add(store_->count(store::Table::users));
@@ -207,9 +207,10 @@ void Server::on_accept(int descriptor) {
 // its status: connections leave it some.
 void Server::keep_to_descriptors() {
   std::uint32_t& most = options_.config.connections_max;
-  const auto limit = godwit::net::prepare_descriptors(std::uint64_t{most} + kOwnDescriptorsMax);
-  if (limit == 0 || limit >= std::uint64_t{most} + kOwnDescriptorsMax) return;
-  const std::uint64_t left = limit - std::min<std::uint64_t>(limit / 2, kOwnDescriptorsMax);
+  const std::uint64_t own = kOwnDescriptorsMax + kDescriptorsPerLoop * options_.config.loops;
+  const auto limit = godwit::net::prepare_descriptors(most + own);
+  if (limit == 0 || limit >= most + own) return;
+  const std::uint64_t left = limit - std::min(limit / 2, own);
   log_.warning("few_descriptors", {{"limit", limit}, {"connections_max", most}, {"uses", left}});
   most = static_cast<std::uint32_t>(left);
 }

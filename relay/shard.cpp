@@ -401,8 +401,8 @@ std::chrono::milliseconds Shard::take_submit(const Session& session, std::size_t
                                                 static_cast<double>(tokens));
 }
 
-std::chrono::milliseconds Shard::take_lookup(const Session& session) {
-  return session.unlimited ? 0ms : lookup_rates_.take(session.device, now_.steady);
+std::chrono::milliseconds Shard::take_lookups(const Session& session, std::uint32_t tokens) {
+  return session.unlimited ? 0ms : lookup_rates_.take(session.device, now_.steady, tokens);
 }
 
 std::chrono::milliseconds Shard::take_prekeys(const Session& session) {

@@ -114,7 +114,8 @@ class Shard final : private handlers::Context {
       const session::Session& session) override;
   [[nodiscard]] std::chrono::milliseconds take_submit(const session::Session& session,
                                                       std::size_t recipients) override;
-  [[nodiscard]] std::chrono::milliseconds take_lookup(const session::Session& session) override;
+  [[nodiscard]] std::chrono::milliseconds take_lookups(const session::Session& session,
+                                                       std::uint32_t tokens) override;
   [[nodiscard]] std::chrono::milliseconds take_prekeys(const session::Session& session) override;
 
   // To the engine here, or to the shard that owns the slot.

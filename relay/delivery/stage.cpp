@@ -2,7 +2,16 @@
 
 #include <cassert>
 
+#include "relay/limits.hpp"
+
 namespace godwit::relay::delivery {
+namespace {
+
+std::size_t room_of(const Staged& staged) {
+  return staged.body->bytes.size() + kStagedOverhead;
+}
+
+}  // namespace
 
 StagedIndex Stage::add(Staged staged) {
   StagedIndex index = 0;
@@ -14,7 +23,7 @@ StagedIndex Stage::add(Staged staged) {
     index = free_.back();
     free_.pop_back();
   }
-  bytes_ += staged.body->bytes.size();
+  bytes_ += room_of(staged);
   staged_[index] = std::move(staged);
   staged_[index].state = Staged::State::held;
   return index;
@@ -27,7 +36,7 @@ void Stage::hold(StagedIndex index, Steady until) {
 
 void Stage::free(StagedIndex index) {
   assert(staged_[index].state != Staged::State::free);
-  bytes_ -= staged_[index].body->bytes.size();
+  bytes_ -= room_of(staged_[index]);
   staged_[index] = {};
   ++generations_[index];
   free_.push_back(index);

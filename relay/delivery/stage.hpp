@@ -55,6 +55,7 @@ class Stage {
   // When the next hold ends; nothing when none is held.
   [[nodiscard]] std::optional<Steady> next_due();
 
+  // Of memory: kStagedOverhead for each beside its own bytes.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
  private:

@@ -48,7 +48,8 @@ class Context {
   [[nodiscard]] virtual std::chrono::milliseconds take_registration(const Session& session) = 0;
   [[nodiscard]] virtual std::chrono::milliseconds take_submit(const Session& session,
                                                               std::size_t recipients) = 0;
-  [[nodiscard]] virtual std::chrono::milliseconds take_lookup(const Session& session) = 0;
+  [[nodiscard]] virtual std::chrono::milliseconds take_lookups(const Session& session,
+                                                               std::uint32_t tokens) = 0;
   [[nodiscard]] virtual std::chrono::milliseconds take_prekeys(const Session& session) = 0;
 };
 

@@ -27,7 +27,7 @@ void find_by_id(Context& context, Session& session, std::uint32_t request, const
 
 void handle_get_user(Context& context, Session& session, std::uint32_t request,
                      const wire::GetUser& content) {
-  const auto wait = context.take_lookup(session);
+  const auto wait = context.take_lookups(session, 1);
   if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
   if (content.user) return find_by_id(context, session, request, *content.user, {});
   const auto name = wire::fold_name(*content.name);

@@ -37,6 +37,11 @@ void refuse(Context&, Session&, std::uint32_t request, const slot::Answer& refus
 // Replies Done, or passes on the refusal.
 void finish(Context&, Session&, std::uint32_t request, const slot::Answer& answer);
 
+// A list that verifies, of no more devices than the relay allows: that is seen to first, since each
+// device is several signatures to verify.
+[[nodiscard]] tl::expected<wire::DeviceList, wire::ErrorCode> verified(
+    const Context& context, const wire::SignedListView& list);
+
 // Why a list that does not verify is refused.
 [[nodiscard]] wire::ErrorCode code_of(wire::IdentityError error);
 

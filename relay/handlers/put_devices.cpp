@@ -6,14 +6,11 @@ using wire::ErrorCode;
 
 void handle_put_devices(Context& context, Session& session, std::uint32_t request,
                         const wire::PutDevices& content) {
-  const auto wait = context.take_lookup(session);  // several verifications a request
+  const auto wait = context.take_lookups(session, kLookupsPerPutDevices);
   if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
-  const auto list = wire::verify_device_list(content.list);
-  if (!list) return context.refuse(session, request, code_of(list.error()));
+  const auto list = verified(context, content.list);
+  if (!list) return context.refuse(session, request, list.error());
   if (list->user != session.user) return context.refuse(session, request, ErrorCode::unauthorized);
-  if (list->devices.size() > context.config().devices_max) {
-    return context.refuse(session, request, ErrorCode::too_large);
-  }
   auto put = std::make_unique<slot::PutUser>();
   put->list = wire::SignedList::copy_of(content.list);
   put->parsed = *list;

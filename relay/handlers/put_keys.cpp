@@ -25,7 +25,7 @@ ErrorCode verify(const Session& session, const slot::PutKeys& keys, const wire::
 
 void handle_put_keys(Context& context, Session& session, std::uint32_t request,
                      const wire::PutKeys& content) {
-  const auto wait = context.take_lookup(session);
+  const auto wait = context.take_lookups(session, kLookupsPerPutKeys);
   if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
   slot::PutKeys keys{session.user, session.device, content.seal_key, content.signed_prekey,
                      content.one_time};

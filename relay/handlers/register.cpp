@@ -17,10 +17,9 @@ namespace {
 ErrorCode check(const Context& context, const Session& session, const wire::Register& request,
                 wire::DeviceList& list) {
   if (request.version < wire::kProtocolVersionMin) return ErrorCode::version_unsupported;
-  const auto verified = wire::verify_device_list(request.list);
-  if (!verified) return code_of(verified.error());
-  list = *verified;
-  if (list.devices.size() > context.config().devices_max) return ErrorCode::too_large;
+  const auto sound = verified(context, request.list);
+  if (!sound) return sound.error();
+  list = *sound;
   const wire::DeviceRecord* device = list.find(request.device);
   if (device == nullptr) return ErrorCode::unknown_device;
   if (device->transport != session.transport) return ErrorCode::unauthorized;
@@ -75,6 +74,17 @@ void handle_register(Context& context, Session& session, std::uint32_t request,
                                attach(context, named, request, outcome);
                              });
                });
+}
+
+tl::expected<wire::DeviceList, ErrorCode> verified(const Context& context,
+                                                   const wire::SignedListView& view) {
+  const auto parsed = wire::parse_device_list(view.body);
+  if (!parsed) return tl::unexpected(code_of(parsed.error()));
+  if (parsed->devices.size() > context.config().devices_max) {
+    return tl::unexpected(ErrorCode::too_large);
+  }
+  return wire::verify_device_list(view).map_error(
+      [](wire::IdentityError error) { return code_of(error); });
 }
 
 ErrorCode code_of(wire::IdentityError error) {

@@ -11,7 +11,7 @@ using wire::ErrorCode;
 
 void handle_set_name(Context& context, Session& session, std::uint32_t request,
                      const wire::SetName& content) {
-  const auto wait = context.take_lookup(session);
+  const auto wait = context.take_lookups(session, 1);
   if (wait.count() > 0) return context.refuse(session, request, ErrorCode::rate_limited, wait);
   std::string name;
   if (content.name) {

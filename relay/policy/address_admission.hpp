@@ -1,4 +1,5 @@
-// policy/address_admission: what one address may do: begin handshakes, register users.
+// policy/address_admission: what one address may do: begin handshakes, register users. Of IPv6 a
+// customer has a /64 at least, so that counts as one address.
 // Thread: any. Connections of one address land on several loops and share one budget; both
 // questions are rare next to frames, so a mutex is the simplest thing that is right.
 #pragma once
@@ -27,15 +28,21 @@ class AddressAdmission {
   // Zero when allowed, else when to try again.
   [[nodiscard]] std::chrono::milliseconds take_handshake(const std::string& address, Steady now) {
     const std::lock_guard lock(mutex_);
-    return handshakes_.take(address, now);
+    return handshakes_.take(whose(address), now);
   }
   [[nodiscard]] std::chrono::milliseconds take_registration(const std::string& address,
                                                             Steady now) {
     const std::lock_guard lock(mutex_);
-    return registrations_.take(address, now);
+    return registrations_.take(whose(address), now);
   }
 
  private:
+  // Zeros for what is no address, such as a socket of this machine.
+  static std::string whose(const std::string& address) {
+    const auto network = network_of(parse_numeric_address(address).value_or(NumericAddress{}));
+    return {network.bytes.begin(), network.bytes.end()};
+  }
+
   const AddressSet unlimited_;
   std::mutex mutex_;
   RateTable<std::string> handshakes_;     // guarded by mutex_

@@ -44,6 +44,11 @@ bool NumericAddress::is_ipv4() const {
   return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), bytes.begin());
 }
 
+NumericAddress network_of(NumericAddress address) {
+  constexpr unsigned kCustomerBits = 64;
+  return address.is_ipv4() ? address : first_of(address, kCustomerBits);
+}
+
 std::optional<NumericAddress> parse_numeric_address(std::string_view text) {
   // inet_pton wants a terminated string; a zero byte inside would end it early.
   if (text.find('\0') != std::string_view::npos) return {};

@@ -28,6 +28,9 @@ struct NumericAddress {
 // A zone ("fe80::1%eth0") is left out: networks have none.
 [[nodiscard]] std::optional<NumericAddress> parse_numeric_address(std::string_view text);
 
+// What one customer has: an IPv4 address, or an IPv6 address without its last 64 bits.
+[[nodiscard]] NumericAddress network_of(NumericAddress address);
+
 struct Network {
   NumericAddress base;
   unsigned prefix = 128;  // of the 128 bits

@@ -126,7 +126,6 @@ Directory::Put Directory::put(const PutUser& operation) {
   for (const wire::DeviceRecord& device : old_list.devices) {
     if (operation.parsed.find(device.id) == nullptr) result.removed.push_back(device.id);
   }
-  result.changed = true;
   result.new_user = !current;
   journal_.put(store::Table::users, key_of(user), encode_user(next));
   remember(user, operation.parsed);

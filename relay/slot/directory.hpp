@@ -39,7 +39,6 @@ class Directory {
   };
   struct Put {
     wire::ErrorCode code = wire::ErrorCode::ok;
-    bool changed = false;  // false with ok: the same list was there already
     bool new_user = false;
     std::vector<wire::DeviceId> added;
     std::vector<wire::DeviceId> removed;

@@ -40,15 +40,14 @@ Engine::Engine(Records& records, ops::Counters& counters, const EngineLimits& li
       prekey_pops_({kPrekeyPopsPerSecond, kPrekeyPopsBurst}),
       prekey_pair_pops_({kPrekeyPairPopsPerSecond, kPrekeyPairPopsBurst}) {}
 
-void Engine::restore(const wire::DeviceId& device, std::uint16_t slot,
-                     const store::RequestTag& request, std::uint64_t position, std::uint32_t size,
-                     std::uint32_t expires) {
+void Engine::restore(const wire::DeviceId& device, const store::RequestTag& request,
+                     std::uint64_t position, std::uint32_t size, std::uint32_t expires) {
   Node node;
   node.place = position;
   node.hash = mailboxes_.hash_of(request);
   node.size = size;
   node.expires = expires;
-  mailboxes_.push_back(mailboxes_.at(device, slot), node);
+  mailboxes_.push_back(mailboxes_.at(device), node);
   counters_.queued_envelopes.add();
   counters_.queued_bytes.add(size);
 }
@@ -63,13 +62,12 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
   const store::RequestTag tag = request_tag(operation.device, operation.request_id);
   const Request request{mailboxes_.hash_of(tag), tag};
   if (answer_duplicate(origin, operation, request, now, effects)) return;
-  const std::uint16_t slot = slot_of(operation.user);
   Enqueued refusal = admit(operation);
   if (refusal.code != ErrorCode::ok) {
     // What it says of the device list is not to be taken back by a crash.
     return answer(origin, std::move(refusal), directory_.pending(operation.user), effects);
   }
-  Mailbox& mailbox = mailboxes_.at(operation.device, slot);
+  Mailbox& mailbox = mailboxes_.at(operation.device);
   Node node;
   node.hash = request.hash;
   node.size = static_cast<std::uint32_t>(operation.body->bytes.size());
@@ -78,7 +76,7 @@ void Engine::on(const Origin& origin, Enqueue& operation, Now now, Effects& effe
   counters_.queued_bytes.add(node.size);
 
   delivery::Staged staged;
-  staged.slot = slot;
+  staged.slot = slot_of(operation.user);
   staged.expires = node.expires;
   staged.device = operation.device;
   staged.request = tag;

@@ -37,7 +37,7 @@ class Engine {
          const wire::SipKey& hash_key);
 
   // What recovery found in the log, in log order, before the first operation.
-  void restore(const wire::DeviceId& device, std::uint16_t slot, const store::RequestTag& request,
+  void restore(const wire::DeviceId& device, const store::RequestTag& request,
                std::uint64_t position, std::uint32_t size, std::uint32_t expires);
 
   // Effects are appended in the order in which they must leave.

@@ -33,7 +33,7 @@ void Engine::on(const Origin& origin, Attach& operation, Now, Effects& effects) 
   attached.one_time_keys_left = prekeys_.one_time_left(operation.user, operation.device);
   if (auto record = directory_.load(operation.user)) attached.name = std::move(record->name);
 
-  Mailbox& mailbox = mailboxes_.at(operation.device, slot_of(operation.user));
+  Mailbox& mailbox = mailboxes_.at(operation.device);
   if (mailbox.attachment) {  // half-dead, or a clone: the newcomer wins, and both are told
     attached.replaced = true;
     end_session(mailbox, ErrorCode::replaced, effects);
@@ -166,7 +166,10 @@ void Engine::on(const Origin& origin, GetPrekeys& operation, Now now, Effects& e
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), device.id) == wanted.end()) {
       continue;
     }
-    auto bundle = prekeys_.bundle(operation.user, device.id, may_pop(operation, now));
+    // A rate is of keys that are given, so what has none to give is not asked for its rate.
+    const bool pops =
+        prekeys_.one_time_left(operation.user, device.id) > 0 && may_pop(operation, now);
+    auto bundle = prekeys_.bundle(operation.user, device.id, pops);
     if (!bundle) continue;
     if (bundle->one_time) {
       handed_out = true;

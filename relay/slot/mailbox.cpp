@@ -15,12 +15,9 @@ Mailbox* Mailboxes::find(const wire::DeviceId& device) {
   return found == mailboxes_.end() ? nullptr : &found->second;
 }
 
-Mailbox& Mailboxes::at(const wire::DeviceId& device, std::uint16_t slot) {
+Mailbox& Mailboxes::at(const wire::DeviceId& device) {
   const auto [entry, made] = mailboxes_.try_emplace(device);
-  if (made) {
-    entry->second.device = device;
-    entry->second.slot = slot;
-  }
+  if (made) entry->second.device = device;
   return entry->second;
 }
 

@@ -43,7 +43,6 @@ struct Node {
 
 struct Mailbox {
   wire::DeviceId device;
-  std::uint16_t slot = 0;
   NodeIndex head = kNoNode;
   NodeIndex tail = kNoNode;
   std::uint32_t count = 0;
@@ -59,7 +58,7 @@ class Mailboxes {
   explicit Mailboxes(const wire::SipKey& hash_key) : hash_key_(hash_key) {}
 
   [[nodiscard]] Mailbox* find(const wire::DeviceId& device);
-  [[nodiscard]] Mailbox& at(const wire::DeviceId& device, std::uint16_t slot);  // makes one
+  [[nodiscard]] Mailbox& at(const wire::DeviceId& device);  // makes one
   // Frees the mailbox of a device that has neither mail nor a session.
   void release_if_idle(Mailbox& mailbox);
 

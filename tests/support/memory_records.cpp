@@ -92,7 +92,7 @@ void MemoryRecords::release(std::uint64_t position) {
 
 void MemoryRecords::restore_into(const EngineOf& engine_of) const {
   for (const auto& [position, entry] : log_) {
-    engine_of(entry.slot).restore(entry.device, entry.slot, entry.request, position,
+    engine_of(entry.slot).restore(entry.device, entry.request, position,
                                   static_cast<std::uint32_t>(bytes_of(entry).size()),
                                   entry.expires);
   }

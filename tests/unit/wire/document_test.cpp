@@ -148,6 +148,8 @@ template <class Unit>
       {"kCallsInFlightMax", relay::kCallsInFlightMax},
       {"kAcksInFlightMax", relay::kAcksInFlightMax},
       {"kRecipientsPerToken", relay::kRecipientsPerToken},
+      {"kLookupsPerPutKeys", relay::kLookupsPerPutKeys},
+      {"kLookupsPerPutDevices", relay::kLookupsPerPutDevices},
       {"kRestAfterRefusal", in(relay::kRestAfterRefusal)},
       {"kLoginAttemptsMax", relay::kLoginAttemptsMax},
       {"kOneTimeKeysMax", relay::kOneTimeKeysMax},

@@ -28,6 +28,23 @@ TEST_CASE("handshakes and registrations of an address are counted apart, each ad
   CHECK(admission.take_registration("10.0.0.1", kStart + 20min + 1s) == 0ms);
 }
 
+TEST_CASE("a network of IPv6 addresses, which one customer has, is one address") {
+  Config config;
+  config.handshakes_burst = 1;
+  AddressAdmission admission(config, {});
+  const auto first = [&](const char* address) {
+    return admission.take_handshake(address, kStart) == 0ms;
+  };
+  CHECK(first("2001:db8:0:1::1"));
+  CHECK_FALSE(first("2001:db8:0:1:ffff:ffff:ffff:ffff"));
+  CHECK(first("2001:db8:0:2::1"));
+  CHECK(first("192.0.2.1"));
+  CHECK(first("192.0.2.2"));
+  CHECK_FALSE(first("::ffff:192.0.2.1"));  // as a socket of both families tells the same
+  CHECK(first("::ffff:192.0.2.3"));
+  CHECK(first("local"));
+}
+
 TEST_SUITE_END();
 
 }  // namespace

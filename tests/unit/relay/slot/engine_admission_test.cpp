@@ -309,6 +309,21 @@ TEST_CASE("past the bytes that may be staged a loop answers busy") {
   CHECK(slot.said() == Lines{"s9 submit 1: ok"});
 }
 
+TEST_CASE("envelopes of two bytes count as what they take of the memory") {
+  EngineLimits limits;
+  limits.mailbox.envelopes = ~std::uint32_t{0};
+  EngineUnderTest slot(limits);
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  const auto body = body_of(1, 1);
+  const std::size_t each = kStagedOverhead + body->bytes.size();
+  const auto most = static_cast<std::uint32_t>(kStagedBytesMax / each + 1);
+  for (std::uint32_t i = 1; i <= most; ++i) slot.enqueue_body(bob, i, body, i);
+  CHECK(slot.said().empty());
+  slot.enqueue(bob, most + 1);
+  CHECK(slot.said() == Lines{"s9 submit " + std::to_string(most + 1) + ": busy after 200"});
+}
+
 TEST_SUITE_END();
 
 }  // namespace

@@ -295,6 +295,22 @@ TEST_CASE("the list that keys come with is not told before it is on the disk") {
   CHECK(slot.said() == Lines{"s1 call 5: ok", "s2 call 6: prekeys -"});
 }
 
+TEST_CASE("who asks while there is no one-time key has not used up what there will be") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  const GetPrekeys ask{bob.id, {}, {}, true};
+  for (std::uint32_t mark = 1; mark <= static_cast<std::uint32_t>(kPrekeyPopsBurst); ++mark) {
+    slot.call(2, mark, ask);
+  }
+  slot.commit();
+  (void)slot.said();
+  slot.call(1, 5, PutKeys{bob.id, bob.device(), {}, {}, one_time_keys(1, 1)});
+  slot.call(2, 6, ask);
+  slot.commit();
+  CHECK(slot.said() == Lines{"s1 call 5: ok", "s2 call 6: prekeys 1"});
+}
+
 TEST_CASE("an upload that is sent again brings back no key that was handed out") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);

@@ -37,7 +37,7 @@ std::vector<std::uint64_t> places(const Mailboxes& mailboxes, const Mailbox& mai
 
 TEST_CASE("a mailbox keeps its order whichever of its nodes are erased") {
   Mailboxes mailboxes(wire::SipKey{});
-  Mailbox& mailbox = mailboxes.at(device(1), 5);
+  Mailbox& mailbox = mailboxes.at(device(1));
   std::vector<NodeIndex> nodes;
   for (std::uint32_t i = 0; i < 6; ++i) {
     nodes.push_back(mailboxes.push_back(mailbox, node_of(mailboxes, device(1), i)));
@@ -58,8 +58,8 @@ TEST_CASE("a mailbox keeps its order whichever of its nodes are erased") {
 TEST_CASE("every request is found by its tag, while the index grows and nodes come and go") {
   Mailboxes mailboxes(wire::SipKey{4});
   constexpr std::uint32_t kCount = 10'000;  // several chunks, several sizes of the index
-  Mailbox& one = mailboxes.at(device(1), 5);
-  Mailbox& two = mailboxes.at(device(2), 6);
+  Mailbox& one = mailboxes.at(device(1));
+  Mailbox& two = mailboxes.at(device(2));
   std::vector<NodeIndex> nodes;
   for (std::uint32_t i = 0; i < kCount; ++i) {
     const wire::DeviceId to = device(i % 2 == 0 ? 1 : 2);
@@ -83,7 +83,7 @@ TEST_CASE("every request is found by its tag, while the index grows and nodes co
 
 TEST_CASE("of nodes with one hash the caller chooses") {
   Mailboxes mailboxes(wire::SipKey{});
-  Mailbox& mailbox = mailboxes.at(device(1), 5);
+  Mailbox& mailbox = mailboxes.at(device(1));
   const NodeIndex first = mailboxes.push_back(mailbox, node_of(mailboxes, device(1), 1));
   const NodeIndex second = mailboxes.push_back(mailbox, node_of(mailboxes, device(1), 1));
   const std::uint64_t hash = mailboxes.hash_of(request_tag(device(1), request_id(1)));
@@ -94,7 +94,7 @@ TEST_CASE("of nodes with one hash the caller chooses") {
 
 TEST_CASE("a mailbox is freed when it has neither mail nor a session, and not before") {
   Mailboxes mailboxes(wire::SipKey{});
-  Mailbox& mailbox = mailboxes.at(device(1), 5);
+  Mailbox& mailbox = mailboxes.at(device(1));
   const NodeIndex node = mailboxes.push_back(mailbox, node_of(mailboxes, device(1), 1));
   mailboxes.release_if_idle(mailbox);
   REQUIRE(mailboxes.find(device(1)) == &mailbox);
@@ -110,7 +110,7 @@ TEST_CASE("a mailbox is freed when it has neither mail nor a session, and not be
 TEST_CASE("visits go on where they stopped and reach every mailbox, also when each frees itself") {
   Mailboxes mailboxes(wire::SipKey{});
   constexpr std::uint32_t kCount = 500;
-  for (std::uint32_t i = 0; i < kCount; ++i) (void)mailboxes.at(device(i), 5);
+  for (std::uint32_t i = 0; i < kCount; ++i) (void)mailboxes.at(device(i));
   std::vector<wire::DeviceId> seen;
   std::size_t most = 0;
   for (int turn = 0; turn < 10'000 && seen.size() < kCount; ++turn) {
