@@ -32,6 +32,11 @@ constexpr std::size_t kListSizeMax = 256;
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kTiB = std::uint64_t{1} << 40;
 
+// At most, around a text (schema/ENVELOPE.md): number, hash, time, id, list, the sender's name.
+constexpr std::uint64_t kAroundText = 297;
+// And around that, padded: the seal 117, the sender's id 16, a prekey header 56, the ratchet 100.
+constexpr std::uint64_t kAroundPlaintext = 289;
+
 // --- The table ---------------------------------------------------------------------------------
 
 using Number32 = std::uint32_t Config::*;
@@ -138,7 +143,9 @@ const std::vector<Setting>& settings() {
       {"limits", "envelope_size_max", &Config::envelope_size_max, "One envelope, encrypted.",
        Unit::bytes, 4096, wire::kEnvelopeSizeMax},
       {"limits", "text_size_max", &Config::text_size_max,
-       "One text message; told to clients, who keep to it.", Unit::bytes, 700, 64 * 1024},
+       "One text message; told to clients, who keep to it. Encrypted it has up to 5 KiB more,\n"
+       "which `envelope_size_max` must have room for.",
+       Unit::bytes, 700, 64 * 1024},
       {"limits", "media_size_max", &Config::media_size_max,
        "One picture, video or file; told to clients.", Unit::bytes, 0, 1024 * kMiB},
       {"limits", "window_envelopes", &Config::window_envelopes,
@@ -333,22 +340,35 @@ class Reader {
     return true;
   }
 
+  // Of two settings of which one stands in the file, or both.
+  std::uint32_t line_of_first(const char* one, const char* other) {
+    return lines_.count(one) ? lines_[one] : lines_[other];
+  }
+
   // `low` must not exceed `high`; the fault stands where one of them does.
   void check_order(const char* low, std::uint64_t low_value, const char* high,
                    std::uint64_t high_value, Unit unit) {
     if (low_value <= high_value) return;
-    const auto line = lines_.count(low) ? lines_[low] : lines_[high];
-    fault(line, low,
+    fault(line_of_first(low, high), low,
           "is " + format_number(low_value, unit) + " but must not exceed " + high + ", which is " +
               format_number(high_value, unit));
+  }
+
+  // Clients keep to the one, and the relay to the other: what fits the first alone fails for good.
+  void check_text_fits() {
+    const std::uint64_t needed = envelope_size_of(config.text_size_max);
+    if (needed <= config.envelope_size_max) return;
+    fault(line_of_first("limits.text_size_max", "limits.envelope_size_max"), "limits.text_size_max",
+          "is " + format_number(config.text_size_max, Unit::bytes) + ", in an envelope up to " +
+              format_number(needed, Unit::bytes) + ", but limits.envelope_size_max is " +
+              format_number(config.envelope_size_max, Unit::bytes));
   }
 
   void check_together() {
     const Config& c = config;
     check_order("limits.ttl_default", c.ttl_default_s, "limits.ttl_max", c.ttl_max_s,
                 Unit::seconds);
-    check_order("limits.text_size_max", c.text_size_max, "limits.envelope_size_max",
-                c.envelope_size_max, Unit::bytes);
+    check_text_fits();
     check_order("limits.envelope_size_max", c.envelope_size_max, "limits.window_bytes",
                 c.window_bytes, Unit::bytes);
     check_order("limits.envelope_size_max", c.envelope_size_max, "limits.mailbox_bytes_max",
@@ -357,9 +377,7 @@ class Reader {
                 Unit::bytes);
     // The store would take no more of what it is given.
     if (c.store_reserve > c.store_size_max / store::kReservePart) {
-      const auto line =
-          lines_.count("store.reserve") ? lines_["store.reserve"] : lines_["store.size_max"];
-      fault(line, "store.reserve",
+      fault(line_of_first("store.reserve", "store.size_max"), "store.reserve",
             "is " + format_number(c.store_reserve, Unit::bytes) +
                 " but must not exceed a tenth of store.size_max, which is " +
                 format_number(c.store_size_max, Unit::bytes));
@@ -449,6 +467,12 @@ tl::expected<Config, std::vector<ConfigFault>> parse_config(std::string_view tex
   std::stable_sort(reader.faults.begin(), reader.faults.end(),
                    [](const auto& left, const auto& right) { return left.line < right.line; });
   return tl::unexpected(std::move(reader.faults));
+}
+
+std::uint64_t envelope_size_of(std::uint64_t text_size) {
+  const std::uint64_t plaintext = text_size + kAroundText;
+  const std::uint64_t step = plaintext < 4096 ? 256 : 4096;  // of the padding: a byte at least
+  return (plaintext / step + 1) * step + kAroundPlaintext;
 }
 
 std::string config_text(const Config& config) {

@@ -68,6 +68,9 @@ struct ConfigFault {
 // The same of a text.
 [[nodiscard]] tl::expected<Config, std::vector<ConfigFault>> parse_config(std::string_view text);
 
+// The largest envelope of a text of so many bytes, padded and encrypted as schema/ENVELOPE.md says.
+[[nodiscard]] std::uint64_t envelope_size_of(std::uint64_t text_size);
+
 // The commented file that `init` writes.
 [[nodiscard]] std::string config_text(const Config& config);
 

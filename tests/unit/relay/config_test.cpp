@@ -243,8 +243,6 @@ TEST_SUITE("relay/config") {
     CHECK(faults_of("[limits]\nwindow_bytes = \"72 KiB\"").empty());
     CHECK(fault_of("[limits]\nmailbox_bytes_max = 4096").find("limits.mailbox_bytes_max") !=
           std::string::npos);
-    CHECK(fault_of("[limits]\nenvelope_size_max = \"32 KiB\"").find("2: limits.text_size_max: ") ==
-          0);
     // More the store would cut without a word.
     CHECK(fault_of("[store]\nsize_max = \"20 MiB\"\ngrow_step = \"16 MiB\"\nreserve = \"3 MiB\"") ==
           "4: store.reserve: is 3 MiB but must not exceed a tenth of store.size_max, which is "
@@ -253,6 +251,23 @@ TEST_SUITE("relay/config") {
               .empty());
     CHECK(fault_of("[store]\nsize_max = \"32 MiB\"\nreserve = \"1 MiB\"")
               .find("2: store.grow_step: ") == 0);
+  }
+
+  TEST_CASE("a text must fit its envelope, with all that stands around it") {
+    const auto limits = [](const std::string& envelope, const std::string& text) {
+      return faults_of("[limits]\nenvelope_size_max = " + envelope + "\ntext_size_max = " + text);
+    };
+    CHECK(fault_of("[limits]\nenvelope_size_max = \"64 KiB\"") ==
+          "2: limits.text_size_max: is 64 KiB, in an envelope up to 69921 bytes, but "
+          "limits.envelope_size_max is 64 KiB");
+    CHECK(limits("69920", "65536").size() == 1);
+    CHECK(limits("69921", "65536").empty());
+    CHECK(limits("4096", "700").empty());  // the least that either may be
+    CHECK(limits("4096", "4096").size() == 1);
+    CHECK(limits("4384", "3798").size() == 1);  // padded in steps of 256 bytes, up to 4 KiB
+    CHECK(limits("4385", "3798").empty());
+    CHECK(limits("8480", "3799").size() == 1);  // and of 4 KiB from there
+    CHECK(limits("8481", "3799").empty());
   }
 
   TEST_CASE("a file that cannot be read is one fault of the file as a whole") {

@@ -2,6 +2,7 @@
 // known, else given up aloud; what goes on after them suffers nothing.
 #include <doctest/doctest.h>
 
+#include "relay/config.hpp"
 #include "tests/support/forge.hpp"
 
 namespace godwit::test {
@@ -90,6 +91,28 @@ TEST_SUITE("client-sdk/src/core") {
     alice.send("bob", at_most);
     world.settle();
     CHECK(bob.texts("alice") == Texts{"one", "two", at_most});
+  }
+
+  TEST_CASE("no envelope of a text is larger than a relay reckons with that checks its settings") {
+    World world;
+    SimDevice& alice = world.add(std::string(wire::kNameSizeMax, 'x'));
+    SimDevice& bob = world.add("bob");
+    std::size_t largest = 0;  // of what goes to bob, who says nothing: the headers stay
+    world.watch = [&](SimDevice&, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      const auto* submit = request ? std::get_if<wire::Submit>(&request->body) : nullptr;
+      if (submit == nullptr) return;
+      for (const auto& body : submit->bodies) largest = std::max(largest, body.size());
+    };
+    bob.disconnect();
+    for (const std::size_t size : {700, 3'700, 3'798, 3'799, 30'000, 65'536}) {
+      CAPTURE(size);
+      largest = 0;
+      alice.send("bob", std::string(size, 'x'));
+      world.settle();
+      CHECK(largest > size);
+      CHECK(largest <= relay::envelope_size_of(size));
+    }
   }
 
   TEST_CASE("a text that the relay took and will not take again is no longer sent") {
