@@ -1,4 +1,5 @@
-// page_sample: writes a report page to standard output: page_sample pass|fail|empty SAMPLES.
+// page_sample: writes a report page to standard output: page_sample pass|interrupted|fail|empty
+// SAMPLES.
 #include <cstdlib>
 #include <iostream>
 #include <string_view>
@@ -11,7 +12,8 @@ int main(int argc, char** argv) {
   const std::string_view kind = argv[1];
   const std::size_t samples = std::strtoul(argv[2], nullptr, 10);
   Report report;
-  if (kind == "pass") report = example_report(samples);
+  if (kind == "pass" || kind == "interrupted") report = example_report(samples);
+  report.interrupted = kind == "interrupted";
   if (kind == "fail") report = failed_example_report(samples);
   std::cout << to_page(report);
   return std::cout.flush() ? EXIT_SUCCESS : EXIT_FAILURE;

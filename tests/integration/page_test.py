@@ -57,6 +57,15 @@ class PageTest(unittest.TestCase):
         self.assertIn("12 envelopes were accepted and not delivered.", text)
         self.assertIn("/tmp/relay.log", text)
 
+    def test_an_interrupted_run_says_so_and_no_other(self):
+        sentence = "The run was interrupted: what was still under way is not judged."
+        dom, console = self.open(self.sample("interrupted", 2))
+        self.assertEqual(console, [])
+        self.assertIn(sentence, text_of(dom))
+        self.assertIn('<p id="interrupted">', dom)
+        dom, _ = self.open(self.sample("pass", 2))
+        self.assertIn('<p id="interrupted" hidden="">', dom)
+
     def test_a_report_with_nothing_in_it_is_still_a_page(self):
         dom, console = self.open(self.sample("empty", 0))
         self.assertEqual(console, [])

@@ -61,6 +61,7 @@ function head() {
   at('what').textContent =
     ['godwit-load', figures.scenario, data.started].filter(Boolean).join(' · ');
   at('asked').textContent = sentence();
+  at('interrupted').hidden = !figures.interrupted;
   for (const kind of ['faults', 'unchecked']) {
     at(kind).hidden = figures[kind].length === 0;
     for (const sentence of figures[kind]) add(at(kind).querySelector('ul'), 'li', sentence);

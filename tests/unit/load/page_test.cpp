@@ -57,6 +57,16 @@ TEST_SUITE("load/page") {
     CHECK(to_page(open).find("<h1>INCOMPLETE</h1>") != std::string::npos);
   }
 
+  TEST_CASE("that a run was interrupted stands on its page") {
+    Report report = example_report(3);
+    report.interrupted = true;
+    const std::string page = to_page(report);
+    CHECK(data_in(page)["figures"]["interrupted"] == true);
+    CHECK(page.find("<p id=\"interrupted\" hidden>The run was interrupted: what was still under "
+                    "way is not judged.</p>") != std::string::npos);
+    CHECK(page.find("at('interrupted').hidden = !figures.interrupted;") != std::string::npos);
+  }
+
   TEST_CASE("texts from outside do not break out of the data") {
     const std::string hostile = "</script><b>@DATA@@VERDICT@<!--<script>\"\\\xff";
     Report report = example_report(2);
