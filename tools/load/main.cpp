@@ -34,7 +34,8 @@ constexpr auto kFooter = R"(Examples:
   godwit-load --relay godwit://KEY@127.0.0.1:7700 --relay-pid 4711 --scenario mixed
 
 Scenarios: online, offline, idle, fanout, churn, mixed, or a TOML file whose keys are the flags
-above with _ for -, and base = "one of these". The defaults here are those of online.
+above with _ for - (--chaos kill:2s is kill_every = 2), and base = "one of these". The defaults
+here are those of online.
 Exit status: 0 the verdict is PASS, 1 it is FAIL, 3 it is INCOMPLETE: nothing was seen broken, but
 not all could be checked in time; 2 wrong usage or no relay.)";
 

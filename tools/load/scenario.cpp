@@ -214,7 +214,10 @@ Done set(Scenario& scenario, std::string_view key, std::string_view value) {
   std::vector<std::string_view> keys;
   for (const Field& field : fields()) keys.push_back(field.key);
   std::string why = "there is no setting \"" + std::string(key) + "\"";
-  if (const auto meant = relay::nearest(key, keys)) {
+  // The flag of this name is the only one whose key is another.
+  const auto meant =
+      key == "chaos" ? std::optional<std::string_view>("kill_every") : relay::nearest(key, keys);
+  if (meant) {
     why += "; did you mean \"" + std::string(*meant) + "\"?";
   }
   return tl::unexpected(std::move(why));

@@ -64,6 +64,8 @@ TEST_SUITE("tools/load/scenario") {
   TEST_CASE("a fault of a file is told with its line, and a near miss with what was meant") {
     CHECK(why(parse_scenario("pairs = 3\nwindov = 4\n", "f")) ==
           "line 2: there is no setting \"windov\"; did you mean \"window\"?");
+    CHECK(why(parse_scenario("chaos = \"kill:2s\"", "f")) ==
+          "line 1: there is no setting \"chaos\"; did you mean \"kill_every\"?");
     CHECK(why(parse_scenario("\npairs = \"many\"", "f")) ==
           "line 2: \"many\" does not fit pairs: it must be a number, at most 1000000");
     CHECK(why(parse_scenario("base = \"sometimes\"", "f")).find("sometimes") != std::string::npos);
