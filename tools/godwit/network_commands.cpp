@@ -138,6 +138,8 @@ int send(const Arguments& arguments, const Output& out) {
   if (!status && status.error().code == ErrorCode::timed_out) {
     const auto explanation = client->explain(sent->id);
     if (explanation) out.note("note: it waits on " + one_line(explanation->waits_on));
+  } else if (!status && is_first_attempt(status.error()) && !interrupt.happened()) {
+    out.note("note: " + with_reason(status.error(), *client).message);
   }
   tell_of_arrivals(*client, sent->id, out);
   if (status && *status == Status::failed) {
@@ -205,7 +207,7 @@ int sync(const Arguments& arguments, const Output& out) {
   }
   if (settled) return kExitOk;
   if (interrupt.happened()) return kExitInterrupted;
-  return out.fail(with_advice(settled.error()));
+  return out.fail(with_advice(with_reason(settled.error(), *client)));
 }
 
 }  // namespace godwit::cli

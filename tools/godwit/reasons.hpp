@@ -21,6 +21,17 @@ inline constexpr std::string_view kFirstAttempt = "no connection yet";
   return error.code == ErrorCode::offline && error.message == kFirstAttempt;
 }
 
+// When the time is over: an attempt may take longer than a person waits, and then no reason has
+// come. Any other error as it is.
+[[nodiscard]] inline Error with_reason(Error error, const Client& client) {
+  if (!is_first_attempt(error)) return error;
+  const std::string relay = client.account().relay;  // godwit://KEY@HOST:PORT
+  error.message = "the relay at " + one_line(relay.substr(relay.find('@') + 1)) +
+                  " has not answered yet (is this network connected, and does it let the port " +
+                  "through?)";
+  return error;
+}
+
 // Each reason once.
 class Reasons {
  public:
