@@ -23,6 +23,9 @@ using namespace std::chrono_literals;
 constexpr auto kRegisterWait = 30s;
 constexpr auto kKeysWait = 5s;  // for what may follow later too
 constexpr auto kSlice = 50ms;
+// A home keeps the address that it was made with.
+constexpr std::string_view kOtherAddress =
+    "; if the address was wrong, with the right one and another --home";
 
 std::string again(std::string_view command) {
   return "; run the same `godwit " + std::string(command) + "` again";
@@ -75,9 +78,10 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
   }
   if (is_name_taken(registered)) return fail_name_taken(out, arguments.name);
   if (!registered) {
-    return out.fail(
-        to_string(registered.error().code),
-        registered.error().message + "; the account is made but not registered" + again(command));
+    const Error error = with_reason(registered.error(), client);
+    return out.fail(to_string(error.code),
+                    error.message + "; the account is made but not registered" + again(command) +
+                        (goes_on(error) ? std::string(kOtherAddress) : ""));
   }
   // Keys for those who write first; and, after a recovery, the name.
   (void)client.wait_settled(kKeysWait).ok();
@@ -117,7 +121,7 @@ Result<Client> resume(const Arguments& arguments, const Error& exists) {
   }
   if (account.relay != arguments.relay) {
     return Error{exists.code, arguments.home + " holds an account for " + account.relay +
-                                  "; use that --relay, or name another --home"};
+                                  "; use that --relay, or if it was wrong, another --home"};
   }
   return client;
 }

@@ -94,6 +94,11 @@ class CommandLine {
       }
       const Output out(arguments_.json);
       if (function != print_completion) {
+        if (is_of_a_relay()) {
+          return out.fail({ErrorCode::no_account,
+                           arguments_.home + " is the directory of a relay, and no home; name " +
+                               "another --home"});
+        }
         passphrase_.is_new = (function == init || function == recover) && !has_keyring();
         auto passphrase = take_passphrase(passphrase_);
         if (!passphrase) return out.fail(passphrase.error());
@@ -281,10 +286,13 @@ class CommandLine {
     return {};
   }
 
-  [[nodiscard]] bool has_keyring() const {
+  [[nodiscard]] bool home_has(const char* file) const {
     std::error_code ignored;
-    return std::filesystem::exists(std::filesystem::path(arguments_.home) / "keyring", ignored);
+    return std::filesystem::exists(std::filesystem::path(arguments_.home) / file, ignored);
   }
+  [[nodiscard]] bool has_keyring() const { return home_has("keyring"); }
+  // It has a `key` and a `data.mdb` too, and looked like a damaged home.
+  [[nodiscard]] bool is_of_a_relay() const { return home_has("relay.toml") && !has_keyring(); }
 
   Arguments arguments_;
   PassphraseWish passphrase_;
