@@ -211,7 +211,7 @@ void move_messages(Round& round, const ConversationRecord& from, ConversationRec
 }  // namespace
 
 LocalConversation resolve(Round& round, const LocalConversation& id, const std::string& name,
-                          const wire::UserId& user) {
+                          const wire::UserId& user, bool accepted) {
   auto found = load_conversation(round, id);
   ConversationRecord unresolved = found ? std::move(*found) : conversation_named(round, name);
   round.erase(Table::conversation_of, wire::as_bytes(name));
@@ -224,7 +224,7 @@ LocalConversation resolve(Round& round, const LocalConversation& id, const std::
     round.erase(Table::conversations, unresolved.id.view());
     round.save(unresolved.id.view(), ConversationOf{existing.id});  // an app knows it by its id
     touch(round, existing);
-    existing.request = false;  // we write to them
+    if (accepted) existing.request = false;
     round.save(existing.id.view(), existing);
     return existing.id;
   }

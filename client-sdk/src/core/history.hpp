@@ -53,9 +53,11 @@ namespace history {
 [[nodiscard]] std::optional<LocalConversation> find(const View& view, wire::ByteView user_or_name);
 
 // The name has been looked up: the conversation is with this user from now on. When there is one
-// with the user already, the messages move there. Says which conversation it is.
+// with the user already, the messages move there, and it is a request no more when the user is
+// `accepted`. Says which conversation it is.
 [[nodiscard]] LocalConversation resolve(Round& round, const LocalConversation& id,
-                                        const std::string& name, const wire::UserId& user);
+                                        const std::string& name, const wire::UserId& user,
+                                        bool accepted);
 
 // Adds a message at its place, and to the summary of its conversation, which is saved.
 MessagePlace add(Round& round, ConversationRecord& conversation, MessageRecord& message);

@@ -240,6 +240,10 @@ Outbox::Step Outbox::step(Round& round, const LaneKey& key, Lane& lane) {
     ask_list(round, lane, record->user);
     return Step::waits;
   }
+  if (contact->blocked) {
+    give_up_on_blocked(round, *record);
+    return Step::went_on;
+  }
   if (!contact->accepted) peers_.accept(round, *contact);  // we write to them
   if (contact->frozen) {
     hold(round, lane, kRetryMax, "the contact's device lists contradict each other");
@@ -425,7 +429,10 @@ void Outbox::fail(Round& round, std::uint64_t number, const std::string& why) {
   auto sent = round.load<SentRecord>(target.device.view(), order_bytes(target.seq));
   Peer* const peer = peers_.device(round, target.device);
   if (!sent || sent->payload.empty() || peer == nullptr) return;
-  if (sent->text) history::fail(round, sent->message, why);
+  if (sent->text) {
+    history::fail(round, sent->message, why);
+    on_delivered(round, target.device, sent->outbox);  // as a text it goes out no more
+  }
   make_tombstone(*peer, target.seq, *sent);
   round.save(target.device.view(), order_bytes(target.seq), *sent);
   add_resend(round, *peer, target.seq);

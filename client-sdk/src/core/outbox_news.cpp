@@ -64,12 +64,15 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
   if (verdict == ListVerdict::newer) on_list_changed(round, who);
   auto contact = peers_.known(round, who);
   if (!contact) return;
-  const bool added = !contact->accepted;
-  if (added) peers_.accept(round, *contact);  // we write to them
+  // Who took a name to which we wrote in vain, once, is a stranger as before.
+  const bool writes = lane != lanes_.end();
+  const bool added = writes && !contact->accepted && !contact->blocked;
+  if (added) peers_.accept(round, *contact);
   peers_.set_name(round, *contact, asked.name);
   if (added) round.tell(EventKind::contact_added, who, asked.name);
-  const LocalConversation conversation = history::resolve(round, *id, asked.name, who);
-  if (lane == lanes_.end()) return;
+  const LocalConversation conversation =
+      history::resolve(round, *id, asked.name, who, contact->accepted);
+  if (!writes) return;
   const auto numbers = lane->second.entries;
   for (const std::uint64_t number : numbers) {
     auto record = entry(round, number);
@@ -202,6 +205,17 @@ void Outbox::on_delivered(Round& round, const wire::DeviceId& device, std::uint6
     drop(round, number);
   } else {
     store(round, *record);
+  }
+}
+
+// Of what the relay has taken already nothing else is to be said: they may have it.
+void Outbox::give_up_on_blocked(Round& round, const OutboxRecord& record) {
+  const bool text = record.kind == OutboxRecord::Kind::text;
+  const auto message = text ? history::load(round, record.message) : std::optional<MessageRecord>();
+  if (message && message->status == Status::queued) {
+    fail(round, record.number, "they are blocked; unblock them to write");
+  } else {
+    drop(round, record.number);
   }
 }
 

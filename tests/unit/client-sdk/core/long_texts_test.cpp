@@ -161,6 +161,16 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.status(large.id) == Status::failed);
     CHECK(alice.core->status(large.id)->failure == "the relay refused it: too_large");
     CHECK(alice.status(small.id) == Status::read);
+    CHECK(count(alice, store::Table::outbox) == 0);
+    world.upstream = nullptr;
+    world.wipe_relay();  // what was accepted goes out again, and this was not
+    world.run(1min);
+    CHECK(alice.status(large.id) == Status::failed);
+    world.run(25h);
+    bob.send("alice", "four");
+    world.run(1min);
+    CHECK(alice.status(large.id) == Status::failed);
+    CHECK(bob.texts("alice") == Texts{"one", "two", "three", "four"});
   }
 
   TEST_CASE("a text that has failed is not sent when the relay would take it later") {

@@ -190,6 +190,41 @@ TEST_SUITE("client-sdk/src/core: strangers") {
     CHECK(street.bob.texts("friendly").back() == "now?");
   }
 
+  TEST_CASE("nothing is sent to whom we blocked, whatever they are called, whenever it was said") {
+    Street street;
+    const auto block = [&](const std::string& name, bool blocked) {
+      street.bob.round(
+          [&](core::Core& core) { REQUIRE(core.block(name, blocked, street.world.now()).ok()); });
+    };
+    const Sent taken = street.bob.send("friendly", "taken");
+    street.world.settle();
+    street.friendly.disconnect();
+    street.bob.disconnect();
+    const Sent waiting = street.bob.send("friendly", "waiting");
+    block("friendly", true);
+    street.friendly.connect();
+    street.world.settle();
+    street.friendly.round(
+        [&](core::Core& core) { REQUIRE(core.set_name("friend", street.world.now()).ok()); });
+    street.world.settle();
+    const Sent renamed = street.bob.send("friend", "renamed");
+    street.bob.connect();
+    street.world.run(1min);
+    for (const Sent& one : {waiting, renamed}) {
+      CHECK(street.bob.status(one.id) == Status::failed);
+      CHECK(street.bob.core->status(one.id)->failure == "they are blocked; unblock them to write");
+    }
+    CHECK(street.bob.status(taken.id) == Status::delivered);
+    CHECK(street.friendly.texts("bob").back() == "taken");
+    CHECK(count(street.bob, store::Table::outbox) == 0);
+    CHECK(street.bob.core->settled());
+    block("friend", false);
+    const Sent after = street.bob.send("friend", "after");
+    street.world.run(1min);
+    CHECK(street.bob.status(after.id) == Status::delivered);
+    CHECK(street.friendly.texts("bob").back() == "after");
+  }
+
   TEST_CASE("that somebody types is not queued for a relay that does not answer") {
     Street street;
     street.world.upstream = [&](SimDevice& from, wire::ByteView) { return &from != &street.bob; };
@@ -251,6 +286,35 @@ TEST_SUITE("client-sdk/src/core: strangers") {
         [&](core::Core& core) { REQUIRE(core.accept("mallory", street.world.now()).ok()); });
     street.world.run(10s);
     for (const Sent& one : sent) CHECK(street.mallory.status(one.id) == Status::read);
+  }
+
+  TEST_CASE("who takes a name that was written to in vain is a stranger as before") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    alice.round([&](core::Core& core) {
+      REQUIRE(core.set_contact_policy(Client::ContactPolicy::requests, world.now()).ok());
+    });
+    const Sent vain = alice.send("mallory", "are you here yet?");
+    world.settle();
+    REQUIRE(alice.status(vain.id) == Status::failed);
+    std::size_t submits = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      submits += &from == &alice && std::holds_alternative<wire::Submit>(request->body) ? 1 : 0;
+      return true;
+    };
+    SimDevice& mallory = world.add("mallory");
+    mallory.send("alice", "let me in");
+    world.run(1min);
+    REQUIRE(alice.core->contacts()->size() == 1);
+    CHECK_FALSE(alice.core->contacts()->front().accepted);
+    CHECK(alice.core->conversations({})->items.front().request);
+    CHECK(submits == 0);
+    alice.send("mallory", "come in");  // both conversations become one
+    world.settle();
+    CHECK(alice.core->contacts()->front().accepted);
+    CHECK(alice.texts("mallory") == Texts{"are you here yet?", "let me in", "come in"});
+    CHECK(mallory.texts("alice") == Texts{"let me in", "come in"});
   }
 
   TEST_CASE("who answers a request has accepted it") {
