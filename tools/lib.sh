@@ -23,7 +23,7 @@ packages=(
   pkg-config
 )
 
-# What tools/test --full needs besides. Where valgrind is, the build has one more test.
+# What tools/test --full needs besides. Without valgrind the build skips one test.
 packages_of_full=(
   clang-tidy
   valgrind

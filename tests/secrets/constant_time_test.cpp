@@ -10,6 +10,7 @@
 #include <valgrind/valgrind.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 
 #include "client-sdk/src/crypto/at_rest.hpp"
@@ -31,6 +32,8 @@ namespace {
 using namespace crypto;
 using wire::Bytes;
 using wire::ByteView;
+
+constexpr int kSkipped = 77;  // what meson takes for it
 
 // Fails the test case in which something branched on a secret.
 struct Watch {
@@ -354,8 +357,9 @@ int main(int argc, char** argv) {
     command.insert(command.end(), argv, argv + argc);
     command.push_back(nullptr);
     ::execvp("valgrind", command.data());
+    const bool missing = errno == ENOENT;
     std::perror("valgrind");
-    return 1;
+    return missing ? godwit::secrets::kSkipped : 1;
   }
   godwit::wire::init_crypto();
   doctest::Context context(argc, argv);
