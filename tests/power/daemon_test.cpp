@@ -5,7 +5,7 @@
 // that came of it, are the recording -> each image is opened by a relay without the interposer.
 // Failure: no two recordings are the same, so that of a failed check is kept, and named with the
 // image. GODWIT_POWER_RECORDING=DIR records there, or plays what was recorded there;
-// GODWIT_POWER_SEED draws another load.
+// GODWIT_POWER_SEED draws another load, and other cuts.
 #include <doctest/doctest.h>
 #include <unistd.h>
 

@@ -170,6 +170,12 @@ std::uint64_t seed_of(const std::string& replay) {
   return std::stoull(replay.substr(replay.find('/') + 1));
 }
 
+// Where to begin among `stride` cuts: elsewhere in each run, or by GODWIT_POWER_SEED.
+std::uint64_t draw_phase(std::uint64_t stride) {
+  const auto seed = setting("GODWIT_POWER_SEED");
+  return (seed ? std::stoull(*seed) : std::random_device()()) % stride;
+}
+
 std::uint64_t cuts_of(const Recording& recording) {
   std::uint64_t cuts = 1;
   for (Walk walk(recording); !walk.at_end(); walk.step()) cuts += walk.at_cut() ? 1 : 0;
@@ -208,6 +214,7 @@ std::uint64_t cut_everywhere(const Recording& recording, const std::filesystem::
   // At each cut the first seeds, and one that is random at least.
   const std::uint64_t seeds = std::max<std::uint64_t>(images / cuts, kFirstRandom + 1);
   const std::uint64_t stride = std::max<std::uint64_t>(cuts * seeds / std::max(images, seeds), 1);
+  const std::uint64_t phase = draw_phase(stride);
 
   std::uint64_t made = 0;
   const auto make = [&](const Walk& walk, std::uint64_t cut, std::uint64_t seed) {
@@ -222,7 +229,7 @@ std::uint64_t cut_everywhere(const Recording& recording, const std::filesystem::
     if (walk.at_cut()) {
       if (replay) {
         if (cut == cut_of(*replay)) make(walk, cut, seed_of(*replay));
-      } else if (cut % stride == 0) {
+      } else if (cut % stride == phase) {
         const std::uint64_t here = walk.settled() ? 1 : seeds;
         for (std::uint64_t seed = 0; seed < here; ++seed) make(walk, cut, seed);
       }
@@ -230,7 +237,8 @@ std::uint64_t cut_everywhere(const Recording& recording, const std::filesystem::
     }
     if (walk.at_end()) break;
   }
-  MESSAGE(made, " images, ", cuts, " cuts, seeds 0 to ", seeds - 1);
+  MESSAGE(made, " images, at one in ", stride, " of ", cuts, " cuts, from number ", phase,
+          "; seeds 0 to ", seeds - 1);
   return made;
 }
 

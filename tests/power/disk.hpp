@@ -31,9 +31,9 @@ struct Promised {
 [[nodiscard]] bool whole(const Recording& recording);
 
 // Calls `check` for image after image, each a directory of its own in the place of the one before:
-// at every operation of the recording, or at every n-th where that would be too many. About
-// GODWIT_POWER_IMAGES of them, else `images`. GODWIT_POWER_REPLAY=CUT/SEED makes that one alone.
-// Returns how many there were.
+// at every operation of the recording, or at every n-th where that would be too many, from one that
+// is drawn for each run, of GODWIT_POWER_SEED where it is set. About GODWIT_POWER_IMAGES of them,
+// else `images`. GODWIT_POWER_REPLAY=CUT/SEED makes that one alone. Returns how many there were.
 using Check = std::function<void(const std::filesystem::path& image, Notes notes)>;
 [[nodiscard]] std::uint64_t cut_everywhere(const Recording& recording,
                                            const std::filesystem::path& image, std::uint64_t images,
