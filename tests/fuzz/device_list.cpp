@@ -1,6 +1,8 @@
 // A device list, and the keys that devices sign. Of a body that parses there is one form; nothing
 // verifies that its owners did not sign; what verifies is what a list promises.
 // About: schema/wire/identity.cpp client-sdk/src/crypto/keys.cpp
+#include <algorithm>
+#include <functional>
 #include <set>
 
 #include "client-sdk/src/crypto/keys.hpp"
@@ -36,12 +38,17 @@ const Owner& owner() {
   return one;
 }
 
+// Where in a body the number of its devices stands; then their entries.
+std::size_t count_place() {
+  return wire::label("devs").size() + 16 + 4 + 8 + 32;
+}
+
 // The signatures stand behind each record: u16 size | record | signature 64.
 void read_body(wire::ByteView body) {
   const auto list = wire::parse_device_list(body);
   if (!list) return;
   std::vector<wire::Signature> signatures;
-  std::size_t at = wire::label("devs").size() + 16 + 4 + 8 + 32 + 1;
+  std::size_t at = count_place() + 1;
   for (std::size_t i = 0; i < list->devices.size(); ++i) {
     at += 2u + wire::load_le<std::uint16_t>(body.subspan(at));
     signatures.push_back(wire::Signature::copy_of(body.subspan(at, 64)));
@@ -58,8 +65,20 @@ void check_verified(const wire::SignedList& signed_list, const wire::DeviceList&
     require(device.id == wire::device_id_of(device.identity), "a device is the hash of its key");
     require(ids.insert(device.id).second, "no device stands twice");
     require(dh_public_of(device.identity).has_value(), "an identity can be agreed with");
+    require(!device.suites.empty() && device.suites.size() <= wire::kSuitesMax,
+            "suites are bounded");
+    require(
+        std::ranges::adjacent_find(device.suites, std::greater_equal<>()) == device.suites.end(),
+        "suites ascend");
   }
   read_body(signed_list.body);
+}
+
+// A body of which no signature is looked at, as the own store reads it.
+void altered_body(Input& in) {
+  wire::Bytes body = owner().list.body;
+  static_cast<void>(mutate(in, body));
+  read_body(body);
 }
 
 // A list as it travels, with changes on the way.
@@ -114,6 +133,25 @@ void made_by_a_liar(Input& in) {
   check_verified(*list, *verified);
 }
 
+// The same with records of whatever form, which nothing of ours would make.
+void odd_records_of_a_liar(Input& in) {
+  const wire::UserId user = owner().root.user_id();
+  const auto count = static_cast<std::uint8_t>(1 + in.below(kDevices));
+  wire::SignedList list = owner().list;
+  list.body.resize(count_place());
+  wire::append_le(list.body, count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const DeviceKeys& keys = owner().devices[in.below(kDevices)];
+    wire::Bytes record = wire::device_record_bytes(keys.sign_device(user, 0, {1}).record);
+    if (in.chance(192)) static_cast<void>(mutate(in, record));
+    wire::append_le(list.body, static_cast<std::uint16_t>(record.size()));
+    wire::append(list.body, record);
+    wire::append(list.body, keys.identity().sign(wire::signed_device_bytes(user, record)).view());
+  }
+  list.signature = owner().list_key.sign(list.body);
+  if (const auto verified = wire::verify_device_list(list.view())) check_verified(list, *verified);
+}
+
 void altered_key(Input& in) {
   const auto kind = in.chance(128) ? wire::SignedKeyKind::prekey : wire::SignedKeyKind::seal;
   const auto other =
@@ -151,7 +189,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Input in(data, size);
   switch (in.below(5)) {
     case 0:
-      read_body(in.rest());
+      in.chance(128) ? altered_body(in) : odd_records_of_a_liar(in);
       break;
     case 1:
       altered_on_the_way(in);
