@@ -12,6 +12,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <thread>
 
 #include "schema/wire/bytes.hpp"
@@ -39,10 +40,11 @@ constexpr std::uint64_t kWarmUp = 100;  // messages
 constexpr auto kPatience = 30s;
 constexpr auto kEndPatience = 60s;  // of a relay on a machine that others use as well
 constexpr auto kLook = 200ms;
+constexpr double kSeconds = 20;  // of an attack in the whole run, or as long as a deadline needs
 
 struct Options {
   std::string enemy;
-  double seconds = 20;
+  std::optional<double> seconds;
   std::size_t rounds = 1;
   bool list = false;
 };
@@ -138,6 +140,10 @@ Ground prepare(const Enemy& enemy, const RelayProcess& relay) {
   return ground;
 }
 
+double until_it_acts(const Enemy& enemy) {
+  return std::chrono::duration<double>(enemy.acts_within).count();
+}
+
 While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, const Ground& ground,
              double seconds, Watched& watched, Problems& problems) {
   Work work(ground);
@@ -151,13 +157,12 @@ While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, co
     ~Ending() { work.end(); }
   } const ending{work};
   const While seen = pass_time(relay, pair, seconds, [&] { look_at(relay, watched); });
-  if (enemy.acted && seconds >= std::chrono::duration<double>(enemy.acts_within).count()) {
+  if (enemy.acted && seconds >= until_it_acts(enemy)) {
     const auto limit = steady_clock::now() + kEndPatience;
     while (!enemy.acted(watched) && steady_clock::now() < limit) look_at(relay, watched);
     if (!enemy.acted(watched)) problems.push_back("the relay did nothing against it");
   }
-  if (seconds >= std::chrono::duration<double>(enemy.acts_within).count() &&
-      relay.log().find(enemy.log_says) == std::string::npos) {
+  if (seconds >= until_it_acts(enemy) && relay.log().find(enemy.log_says) == std::string::npos) {
     problems.push_back("the log does not say " + enemy.log_says);
   }
   work.end();
@@ -167,7 +172,9 @@ While attack(const Enemy& enemy, const RelayProcess& relay, HonestPair& pair, co
   return seen;
 }
 
-Round face(const Enemy& enemy, double seconds) {
+Round face(const Enemy& enemy, std::optional<double> asked_for) {
+  const double seconds = asked_for.value_or(kSeconds);  // alone, half of it before and half after
+  const double beside = asked_for.value_or(std::max(seconds, until_it_acts(enemy)));
   support::TemporaryDirectory directory{support::Medium::disk};
   Clock clock(directory.path() / "clock");
   RelayProcess::Options options;
@@ -190,7 +197,8 @@ Round face(const Enemy& enemy, double seconds) {
   if (!pair.await(kWarmUp, kPatience)) throw support::RelayFailure("the honest are not served");
   round.before = pass_time(relay, pair, seconds / 2, [] {});
   round.watched.before = support::settle(relay, kPairSessions, {});
-  round.during = attack(enemy, relay, pair, ground, seconds, round.watched, round.problems);
+  round.during = attack(enemy, relay, pair, ground, beside, round.watched, round.problems);
+  round.deadline_judged = beside >= until_it_acts(enemy);
   round.watched.after = support::settle(relay, kPairSessions, round.watched.before.descriptors);
   round.after = pass_time(relay, pair, seconds / 2, [] {});
   if (!pair.settle(kPatience)) round.problems.push_back("something honest was lost");
@@ -256,7 +264,8 @@ int main(int argc, char** argv) {
   godwit::enemies::Options options;
   CLI::App app("What enemies do to the honest: a table, and a verdict.");
   app.add_option("--enemy", options.enemy, "this one only");
-  app.add_option("--seconds", options.seconds, "how long each stays; the honest have as long alone")
+  app.add_option("--seconds", options.seconds,
+                 "how long each stays; else 20, or until its deadline; the honest: as long alone")
       ->check(CLI::Range(0.5, 600.0));
   app.add_option("--rounds", options.rounds, "how often each comes; the table has the medians")
       ->check(CLI::Range(1, 100));

@@ -68,6 +68,12 @@ double percent(std::span<const Round> rounds, While Round::*when) {
   return 100 * median(rounds, [&](const Round& one) { return (one.*when).processor; });
 }
 
+const char* verdict(std::span<const Round> rounds) {
+  const auto all = [&](const auto& holds) { return std::ranges::all_of(rounds, holds); };
+  if (!all([](auto& one) { return one.problems.empty(); })) return "FAILED";
+  return all([](auto& one) { return one.deadline_judged; }) ? "ok" : "ok, its deadline not judged";
+}
+
 }  // namespace
 
 void print_head() {
@@ -86,7 +92,6 @@ void print_row(const std::string& enemy, std::span<const Round> rounds) {
   const auto peak = [&](const auto& figure) {
     return largest(rounds, [&](const Round& one) { return figure(one.watched); });
   };
-  const bool right = std::ranges::all_of(rounds, [](auto& one) { return one.problems.empty(); });
   std::printf(
       "| %s | %.0f | %s | %s | %s | %s | %.0f | %s | %s | %.0f/%.0f | %.1f/%.1f/%.1f | "
       "%.0f/%.0f/%.0f | %.0f | %s |\n",
@@ -105,7 +110,7 @@ void print_row(const std::string& enemy, std::span<const Round> rounds) {
       seen([](auto& one) { return one.after.descriptors; }), seen([](auto& one) {
         return one.after.figures.refused_total - one.before.figures.refused_total;
       }),
-      right ? "ok" : "FAILED");
+      verdict(rounds));
   for (const Round& round : rounds) {
     for (const auto& problem : round.problems) std::printf("    %s\n", problem.c_str());
   }

@@ -23,6 +23,7 @@ struct Round {
   Watched watched;
   While before, during, after;
   Problems problems;
+  bool deadline_judged = true;  // the enemy stayed until the relay has to act against it
 };
 
 void print_head();
