@@ -34,10 +34,15 @@ enum class Call : std::uint8_t {
   wait,        // epoll_wait, epoll_pwait
   descriptor,  // epoll_create1, eventfd, pipe2
   thread,      // pthread_create
+  rename,      // rename, renameat
+  unlink,      // unlink, unlinkat
+  mkdir,       // mkdir
+  chmod,       // fchmod
 };
-inline constexpr std::array<std::string_view, 18> kCallNames{
-    "open", "read",   "write",   "sync", "allocate", "truncate", "map",  "lock",       "receive",
-    "send", "socket", "connect", "bind", "listen",   "accept",   "wait", "descriptor", "thread"};
+inline constexpr std::array<std::string_view, 22> kCallNames{
+    "open",       "read",   "write",  "sync",    "allocate", "truncate", "map",    "lock",
+    "receive",    "send",   "socket", "connect", "bind",     "listen",   "accept", "wait",
+    "descriptor", "thread", "rename", "unlink",  "mkdir",    "chmod"};
 
 struct ErrorName {
   std::string_view name;

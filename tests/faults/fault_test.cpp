@@ -4,7 +4,8 @@
 // Happy path: the calls of the run are counted -> for each way to fail, for each index, a trial ->
 // a row of the table. Rows are played by child processes, some at a time.
 // Failure: a trial in which anything was lost, ended by a signal, hung, leaked or ended without a
-// word is told with the command that plays it again; the exit status is 1.
+// word is told with the command that plays it again; so is a call that a stage came to before, and
+// does not any more. The exit status is 1.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include <iterator>
 #include <random>
 #include <set>
+#include <span>
 
 #include "tests/faults/stage.hpp"
 #include "tests/support/relay_process.hpp"
@@ -29,15 +31,29 @@ namespace {
 
 using std::chrono::steady_clock;
 
+// What every run of a stage comes to: that a call is not met any more has to be seen.
+constexpr std::array kMetByInit{Call::open,   Call::write,  Call::sync,  Call::truncate, Call::lock,
+                                Call::rename, Call::unlink, Call::mkdir, Call::chmod};
+constexpr std::array kMetByRelay{Call::read,       Call::open,   Call::sync, Call::allocate,
+                                 Call::truncate,   Call::map,    Call::lock, Call::receive,
+                                 Call::write,      Call::socket, Call::bind, Call::listen,
+                                 Call::send,       Call::accept, Call::wait, Call::thread,
+                                 Call::descriptor, Call::unlink, Call::chmod};
+constexpr std::array kMetBySdk{
+    Call::read,    Call::open,       Call::sync,   Call::allocate, Call::map,  Call::lock,
+    Call::receive, Call::write,      Call::socket, Call::connect,  Call::send, Call::wait,
+    Call::thread,  Call::descriptor, Call::rename, Call::unlink,   Call::mkdir};
+
 struct StageName {
   std::string_view name;
   std::unique_ptr<Stage> (*make)();
+  std::span<const Call> met;
 };
 constexpr std::array kStages{
-    StageName{"relay-init", relay_init},
-    StageName{"relay-first", relay_at_its_first_start},
-    StageName{"relay-mail", relay_with_mail},
-    StageName{"sdk", sdk},
+    StageName{"relay-init", relay_init, kMetByInit},
+    StageName{"relay-first", relay_at_its_first_start, kMetByRelay},
+    StageName{"relay-mail", relay_with_mail, kMetByRelay},
+    StageName{"sdk", sdk, kMetBySdk},
 };
 
 struct Way {
@@ -72,6 +88,9 @@ constexpr std::array kWays{
     Way{Call::accept, ECONNABORTED},  Way{Call::accept, ENOMEM},
     Way{Call::accept, EINTR},         Way{Call::wait, EINTR},
     Way{Call::descriptor, EMFILE},    Way{Call::thread, EAGAIN},
+    Way{Call::rename, EIO},           Way{Call::rename, ENOSPC},
+    Way{Call::unlink, EIO},           Way{Call::mkdir, EIO},
+    Way{Call::mkdir, ENOSPC},         Way{Call::chmod, EIO},
 };
 
 struct Options {
@@ -237,6 +256,25 @@ std::deque<Unit> units_of(const Options& options) {
   return units;
 }
 
+using Meeting = std::pair<std::string, Call>;  // a stage, and what failed in it
+
+// True when each stage came to all that it always comes to.
+bool met_all(const Options& options, const std::set<Meeting>& met) {
+  bool all = true;
+  for (const StageName& stage : kStages) {
+    if (!options.stage.empty() && options.stage != stage.name) continue;
+    for (const Call call : stage.met) {
+      const std::string name(kCallNames[static_cast<std::size_t>(call)]);
+      if (!options.call.empty() && options.call != name) continue;
+      if (met.contains({std::string(stage.name), call})) continue;
+      std::printf("%s came to no call of %s, so that none failed\n", stage.name.data(),
+                  name.c_str());
+      all = false;
+    }
+  }
+  return all;
+}
+
 void print_head() {
   std::printf("%-12s %-28s %6s %6s %7s %7s %7s %5s %7s %5s %5s\n", "run", "call", "calls", "tried",
               "kept on", "stopped", "refused", "LOST", "CRASHED", "HUNG", "OTHER");
@@ -270,6 +308,7 @@ bool run_all(const Options& options) {
   std::deque<Unit> waiting = units_of(options);
   std::map<pid_t, Unit> playing;
   std::set<std::string> said;
+  std::set<Meeting> met;
   std::uint64_t tried = 0;
   bool good = true;
   print_head();
@@ -295,9 +334,13 @@ bool run_all(const Options& options) {
     if (status != 0 || !read_unit(unit, result_of(child))) {
       unit.front().told.push_back("the trials of " + unit.front().stage + " ended by themselves");
     }
-    for (const Row& row : unit) tried += row.tried;
+    for (const Row& row : unit) {
+      tried += row.tried;
+      if (row.tried > 0) met.insert({row.stage, row.way.call});
+    }
     good = print(unit, said) && good;
   }
+  good = met_all(options, met) && good;
   std::printf("what the programs said as they ended:\n");
   for (const std::string& words : said) std::printf("  %s\n", words.c_str());
   const std::chrono::duration<double> took = steady_clock::now() - began;

@@ -228,6 +228,12 @@ int fault_eventfd(unsigned count, int flags) __asm__("eventfd");
 int fault_pipe2(int* ends, int flags) __asm__("pipe2");
 int fault_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void* (*run)(void*),
                          void* argument) __asm__("pthread_create");
+int fault_rename(const char* from, const char* to) __asm__("rename");
+int fault_renameat(int from_in, const char* from, int to_in, const char* to) __asm__("renameat");
+int fault_unlink(const char* path) __asm__("unlink");
+int fault_unlinkat(int directory, const char* path, int flags) __asm__("unlinkat");
+int fault_mkdir(const char* path, mode_t mode) __asm__("mkdir");
+int fault_fchmod(int file, mode_t mode) __asm__("fchmod");
 
 namespace faults = godwit::faults;
 using faults::Call;
@@ -351,5 +357,22 @@ int fault_pthread_create(pthread_t* made, const pthread_attr_t* attributes, void
   if (const int error = faults::verdict(Call::thread); error > 0) return error;
   return reinterpret_cast<decltype(&fault_pthread_create)>(
       ::dlsym(RTLD_NEXT, "pthread_create"))(made, attributes, run, argument);
+}
+
+int fault_rename(const char* from, const char* to) {
+  return fault_renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+int fault_renameat(int from_in, const char* from, int to_in, const char* to) {
+  return faults::call_unless_failed(Call::rename, SYS_renameat, from_in, from, to_in, to);
+}
+int fault_unlink(const char* path) { return fault_unlinkat(AT_FDCWD, path, 0); }
+int fault_unlinkat(int directory, const char* path, int flags) {
+  return faults::call_unless_failed(Call::unlink, SYS_unlinkat, directory, path, flags);
+}
+int fault_mkdir(const char* path, mode_t mode) {
+  return faults::call_unless_failed(Call::mkdir, SYS_mkdirat, AT_FDCWD, path, mode);
+}
+int fault_fchmod(int file, mode_t mode) {
+  return faults::call_unless_failed(Call::chmod, SYS_fchmod, file, mode);
 }
 }
