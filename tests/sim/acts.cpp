@@ -130,6 +130,7 @@ void Simulation::block(const Step& step) {
   tell(person.home + " blocks " + people_[step.other].home);
   needs_traffic_ = true;
   blocked_.emplace(step.who, step.other);
+  has_blocked_.emplace(step.who, step.other);
   (void)client(person).block(people_[step.other].user.hex(), true);  // unless they never talked
   world_.agenda.in(milliseconds{1 + step.draw % 120'000},
                    [this, &person, step, home = person.home] {

@@ -139,6 +139,7 @@ class Simulation {
   [[nodiscard]] std::string wrong_names();
   [[nodiscard]] std::string wrong_now();
   [[nodiscard]] std::string wrong_at_rest();
+  [[nodiscard]] bool is_held_back(const Person& writer, const MessageId& message);
   [[nodiscard]] std::string wrong_between(std::size_t by, std::size_t to);
   [[nodiscard]] std::string wrong_order(std::size_t one, std::size_t other);
   [[nodiscard]] std::string wrong_conversations(std::size_t self);
@@ -160,6 +161,7 @@ class Simulation {
   std::set<std::pair<std::size_t, std::size_t>> pairs_;     // who has written to whom
   std::map<std::string, std::map<EventKind, int>> events_;  // by home
   std::set<std::pair<std::size_t, std::size_t>> blocked_;   // who blocks whom
+  std::set<std::pair<std::size_t, std::size_t>> has_blocked_;  // at some time
   int renames_ = 0;
   std::vector<std::string> found_again_;  // homes of devices that were lost, and replaced
   std::vector<std::string> rivals_;       // homes, two by two, who have claimed one name

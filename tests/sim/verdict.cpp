@@ -377,6 +377,13 @@ std::string Simulation::wrong_events(const Person& person) {
   return {};
 }
 
+// That it waited when they were blocked is why it was not sent.
+bool Simulation::is_held_back(const Person& writer, const MessageId& message) {
+  const auto found = client(writer).status(message);
+  return found && found->status == Status::failed &&
+         found->failure == "they are blocked; unblock them to write";
+}
+
 // Of what `writer` wrote on any device: what `reader` has, and what the writer is told of it.
 std::string Simulation::wrong_between(std::size_t by, std::size_t to) {
   const Person& writer = people_[by];
@@ -409,6 +416,7 @@ std::string Simulation::wrong_between(std::size_t by, std::size_t to) {
     // What a liar holds back may come when it has been asked for, and given up.
     const bool late = there && plan_.lies && wrote.may_fail;
     if (may_fail && (!there || late) && status->second == Status::failed) continue;
+    if (!there && has_blocked_.contains({by, to}) && is_held_back(writer, wrote.id)) continue;
     const std::string says = "; its writer says " + std::string(to_string(status->second));
     if (!there) return wrote.text + " is lost" + says;
     // What only a lost device had stays as that device told it.
