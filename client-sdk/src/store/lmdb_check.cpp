@@ -33,6 +33,7 @@ constexpr std::uint32_t kMagic = 0xbeefc0de;
 constexpr std::uint32_t kVersion = 1;
 constexpr std::uint64_t kMetaPages = 2;
 constexpr std::uint64_t kNoRoot = ~std::uint64_t{0};
+constexpr std::uint64_t kTxnMax = ~std::uint64_t{0} / 2;  // there must be a next one
 constexpr std::size_t kKeySizeMax = 511;
 constexpr std::size_t kDepthMax = 32;  // of a cursor
 constexpr std::size_t kIntegerKeySize = 8;
@@ -104,13 +105,14 @@ class Mapping {
 // Walks trees. Every function answers whether all is as LMDB writes it.
 class Walk {
  public:
-  Walk(ByteView file, std::size_t page_size, std::uint64_t last_page)
-      : file_(file), page_size_(page_size), met_(last_page + 1) {
+  Walk(ByteView file, std::size_t page_size, const Meta& meta)
+      : file_(file), page_size_(page_size), txn_(meta.txn), met_(meta.last_page + 1) {
     met_[0] = met_[1] = true;
   }
 
   [[nodiscard]] bool tree(const Tree& expected, bool of_free_pages) {
     of_free_pages_ = of_free_pages;
+    freed_by_ = 0;
     found_ = Tree{};
     if (expected.flags != (of_free_pages ? kIntegerKeys : 0)) return false;
     if (expected.depth > kDepthMax || (expected.root == kNoRoot) != (expected.depth == 0)) {
@@ -160,8 +162,21 @@ class Walk {
     if (!nodes_fill(page, upper, count, is_leaf)) return false;
     for (std::size_t i = 0; i < count; ++i) {
       const ByteView node = page.subspan(load_le<std::uint16_t>(page.subspan(kPageHeader + 2 * i)));
+      const bool is_first_child = !is_leaf && i == 0;  // its key is not looked at
+      if (of_free_pages_ && !is_first_child && !ascends(node, is_leaf)) return false;
       if (!(is_leaf ? value(node) : subtree(child_of(node), height - 1))) return false;
     }
+    return true;
+  }
+
+  // The keys of the tree of free pages are the transactions that freed them. Where they do not
+  // ascend, LMDB takes a list twice.
+  [[nodiscard]] bool ascends(ByteView node, bool is_leaf) {
+    if (load_le<std::uint16_t>(node.subspan(6)) != kIntegerKeySize) return false;
+    const auto txn = load_le<std::uint64_t>(node.subspan(kNodeHeader));
+    // What a branch says of a child is at most the first key in it.
+    if (txn <= freed_by_ || txn > txn_) return false;
+    freed_by_ = is_leaf ? txn : txn - 1;
     return true;
   }
 
@@ -249,8 +264,10 @@ class Walk {
 
   ByteView file_;
   std::size_t page_size_;
+  std::uint64_t txn_;  // the newest
   std::vector<bool> met_;
   bool of_free_pages_ = false;
+  std::uint64_t freed_by_ = 0;  // the key that was met last
   Tree found_;
   std::vector<Node> nodes_;  // of the page at hand
   std::vector<ByteView> free_lists_;
@@ -275,8 +292,10 @@ class Walk {
   if (!first || !second || second->free.pad != page_size) return unexpected(StoreError::damaged);
   const bool is_second = second->txn > first->txn;
   const Meta newest = is_second ? *second : *first;
+  if (newest.last_page + 1 < kMetaPages) return unexpected(StoreError::damaged);
   // A commit writes the meta page of its number's parity; at another the next would overwrite it.
   if (newest.txn % 2 != (is_second ? 1 : 0)) return unexpected(StoreError::damaged);
+  if (newest.txn > kTxnMax) return unexpected(StoreError::damaged);
   return newest;
 }
 
@@ -296,7 +315,7 @@ Result<void> check_lmdb_file(int file, bool whole) {
     return unexpected(StoreError::truncated);
   }
   if (!whole) return {};
-  Walk walk(mapping.bytes(), *page_size, meta->last_page);
+  Walk walk(mapping.bytes(), *page_size, *meta);
   if (!walk.tree(meta->main, false) || !walk.tree(meta->free, true) || !walk.free_lists()) {
     return unexpected(StoreError::damaged);
   }
