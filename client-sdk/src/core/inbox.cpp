@@ -265,7 +265,7 @@ Inbox::Place Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& pl
   if (anew) record.seq = plaintext.seq - 1;
   const bool next = plaintext.seq == record.seq + 1;
   const bool had_gap = has_gap(record);
-  if (!next && !note_early(record, plaintext.seq)) {
+  if (!next && !keep_early(round, peer, plaintext)) {
     if (record.gap_since == 0) open_gap(record, round.wall());
     return Place::no_room;
   }
@@ -274,9 +274,6 @@ Inbox::Place Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& pl
     record.read_to = std::min(record.read_to, plaintext.seq - 1);  // one that comes late is unread
   }
   if (!next) {
-    EarlyRecord early{plaintext.h, tombstone, {}};
-    early.payload.assign(plaintext.payload.begin(), plaintext.payload.end());
-    round.save(record.device.view(), order_bytes(plaintext.seq), early);
     if (record.gap_since == 0) open_gap(record, round.wall());
     if (!had_gap) round.tell(EventKind::gap, record.user);
     record.receipt_owed |= text;
@@ -293,6 +290,23 @@ Inbox::Place Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& pl
   return Place::taken;
 }
 
+// What is no text shows nowhere: without a bound whoever leaves a gap would fill the disk unseen.
+bool Inbox::keep_early(Round& round, Peer& peer, const wire::Plaintext& plaintext) {
+  DeviceRecord& record = peer.change();
+  std::size_t& bytes = Peers::early_bytes(round, peer);
+  const bool room =
+      early_count(record) < kEarlyMax && bytes + plaintext.payload.size() <= kEarlyBytesMax;
+  if (!room || !note_early(record, plaintext.seq)) {
+    record.beyond = std::max(record.beyond, plaintext.seq);
+    return false;
+  }
+  bytes += plaintext.payload.size();
+  EarlyRecord early{plaintext.h, plaintext.kind == wire::Plaintext::Kind::tombstone, {}};
+  early.payload.assign(plaintext.payload.begin(), plaintext.payload.end());
+  round.save(record.device.view(), order_bytes(plaintext.seq), early);
+  return true;
+}
+
 // What arrived early is checked against the chain now that its predecessors are there.
 void Inbox::close_gap(Round& round, Peer& peer) {
   DeviceRecord& record = peer.change();
@@ -303,6 +317,7 @@ void Inbox::close_gap(Round& round, Peer& peer) {
       const bool fits = early->tombstone || crypto::chain(record.h, early->payload) == early->h;
       if (!fits) round.tell(EventKind::chain_broken, record.user);
       record.h = early->h;
+      if (peer.early_bytes) *peer.early_bytes -= std::min(early->payload.size(), *peer.early_bytes);
     }
     advance(record);
     round.erase(Table::early, record.device.view(), place);

@@ -66,6 +66,8 @@ class Inbox {
   };
   [[nodiscard]] Place take_seq(Round& round, Peer& peer, const wire::Plaintext& plaintext,
                                bool text);
+  // Keeps what came beyond a gap. False: there is no room, and only how far to ask is noted.
+  [[nodiscard]] static bool keep_early(Round& round, Peer& peer, const wire::Plaintext& plaintext);
   void close_gap(Round& round, Peer& peer);
   void take_text(Round& round, Peer& peer, ContactRecord& contact, std::uint64_t seq,
                  const wire::Text& text);

@@ -37,6 +37,38 @@ void Peers::block(Round& round, ContactRecord& contact) {
   contact.blocked = true;
   save(round, contact);
   round.put(Table::blocked, contact.user.view(), {}, {});
+  std::vector<wire::DeviceId> theirs;
+  round.each<DeviceRecord>([&](DeviceRecord& record) {
+    if (record.user == contact.user) theirs.push_back(record.device);
+  });
+  for (const auto& id : theirs) {
+    if (Peer* peer = device(round, id)) drop_early(round, *peer);
+  }
+}
+
+// What waits behind a gap goes, but for where the chain stands at the end of each range: a number
+// that was confirmed does not come again.
+void Peers::drop_early(Round& round, Peer& peer) {
+  const wire::DeviceId id = peer.record.device;
+  std::vector<std::pair<std::uint64_t, std::optional<EarlyRecord>>> all;
+  round.scan(Table::early, id.view(), {}, store::ReadTxn::Order::ascending,
+             [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+               auto early = value ? View::parse<EarlyRecord>(*value) : std::nullopt;
+               if (early) early->payload.clear();
+               all.emplace_back(order_number(suffix), std::move(early));
+               return true;
+             });
+  for (auto& [seq, early] : all) {
+    const bool ends = std::ranges::find(peer.record.ranges, seq, &wire::SeqRange::last) !=
+                      peer.record.ranges.end();
+    if (early && ends) {
+      early->tombstone = true;  // its `h` is taken as it is
+      round.save(id.view(), order_bytes(seq), *early);
+    } else {
+      round.erase(Table::early, id.view(), order_bytes(seq));
+    }
+  }
+  peer.early_bytes = 0;
 }
 
 void Peers::unblock(Round& round, ContactRecord& contact) {
@@ -182,6 +214,18 @@ Peer* Peers::device_of_key(Round& round, const ContactRecord& contact,
     return known_device != nullptr ? known_device : device(round, contact.user, listed);
   }
   return nullptr;
+}
+
+std::size_t& Peers::early_bytes(const View& view, Peer& peer) {
+  if (peer.early_bytes) return *peer.early_bytes;
+  std::size_t bytes = 0;
+  view.scan(Table::early, peer.record.device.view(), {}, store::ReadTxn::Order::ascending,
+            [&](wire::ByteView, std::optional<wire::ByteView> value) {
+              const auto early = value ? View::parse<EarlyRecord>(*value) : std::nullopt;
+              bytes += early ? early->payload.size() : 0;
+              return true;
+            });
+  return peer.early_bytes.emplace(bytes);
 }
 
 bool Peers::needs_attention(const Peer& peer) const {

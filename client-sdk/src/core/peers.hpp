@@ -19,6 +19,7 @@ struct Peer {
   crypto::SessionSet sessions;
   bool record_changed = false;
   bool sessions_changed = false;
+  std::optional<std::size_t> early_bytes;  // of its EarlyRecords' payloads; not counted yet
 
   // To write: the record will be saved.
   DeviceRecord& change() {
@@ -62,6 +63,9 @@ class Peers {
                                     const wire::Key& static_key);
   [[nodiscard]] static wire::DeviceList devices_of(const ContactRecord& contact);
 
+  // Payload bytes of what has come from it and waits behind a gap.
+  [[nodiscard]] static std::size_t& early_bytes(const View& view, Peer& peer);
+
   // Devices about which something is to be done: a receipt owed, a gap, a reset, a name.
   [[nodiscard]] std::vector<wire::DeviceId> attention() const;
   void load_attention(const View& view);
@@ -74,6 +78,7 @@ class Peers {
   std::optional<SessionsRecord> load_sessions(Round& round, Peer& peer);
   void restore(Round& round, Peer& peer);
   void owe_all(Round& round, const ContactRecord& contact);
+  static void drop_early(Round& round, Peer& peer);
   [[nodiscard]] bool needs_attention(const Peer& peer) const;
   void tell_changes(Round& round, const wire::UserId& user, const wire::DeviceList& before,
                     const wire::DeviceList& after);

@@ -23,10 +23,7 @@ bool note_early(DeviceRecord& device, std::uint64_t seq) {
   const auto after =
       std::ranges::find_if(ranges, [&](const auto& range) { return range.last >= seq - 1; });
   if (after == ranges.end() || after->first - 1 > seq) {
-    if (ranges.size() >= wire::kReceiptRangesMax) {
-      device.beyond = std::max(device.beyond, seq);
-      return false;
-    }
+    if (ranges.size() >= wire::kReceiptRangesMax) return false;
     ranges.insert(after, {seq, seq});
     return true;
   }
@@ -37,6 +34,12 @@ bool note_early(DeviceRecord& device, std::uint64_t seq) {
     ranges.erase(next);
   }
   return true;
+}
+
+std::uint64_t early_count(const DeviceRecord& device) {
+  std::uint64_t count = 0;
+  for (const wire::SeqRange& range : device.ranges) count += range.last - range.first + 1;
+  return count;
 }
 
 void advance(DeviceRecord& device) {

@@ -12,8 +12,11 @@ namespace godwit::core {
 [[nodiscard]] bool has_gap(const DeviceRecord& device);
 
 // Notes a number above `device.seq` + 1 among the ranges. False: it would need more ranges than a
-// receipt can tell; then only how far to ask was noted.
+// receipt can tell, and nothing was noted.
 [[nodiscard]] bool note_early(DeviceRecord& device, std::uint64_t seq);
+
+// How many numbers the ranges hold.
+[[nodiscard]] std::uint64_t early_count(const DeviceRecord& device);
 
 // Moves `device.seq` one on; a range that begins right behind it shrinks by one as it is passed.
 void advance(DeviceRecord& device);

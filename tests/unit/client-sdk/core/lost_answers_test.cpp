@@ -338,6 +338,33 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.count(EventKind::gap_closed) == 1);
   }
 
+  TEST_CASE("more than is kept behind one that was swallowed comes within minutes") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    bool swallowed = false;
+    world.tamper = altering<wire::Deliver>([&](SimDevice& to, wire::Deliver& deliver) {
+      if (&to != &bob || std::exchange(swallowed, true)) return false;
+      deliver.envelope = deliver.envelope.first(100);
+      return true;
+    });
+    constexpr int kTexts = 80;
+    for (int i = 0; i < kTexts; ++i) {
+      alice.send("bob", std::to_string(i) + std::string(wire::kTextSizeMax - 10, 'x'));
+    }
+    world.settle();
+    const std::size_t kept = count(bob, store::Table::early);
+    CHECK(kept <= core::kEarlyBytesMax / (wire::kTextSizeMax - 10));
+    CHECK(kept > 50);
+    world.run(3min);
+    CHECK(bob.texts("alice").size() == 2 + kTexts);
+    CHECK(count(bob, store::Table::early) == 0);
+    CHECK(bob.count(EventKind::gap_closed) == 1);
+    const auto all = alice.messages("bob");
+    CHECK(std::ranges::count(all, Status::delivered, &Message::status) == kTexts + 1);
+  }
+
   TEST_CASE("who has lost its sessions can be written to within a minute, as often as it does") {
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
       World world(seed);

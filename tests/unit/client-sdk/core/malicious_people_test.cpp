@@ -2,6 +2,7 @@
 // leave gaps, requests without end, lists that contradict each other.
 #include <doctest/doctest.h>
 
+#include "client-sdk/src/crypto/sequence.hpp"
 #include "schema/wire/hash.hpp"
 #include "tests/support/forge.hpp"
 
@@ -13,6 +14,14 @@ using Texts = std::vector<std::string>;
 
 wire::ListHash hash_of(const wire::SignedList& list) {
   return wire::ListHash::copy_of(wire::sha512_32(list.body).view().first(wire::ListHash::kSize));
+}
+
+World::Tamper not_to(SimDevice& device) {
+  return [&device](SimDevice& to, wire::ByteView bytes) -> Frames {
+    const ParsedFrame frame(bytes);
+    const bool mail = std::holds_alternative<wire::Deliver>(frame.value.body);
+    return &to == &device && mail ? Frames{} : as_is(bytes);
+  };
 }
 
 }  // namespace
@@ -64,11 +73,7 @@ TEST_SUITE("client-sdk/src/core") {
     puppet.begin({});
     puppet.submit_inner(puppet.inner(puppet.text("0")));
     world.settle();
-    world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
-      ParsedFrame frame(bytes);
-      const bool mail = std::holds_alternative<wire::Deliver>(frame.value.body);
-      return &to == &mallory && mail ? Frames{} : as_is(bytes);
-    };
+    world.tamper = not_to(mallory);
     std::map<std::uint64_t, wire::Bytes> inners;
     constexpr std::uint64_t kLast = 80;
     for (std::uint64_t seq = 2; seq <= kLast; ++seq) {
@@ -91,6 +96,73 @@ TEST_SUITE("client-sdk/src/core") {
     }
     world.settle();
     CHECK(bob.count(EventKind::gap_closed) == 1);
+  }
+
+  TEST_CASE("what is sent beyond a gap is kept up to a bound, and taken once there is room") {
+    std::size_t size = 0;
+    SUBCASE("many") { size = 16; }
+    SUBCASE("much") { size = 1'100; }
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    world.tamper = not_to(mallory);  // the puppet answers
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    const wire::Bytes junk(size, 7);  // no payload: it counts as received, and nothing is shown
+    constexpr std::uint64_t kLast = 5'000;
+    for (std::uint64_t seq = 1; seq <= kLast; ++seq) {
+      const wire::Bytes inner = puppet.inner(junk, seq);
+      if (seq > 2) puppet.submit_inner(inner);
+      if (seq % 500 == 0) world.settle();
+    }
+    const std::size_t kept = count(bob, store::Table::early);
+    CHECK(kept <= core::kEarlyMax);
+    CHECK(kept * size <= core::kEarlyBytesMax);
+    CHECK(kept * (size + 1) > std::min(core::kEarlyMax * size, core::kEarlyBytesMax));  // no less
+    CHECK(world.queued() == 0);
+    puppet.h = {};
+    for (std::uint64_t seq = 1; seq <= kLast; ++seq) {
+      if (seq <= 2 || seq > 2 + kept) {
+        puppet.submit_inner(puppet.inner(junk, seq));
+      } else {
+        puppet.h = crypto::chain(puppet.h, junk);
+      }
+      if (seq % 500 == 0) world.settle();
+    }
+    CHECK(count(bob, store::Table::early) == 0);
+    CHECK(bob.count(EventKind::gap_closed) == 1);
+    CHECK(bob.count(EventKind::chain_broken) == 0);
+  }
+
+  TEST_CASE("of whom we block we keep what fits the chain later, and nothing they have sent") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    world.tamper = not_to(mallory);
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    std::vector<wire::Bytes> inners;
+    for (std::uint64_t seq = 1; seq <= 100; ++seq) {
+      inners.push_back(puppet.inner(puppet.text(std::to_string(seq)), seq));
+    }
+    for (std::uint64_t seq = 2; seq < 100; ++seq) {
+      if (seq != 50) puppet.submit_inner(inners[seq - 1]);
+    }
+    world.settle();
+    REQUIRE(count(bob, store::Table::early) == 97);
+    const std::string her = mallory.core->account().user.hex();
+    const auto block = [&](bool blocked) {
+      bob.round([&](core::Core& core) { REQUIRE(core.block(her, blocked, world.now()).ok()); });
+    };
+    block(true);
+    CHECK(count(bob, store::Table::early) == 2);  // of each range where the chain goes on
+    block(false);
+    for (const std::uint64_t seq : {1, 50, 100}) puppet.submit_inner(inners[seq - 1]);
+    world.settle();
+    CHECK(bob.texts(her).size() == 100);
+    CHECK(bob.count(EventKind::gap_closed) == 1);
+    CHECK(bob.count(EventKind::chain_broken) == 0);
+    CHECK(count(bob, store::Table::early) == 0);
   }
 
   TEST_CASE("two texts with one place in the history both stand there") {
@@ -117,11 +189,7 @@ TEST_SUITE("client-sdk/src/core") {
     World world;
     SimDevice& bob = world.add("bob");
     SimDevice& mallory = world.add("mallory");
-    world.tamper = [](SimDevice& to, wire::ByteView bytes) -> Frames {
-      const ParsedFrame frame(bytes);
-      const bool deliver = std::holds_alternative<wire::Deliver>(frame.value.body);
-      return deliver && to.label == "mallory" ? Frames{} : as_is(bytes);  // the puppet answers
-    };
+    world.tamper = not_to(mallory);  // the puppet answers
     const Sent ours = bob.send("mallory", "I owe you nothing");
     world.settle();
     Puppet puppet(mallory, bob);
