@@ -394,6 +394,7 @@ void Inbox::on_name(Round& round, const UserAsked& asked, const wire::User* user
   if (!theirs) {
     contact->claimed_name.clear();
     peers_.save(round, *contact);
+    if (user == nullptr) return;  // nobody has it
     round.tell(EventKind::name_moved, contact->user, "the relay gives this name to somebody else");
     return;
   }

@@ -206,6 +206,28 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.count(EventKind::name_moved) == 0);
   }
 
+  TEST_CASE("a name that nobody has by now has moved to nobody") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    bob.disconnect();
+    alice.send("bob", "one");
+    world.settle();
+    alice.round([&](core::Core& core) { REQUIRE(core.set_name("alicia", world.now()).ok()); });
+    world.settle();
+    REQUIRE(alice.core->account().name == "alicia");
+    bob.connect();
+    world.settle();
+    REQUIRE(bob.core->contacts()->size() == 1);
+    CHECK(bob.count(EventKind::name_moved) == 0);
+    CHECK(bob.core->contacts()->front().name.empty());
+    alice.send("bob", "two");
+    world.settle();
+    CHECK(bob.core->contacts()->front().name == "alicia");
+    CHECK(bob.texts("alicia") == Texts{"one", "two"});
+    CHECK(bob.core->settled());
+  }
+
   TEST_CASE("what is refused for days because the relay does not know the device can be read") {
     World world;
     SimDevice& alice = world.add("alice");
