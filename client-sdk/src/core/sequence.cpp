@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "client-sdk/src/core/round.hpp"
+
 namespace godwit::core {
 
 bool in_ranges(const std::vector<wire::SeqRange>& ranges, std::uint64_t seq) {
@@ -69,6 +71,12 @@ void owe(DeviceRecord& device, Milliseconds wall) {
   if (device.seq == 0 && !has_gap(device)) return;
   device.receipt_owed = true;
   if (has_gap(device)) open_gap(device, wall);
+}
+
+void owe_again(DeviceRecord& device, Milliseconds wall) {
+  const bool heard = device.sent_seq - device.their_delivered <= 2 * kUnreceiptedMax;
+  const auto pause = heard ? kRepairInterval : kRepairIntervalMax;
+  device.receipt_owed |= is_over(device.receipted_at, pause, wall);
 }
 
 std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most) {

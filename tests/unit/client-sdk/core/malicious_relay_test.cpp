@@ -234,6 +234,50 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, deliveries") {
     CHECK(two.bob.count(EventKind::undecryptable) == 0);
   }
 
+  TEST_CASE("a text that is replayed without end is confirmed again now and then") {
+    Two two;
+    two.talk();
+    wire::Bytes text;
+    two.world.tamper = [&](SimDevice& to, wire::ByteView bytes) -> Frames {
+      if (&to == &two.bob && is_deliver(bytes)) text.assign(bytes.begin(), bytes.end());
+      return as_is(bytes);
+    };
+    two.alice.send("bob", "one");
+    two.world.settle();
+    two.world.tamper = nullptr;
+    std::size_t submits = 0;
+    two.world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      if (&from != &two.bob || !std::holds_alternative<wire::Submit>(request->body)) return true;
+      ++submits;
+      wire::Submitted ok;
+      ok.outcomes.resize(1);
+      tell(from, {request->id, ok});
+      return false;
+    };
+    const auto begun = two.world.now().steady;
+    for (int i = 0; i < 100; ++i) {
+      for (int copies = 0; copies < 10; ++copies) two.bob.to_device.push_back(text);
+      two.world.settle();
+      two.world.pass(50ms);
+    }
+    CHECK(submits >= 1);
+    const auto took = two.world.now().steady - begun;
+    CHECK(submits <= 1 + static_cast<std::size_t>(took / core::kRepairInterval));
+    // As long as nobody says that one of them has come, they become rare.
+    const std::size_t kept = count(two.bob, store::Table::sent);
+    for (int i = 0; i < 1'000; ++i) {
+      two.bob.to_device.push_back(text);
+      two.world.settle();
+      two.world.pass(10s);
+    }
+    CHECK(count(two.bob, store::Table::sent) - kept <= 2 * core::kUnreceiptedMax + 4);
+    two.world.upstream = nullptr;
+    two.bob.send("alice", "two");
+    two.world.run(3min);
+    two.check_whole({"hello", "hello too", "one", "two"});
+  }
+
   TEST_CASE("all that was ever delivered, replayed after restarts, changes nothing") {
     Two two;
     std::vector<wire::Bytes> to_bob, to_alice;
