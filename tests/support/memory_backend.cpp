@@ -53,6 +53,7 @@ class MemoryBackend::Txn : public BackendTxn {
   }
 
   Result<std::optional<ByteView>> get(Table table, ByteView key) override {
+    ++backend_.disk_->gets;
     const auto& changes = changes_[index_of(table)];
     const auto& records = *tables_[index_of(table)];
     const Bytes at = to_bytes(key);

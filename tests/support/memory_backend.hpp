@@ -33,6 +33,7 @@ class MemoryBackend : public store::Backend {
     Disk();
     std::array<std::shared_ptr<Records>, store::kTables> tables;
     std::uint64_t commits = 0;
+    std::uint64_t gets = 0;
     // Backends of an earlier life find nothing but a failing disk: a crashed process is not heard.
     std::uint64_t life = 0;
     store::StoreError refusal = store::StoreError::io;  // of a commit that the hook refuses

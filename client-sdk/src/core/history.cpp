@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schema/wire/hash.hpp"
+
 namespace godwit::core {
 namespace {
 
@@ -237,14 +239,30 @@ LocalConversation resolve(Round& round, const LocalConversation& id, const std::
 
 // ---- Messages -----------------------------------------------------------------------------------
 
+namespace {
+
+// Ids are short in a key, and a peer can choose its own: nobody takes another message's place. Nor
+// does anybody have us look for a free one through thousands that were made to collide.
+SortKey free_key(const View& view, const LocalConversation& id, const MessageRecord& message) {
+  SortKey key = sort_key_of(message.hlc, message.device, message.id);
+  for (int tried = 1; view.contains(Table::messages, id.view(), key.view()); ++tried) {
+    if (tried == kSortKeyTriesMax) {
+      std::array<std::uint8_t, 16> ids{};
+      wire::blake2b(ids, {wire::label("place"), message.device.view(), message.id.view()});
+      std::copy_n(ids.begin(), 8, key.bytes.begin() + 8);
+    } else {
+      key = behind(key);
+    }
+  }
+  return key;
+}
+
+}  // namespace
+
 MessagePlace add(Round& round, ConversationRecord& conversation, MessageRecord& message) {
   message.arrival = ++round.count().arrival;
-  MessagePlace place{conversation.id, sort_key_of(message.hlc, message.device, message.id),
-                     message.sender};
-  // Ids are short in it, and a peer can choose its own: nobody takes another message's place.
-  while (round.contains(Table::messages, conversation.id.view(), place.key.view())) {
-    place.key = behind(place.key);
-  }
+  const MessagePlace place{conversation.id, free_key(round, conversation.id, message),
+                           message.sender};
   save(round, place, message);
   round.save(message.id.view(), sender_tag(message.sender), place);
   if (!message.outgoing) ++conversation.unread;

@@ -60,6 +60,7 @@ inline constexpr milliseconds kTopUpInterval = std::chrono::seconds{10};
 inline constexpr milliseconds kUpkeepInterval = std::chrono::hours{1};
 inline constexpr milliseconds kSeenPeriod =
     std::chrono::hours{24 * 30};  // kept: this and two before
+inline constexpr int kSortKeyTriesMax = 16;  // places side by side in a conversation
 inline constexpr std::size_t kPageMax = 1'000;
 inline constexpr std::size_t kKeySizeMax = 256;
 inline constexpr std::size_t kPreviewSizeMax = 120;

@@ -185,6 +185,36 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts(her) == Texts{"I owe you 100", "I owe you nothing"});
   }
 
+  TEST_CASE("thousands of texts with one place in the history take no longer each time") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    world.tamper = not_to(mallory);
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    constexpr std::uint32_t kTexts = 2'000;
+    std::uint64_t first = 0, last = 0, before = 0;  // looks into the database, a hundred texts
+    for (std::uint32_t i = 1; i <= kTexts; ++i) {
+      wire::Text text;
+      text.id.bytes.fill(7);
+      text.id.bytes[14] = static_cast<std::uint8_t>(i >> 8);
+      text.id.bytes[15] = static_cast<std::uint8_t>(i);
+      text.hlc = 1'000 << 16;
+      const std::string what = std::to_string(i);
+      text.text = what;
+      puppet.submit_inner(puppet.inner(puppet.payload(text)));
+      if (i % 100 != 0) continue;
+      world.settle();
+      last = bob.disk->gets - std::exchange(before, bob.disk->gets);
+      if (i == 200) first = last;
+    }
+    CHECK(last < first + first / 2);
+    auto texts = bob.texts(mallory.core->account().user.hex());
+    std::ranges::sort(texts);
+    CHECK(texts.size() == kTexts);
+    CHECK(std::ranges::adjacent_find(texts) == texts.end());
+  }
+
   TEST_CASE("who answers under the id of our own text does not stand in its place") {
     World world;
     SimDevice& bob = world.add("bob");
