@@ -136,6 +136,7 @@ void Core::State::pass(const Asked& asked, const wire::RelayFrame& frame) {
   const auto* done = std::get_if<wire::Done>(&frame.body);
   const auto* found = std::get_if<wire::User>(&frame.body);
   const auto* welcome = std::get_if<wire::Welcome>(&frame.body);
+  if (welcome != nullptr) inbox.on_welcome(welcome->limits);
   if (const auto* submit = std::get_if<SubmitAsked>(&asked)) {
     if (const auto* reply = std::get_if<wire::Submitted>(&frame.body)) {
       return outbox.on_submitted(round, *submit, *reply);

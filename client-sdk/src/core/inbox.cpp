@@ -67,9 +67,15 @@ void Inbox::sweep_seen(Round& round) {
 
 // ---- Delivery -----------------------------------------------------------------------------------
 
+void Inbox::on_welcome(const wire::Limits& limits) {
+  window_envelopes_ = limits.window_envelopes;
+  window_bytes_ = limits.window_bytes;
+}
+
 void Inbox::on_deliver(Round& round, const wire::Deliver& deliver) {
   Parked envelope;
   envelope.number = deliver.number;
+  envelope.size = deliver.envelope.size();
   envelope.hash = crypto::envelope_hash(deliver.envelope);
   if (seen_before(round, envelope.hash)) {
     to_ack_.push_back(envelope.number);
@@ -84,22 +90,57 @@ void Inbox::on_deliver(Round& round, const wire::Deliver& deliver) {
   if (open(round, envelope) == Verdict::done) return;
   // No window is larger. What a relay delivers beyond is not acknowledged, and comes again.
   if (parked_.size() == wire::kAckNumbersMax) return;
-  ask_list(round, envelope.unsealed.user);
+  if (!strained_) ask_list(round, envelope.unsealed.user);  // else when its turn comes
   parked_.push_back(std::move(envelope));
+  drop_strangers(round);
 }
 
 void Inbox::on_disconnected() {
   parked_.clear();  // the relay delivers them again
   asking_.clear();
   ask_again_at_.reset();
+  strained_ = false;
+  nobodies_ = newcomers_ = 0;
   to_ack_.clear();
 }
 
-void Inbox::pump(Round& round) {
-  if (ask_again_at_ && *ask_again_at_ <= round.now.steady) {
-    ask_again_at_.reset();
-    for (const Parked& envelope : parked_) ask_list(round, envelope.unsealed.user);
+// Who was asked too often is asked about one at a time, the oldest first, until all are through.
+void Inbox::ask_again(Round& round) {
+  const bool due = ask_again_at_ && *ask_again_at_ <= round.now.steady;
+  if (due) ask_again_at_.reset();
+  if (parked_.empty()) {
+    strained_ = false;
+    nobodies_ = newcomers_ = 0;
   }
+  if (!strained_ && due) {
+    for (const Parked& envelope : parked_) ask_list(round, envelope.unsealed.user);
+  } else if (strained_ && !ask_again_at_ && asking_.empty()) {
+    ask_list(round, parked_.front().unsealed.user);
+  }
+}
+
+// While most of those that were looked up are nobody, those that wait for it may hold half of the
+// window, or everybody's mail would wait with them. What is dropped leaves a gap, so that its
+// sender's next message brings it.
+void Inbox::drop_strangers(Round& round) {
+  if (!strained_ || nobodies_ <= newcomers_) return;
+  const auto most = std::clamp<std::size_t>(window_envelopes_ / 2, 1, kStrangersParkedMax);
+  std::size_t count = 0, bytes = 0;
+  std::erase_if(parked_, [&](const Parked& envelope) {
+    if (round.contains(Table::contacts, envelope.unsealed.user.view())) return false;
+    const bool room = count < most && bytes + envelope.size <= window_bytes_ / 2;
+    if (room || count == 0) {
+      ++count;
+      bytes += envelope.size;
+      return false;
+    }
+    to_ack_.push_back(envelope.number);
+    return true;
+  });
+}
+
+void Inbox::pump(Round& round) {
+  ask_again(round);
   if (to_ack_.empty()) return;
   std::ranges::sort(to_ack_);
   for (std::size_t done = 0; done < to_ack_.size(); done += wire::kAckNumbersMax) {
@@ -144,6 +185,8 @@ void Inbox::on_user(Round& round, const UserAsked& asked, const wire::User* user
     const milliseconds told{wait ? refused->retry_after_ms : 0};
     ask_again_at_ = round.now.steady + std::clamp(told, kRetryFirst, kRetryAfterMax);
   }
+  strained_ |= wait && refused->code == wire::ErrorCode::rate_limited;
+  drop_strangers(round);
 }
 
 // ---- Opening ------------------------------------------------------------------------------------
@@ -157,7 +200,11 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   auto contact = peers_.known(round, envelope.unsealed.user);
   Peer* peer =
       contact ? peers_.device_of_key(round, *contact, envelope.unsealed.static_key) : nullptr;
-  if (peer == nullptr) return envelope.asked ? drop() : Verdict::park;
+  if (peer == nullptr && !envelope.asked) return Verdict::park;
+  if (peer == nullptr) {
+    ++nobodies_;
+    return drop();
+  }
   if (contact->blocked) return drop();
   if (is_ephemeral(envelope.unsealed.inner)) {
     if (!contact->accepted) return drop();
@@ -225,6 +272,7 @@ bool Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
   const auto* text = content == nullptr ? nullptr : std::get_if<wire::Text>(&content->body);
   // Who wrote authentically is somebody we know from now on.
   if (!peers_.contact(round, contact.user)) {
+    ++newcomers_;
     contact.accepted = !account_.record.requests;
     peers_.save(round, contact);
     round.tell(EventKind::contact_added, contact.user);

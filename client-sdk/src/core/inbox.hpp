@@ -5,7 +5,7 @@
 // Whatever is a duplicate, a replay, undecryptable or malformed is acknowledged too: an envelope
 // that is never acknowledged would block the mailbox. An envelope of a user or device that we do
 // not know is parked, unacknowledged, while the relay is asked; the window of the relay bounds how
-// many.
+// many. While it refuses to be asked so much, and most are nobody, strangers may have half of that.
 // Refuses: to answer strangers in any way before a message of theirs has authenticated.
 // Spec:    schema/ENVELOPE.md.
 #pragma once
@@ -28,6 +28,7 @@ class Inbox {
         upkeep_(upkeep),
         clock_(clock) {}
 
+  void on_welcome(const wire::Limits& limits);
   void on_deliver(Round& round, const wire::Deliver& deliver);
   void on_disconnected();
   // Sends the acks of this round's numbers.
@@ -47,6 +48,7 @@ class Inbox {
  private:
   struct Parked {
     std::uint32_t number = 0;
+    std::size_t size = 0;  // of the envelope
     wire::EnvelopeHash hash;
     crypto::Unsealed unsealed;
     bool asked = false;  // the relay's newest list was looked at
@@ -73,6 +75,8 @@ class Inbox {
                  const wire::Text& text);
   void take_typing(Round& round, Peer& peer, wire::ByteView frame);
   void check_list(Round& round, const ContactRecord& contact, const wire::Payload& payload);
+  void ask_again(Round& round);
+  void drop_strangers(Round& round);
   void ask_list(Round& round, const wire::UserId& user, wire::ListVersion claimed = {});
   void finish(Round& round, const Parked& envelope, const wire::DeviceId& sender);  // seen, and ack
   [[nodiscard]] bool seen_before(Round& round, const wire::EnvelopeHash& hash);
@@ -89,6 +93,9 @@ class Inbox {
   std::vector<Parked> parked_;
   std::map<wire::UserId, wire::ListVersion> asking_;  // and the version the user claims to have
   std::optional<milliseconds> ask_again_at_;          // the relay refused for a while
+  bool strained_ = false;                             // and because it was asked too often
+  std::size_t nobodies_ = 0, newcomers_ = 0;          // of those looked up, since all were through
+  std::size_t window_envelopes_ = 0, window_bytes_ = 0;
   std::vector<std::uint32_t> to_ack_;
 };
 

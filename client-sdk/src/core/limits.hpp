@@ -41,6 +41,7 @@ inline constexpr std::size_t kSubmitBytesInFlightMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kLookUpsInFlightMax = 16;
 inline constexpr std::size_t kRequestsInFlightMax = 4'096;  // more than an honest relay leaves open
 inline constexpr std::size_t kStrangersMax = 64;  // device lists of people who are no contacts
+inline constexpr std::size_t kStrangersParkedMax = 32;  // envelopes, while look-ups are refused
 inline constexpr std::size_t kCachedDevicesMax = 256;
 inline constexpr std::uint64_t kEarlyMax = 4'096;  // payloads of a device that wait behind a gap,
 inline constexpr std::size_t kEarlyBytesMax = 4 * 1024 * 1024;  // and what they hold

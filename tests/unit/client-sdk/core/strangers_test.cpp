@@ -78,6 +78,27 @@ struct Street {
   }
 };
 
+// As many of bob's look-ups as a relay answers when he has used up what he had saved: 5 a second.
+struct LookUps {
+  std::chrono::milliseconds second{};
+  std::size_t in_second = 0, asked = 0, refused = 0;
+
+  explicit LookUps(Street& street) {
+    street.world.upstream = [this, &street](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      const bool asks = std::holds_alternative<wire::GetUser>(request->body);
+      if (&from != &street.bob || !asks) return true;
+      ++asked;
+      const auto now = street.world.now().steady;
+      if (now - std::exchange(second, now - second >= 1s ? now : second) >= 1s) in_second = 0;
+      if (++in_second <= 5) return true;
+      ++refused;
+      tell(from, {request->id, wire::Refused{wire::ErrorCode::rate_limited, 200}});
+      return false;
+    };
+  }
+};
+
 constexpr int kFlood = 2'000;
 
 wire::Bytes random_bytes(const crypto::Random& random, std::size_t size) {
@@ -145,6 +166,51 @@ TEST_SUITE("client-sdk/src/core: strangers") {
         },
         "sealed in a contact's name");
     CHECK(street.asked_for<wire::Submit>() == 3);  // since then: a receipt for each contact's text
+  }
+
+  TEST_CASE("junk in names that the relay is asked about too often holds up no friend") {
+    Street street;
+    SimDevice& carol = street.world.add("carol");
+    LookUps look_ups(street);
+    for (int i = 0; i < 500; ++i) {
+      wire::UserId nobody;
+      street.puppet.random()(nobody.bytes);
+      street.puppet.submit(
+          street.puppet.envelope_as(crypto::SigningKey::draw(street.puppet.random()), nobody,
+                                    random_bytes(street.puppet.random(), 300)));
+    }
+    street.world.settle();
+    carol.send("bob", "first");
+    street.friendly.send("bob", "behind them");
+    street.world.run(5s);
+    CHECK(street.bob.texts("friendly").back() == "behind them");
+    street.world.run(1min);
+    CHECK(street.world.queued() == 0);
+    CHECK(street.bob.core->settled());
+    CHECK(look_ups.refused > 0);
+    CHECK(look_ups.refused <= 100);
+    CHECK(look_ups.asked <= 200);
+    // A stranger's first message may be dropped so; the next one brings it.
+    CHECK(street.bob.texts("carol").empty());
+    carol.send("bob", "second");
+    street.world.run(1min);
+    CHECK(street.bob.texts("carol") == Texts{"first", "second"});
+  }
+
+  TEST_CASE("of many people who write for the first time at once nobody is dropped") {
+    Street street;
+    constexpr std::size_t kPeople = 100;
+    street.bob.disconnect();
+    for (std::size_t i = 0; i < kPeople; ++i) {
+      street.world.add("person" + std::to_string(i)).send("bob", "hello");
+    }
+    street.world.settle();
+    LookUps look_ups(street);
+    street.bob.connect();
+    street.world.run(1min);
+    CHECK(look_ups.refused > 0);
+    CHECK(street.bob.core->contacts()->size() == kPeople + 1);
+    CHECK(street.bob.core->settled());
   }
 
   TEST_CASE("a first message replayed in fresh seals is one message, one contact and one key") {
