@@ -259,6 +259,31 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(world.queued() == 0);
   }
 
+  TEST_CASE("who sends a text again and again, encrypted anew, is not confirmed each time") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    world.tamper = not_to(mallory);
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    const wire::Bytes text = puppet.text("one");
+    puppet.submit_inner(puppet.inner(text, 1));
+    world.run(1min);
+    std::size_t submits = 0;
+    world.upstream = [&](SimDevice& from, wire::ByteView bytes) {
+      const auto request = wire::parse_request(bytes);
+      submits += &from == &bob && std::holds_alternative<wire::Submit>(request->body);
+      return true;
+    };
+    for (int i = 0; i < 50; ++i) {
+      puppet.h = {};
+      puppet.submit_inner(puppet.inner(text, 1));
+      world.settle();
+    }
+    CHECK(submits == 1);
+    CHECK(world.queued() <= 2);  // her receipts
+  }
+
   TEST_CASE("what comes in the name of our own account is acknowledged, and that is all") {
     World world;
     SimDevice& bob = world.add("bob");
