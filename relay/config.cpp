@@ -166,11 +166,11 @@ const std::vector<Setting>& settings() {
       {"rates", "submits_burst", &Config::submits_burst, "Submits at once, after a pause.",
        Unit::none, 1, kMax32},
       {"rates", "handshakes_per_s", &Config::handshakes_per_s,
-       "New connections per second and address.", Unit::none, 1, kMax32},
+       "New connections per second and address (of IPv6: a /64).", Unit::none, 1, kMax32},
       {"rates", "handshakes_burst", &Config::handshakes_burst,
        "New connections at once, after a pause.", Unit::none, 1, kMax32},
       {"rates", "registrations_per_hour", &Config::registrations_per_hour,
-       "New users and devices per hour and address.", Unit::none, 1, kMax32},
+       "New users and devices per hour and address (of IPv6: a /64).", Unit::none, 1, kMax32},
 
       {"store", "size_max", &Config::store_size_max,
        "How large the store may grow on disk; then senders are refused.", Unit::bytes, 16 * kMiB,

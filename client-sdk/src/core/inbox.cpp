@@ -38,7 +38,10 @@ bool Inbox::seen_before(Round& round, const wire::EnvelopeHash& hash) {
   for (int i = 0; i < 3; ++i, wall -= std::min(period, wall)) {
     const auto seen = round.load<SeenRecord>({}, seen_key(wall, hash));
     if (!seen) continue;
-    if (Peer* peer = peers_.device(round, seen->device)) owe_again(peer->change(), round.wall());
+    Peer* const peer = peers_.device(round, seen->device);
+    if (peer != nullptr && owes_again(peer->record, round.wall())) {
+      peer->change().receipt_owed = true;
+    }
     return true;
   }
   return false;
@@ -304,7 +307,7 @@ Inbox::Place Inbox::take_seq(Round& round, Peer& peer, const wire::Plaintext& pl
                              bool text) {
   DeviceRecord& record = peer.change();
   if (has_arrived(record, plaintext.seq)) {
-    if (text) owe_again(record, round.wall());  // the sender does not know of its arrival
+    record.receipt_owed |= text && owes_again(record, round.wall());
     return Place::known;
   }
   const bool tombstone = plaintext.kind == wire::Plaintext::Kind::tombstone;

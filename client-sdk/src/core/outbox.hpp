@@ -137,7 +137,7 @@ class Outbox {
   [[nodiscard]] Step submit(Round& round, const ContactRecord& contact, OutboxRecord& record);
   void landed(Round& round, OutboxRecord& record);
   void fail(Round& round, std::uint64_t number, const std::string& why);  // for good
-  void give_up_on_blocked(Round& round, const OutboxRecord& record);
+  void give_up_on_blocked(Round& round, OutboxRecord& record);
   void hold(Round& round, Lane& lane, milliseconds least, std::string why);
   void wake(const LaneKey& key);
   void set_asking(Lane& lane, bool asking, std::string why = {});

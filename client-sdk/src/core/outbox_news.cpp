@@ -66,6 +66,7 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
   if (!contact) return;
   // Who took a name to which we wrote in vain, once, is a stranger as before.
   const bool writes = lane != lanes_.end();
+  if (!writes && !peers_.contact(round, who)) return;  // another said that this was their name
   const bool added = writes && !contact->accepted && !contact->blocked;
   if (added) peers_.accept(round, *contact);
   peers_.set_name(round, *contact, asked.name);
@@ -208,15 +209,21 @@ void Outbox::on_delivered(Round& round, const wire::DeviceId& device, std::uint6
   }
 }
 
-// Of what the relay has taken already nothing else is to be said: they may have it.
-void Outbox::give_up_on_blocked(Round& round, const OutboxRecord& record) {
-  const bool text = record.kind == OutboxRecord::Kind::text;
-  const auto message = text ? history::load(round, record.message) : std::optional<MessageRecord>();
-  if (message && message->status == Status::queued) {
-    fail(round, record.number, "they are blocked; unblock them to write");
-  } else {
-    drop(round, record.number);
+// What waits for them fails. What was taken for a device that is still theirs may be there by now:
+// it rests, as if the relay had kept it too long.
+void Outbox::give_up_on_blocked(Round& round, OutboxRecord& record) {
+  if (record.kind != OutboxRecord::Kind::text) return drop(round, record.number);
+  const auto message = history::load(round, record.message);
+  const bool taken = message && message->accepted != 0 && message->status != Status::failed;
+  if (!taken || record.targets.empty()) {
+    return fail(round, record.number, "they are blocked; unblock them to write");
   }
+  record.state = OutboxRecord::State::expired;
+  store(round, record);
+  Line& line = lines_[record.number];
+  line.expires = 0;
+  lanes_[line.lane].unsent.erase(record.number);
+  lanes_[line.lane].expired.insert(record.number);
 }
 
 void Outbox::on_list_changed(Round& round, const wire::UserId& user) {

@@ -73,10 +73,10 @@ void owe(DeviceRecord& device, Milliseconds wall) {
   if (has_gap(device)) open_gap(device, wall);
 }
 
-void owe_again(DeviceRecord& device, Milliseconds wall) {
+bool owes_again(const DeviceRecord& device, Milliseconds wall) {
   const bool heard = device.sent_seq - device.their_delivered <= 2 * kUnreceiptedMax;
   const auto pause = heard ? kRepairInterval : kRepairIntervalMax;
-  device.receipt_owed |= is_over(device.receipted_at, pause, wall);
+  return is_over(device.receipted_at, pause, wall);
 }
 
 std::vector<std::uint64_t> missing(const DeviceRecord& device, std::size_t most) {

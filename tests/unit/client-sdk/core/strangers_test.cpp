@@ -291,6 +291,47 @@ TEST_SUITE("client-sdk/src/core: strangers") {
     CHECK(street.friendly.texts("bob").back() == "after");
   }
 
+  TEST_CASE("what was taken for somebody whom we blocked then is not lost in silence") {
+    Street street;
+    const auto block = [&](bool blocked) {
+      street.bob.round([&](core::Core& core) {
+        REQUIRE(core.block("friendly", blocked, street.world.now()).ok());
+      });
+    };
+    street.friendly.disconnect();
+    const Sent sent = street.bob.send("friendly", "are you there?");
+    street.world.settle();
+    REQUIRE(street.bob.status(sent.id) == Status::sent);
+    block(true);
+    SUBCASE("the relay loses its store") {
+      street.world.wipe_relay();
+      street.world.run(1min);
+      CHECK(street.bob.status(sent.id) == Status::sent);
+      block(false);
+      street.friendly.connect();
+      street.friendly.send("bob", "I am");
+      street.world.run(1min);
+      CHECK(street.bob.status(sent.id) == Status::delivered);
+      const auto texts = street.friendly.texts("bob");  // by when they were written
+      CHECK(texts[texts.size() - 2] == "are you there?");
+    }
+    SUBCASE("they have another device") {
+      const auto code = street.friendly.core->recovery_code();
+      REQUIRE(code.ok());
+      SimDevice& fresh = street.world.add_blank("friendly again");
+      fresh.recover(*code);
+      fresh.connect();
+      street.world.run(1min);
+      fresh.send("bob", "hello again");
+      street.world.run(1min);
+      CHECK(street.bob.status(sent.id) == Status::failed);
+      CHECK(street.bob.core->status(sent.id)->failure ==
+            "they are blocked; unblock them to write");
+    }
+    CHECK(count(street.bob, store::Table::outbox) == 0);
+    CHECK(street.bob.core->settled());
+  }
+
   TEST_CASE("that somebody types is not queued for a relay that does not answer") {
     Street street;
     street.world.upstream = [&](SimDevice& from, wire::ByteView) { return &from != &street.bob; };
@@ -381,6 +422,34 @@ TEST_SUITE("client-sdk/src/core: strangers") {
     CHECK(alice.core->contacts()->front().accepted);
     CHECK(alice.texts("mallory") == Texts{"are you here yet?", "let me in", "come in"});
     CHECK(mallory.texts("alice") == Texts{"let me in", "come in"});
+  }
+
+  TEST_CASE("whoever says that a name is theirs says nothing about who has it") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    const Sent vain = alice.send("carol", "are you here yet?");
+    world.settle();
+    REQUIRE(alice.status(vain.id) == Status::failed);
+    SimDevice& carol = world.add("carol");
+    SimDevice& mallory = world.add("mallory");
+    Puppet puppet(mallory, alice);
+    puppet.begin({});
+    wire::Text text;
+    text.id.bytes[0] = 7;
+    text.hlc = 1;
+    text.text = "guess who";
+    text.sender_name = "carol";
+    puppet.submit_inner(puppet.inner(puppet.payload(text)));
+    world.run(1min);
+    CHECK(alice.core->contacts()->size() == 1);
+    const Sent sent = carol.send("alice", "it is me");
+    world.run(1min);
+    CHECK(alice.core->contacts()->size() == 2);
+    const auto contacts = alice.core->contacts();
+    for (const Contact& contact : *contacts) CHECK(contact.accepted);
+    CHECK(alice.count(EventKind::contact_added) == 3);  // of carol again, with her name
+    CHECK(carol.status(sent.id) == Status::delivered);
+    CHECK(alice.texts("carol") == Texts{"are you here yet?", "it is me"});
   }
 
   TEST_CASE("who answers a request has accepted it") {
