@@ -33,8 +33,8 @@ void open_gap(DeviceRecord& device, Milliseconds wall);
 // A receipt, and the request for what is missing, if anything has come from it.
 void owe(DeviceRecord& device, Milliseconds wall);
 
-// Whether a receipt is owed since a text came again: its sender may have missed the last one. Seldom
-// to whom confirms none of ours: whoever has an envelope can have it come again without end.
+// Whether a receipt is owed since a text came again: its sender may have missed the last one.
+// Seldom to whom confirms none of ours: whoever has an envelope can have it come again without end.
 [[nodiscard]] bool owes_again(const DeviceRecord& device, Milliseconds wall);
 
 // What stands both in the record of a device and with its sessions.
