@@ -1,4 +1,5 @@
-"""The relay that the load generator starts: what it does is judged, also that it ends or hangs."""
+"""The relay that the load generator starts: what it does is judged, also that it ends or hangs. And
+what of a report cannot be: figures of too little, a file on a full disk."""
 
 import json
 import os
@@ -98,6 +99,53 @@ class OwnRelayTest(unittest.TestCase):
         self.assertEqual(run.returncode, 0, errors)
         self.assertEqual(json.loads(output.splitlines()[-1])["relay_log"], "")
         self.assertEqual(list(self.temporary.iterdir()), [])
+
+    def test_a_connection_that_ends_counts_once_however_often_the_next_one_fails(self):
+        run, relay = self.measuring("--seconds", "4", "--chaos", "kill:2s")
+        output, errors = run.communicate(timeout=100)
+        self.assertEqual(run.returncode, 0, errors)
+        self.assertEqual(json.loads(output.splitlines()[-1])["disconnects"], 8)  # all, at one kill
+
+
+class ReportTest(unittest.TestCase):
+    def load(self, *options, **how):
+        short = ["--warm-up", "0", "--settle", "20", "--pairs", "1"]
+        return subprocess.run(
+            [LOAD, "--quiet", "--own-relay", *short, *options], stderr=subprocess.PIPE, text=True,
+            timeout=120, check=False, **{"stdout": subprocess.PIPE, **how})
+
+    def test_messages_that_the_time_was_too_short_for_are_unsent_and_no_pass(self):
+        for options in (("--rate", "10"), ("--rate", "10", "--e2ee")):
+            with self.subTest(options=options):
+                done = self.load("--json", "--messages", "1000", "--seconds", "0.5", *options)
+                report = json.loads(done.stdout.splitlines()[-1])
+                self.assertEqual((done.returncode, report["verdict"]), (3, "INCOMPLETE"))
+                self.assertEqual(report["submitted"] + report["unsent"], 1000)
+
+    def test_figures_of_too_little_are_none(self):
+        done = self.load("--json", "--rate", "10", "--seconds", "0.5", "--sessions", "10")
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(report["verdict"], "PASS")
+        for name in ("client_cpu_s_per_million", "relay_cpu_s_per_million",
+                     "relay_bytes_per_session"):
+            self.assertIsNone(report[name], name)
+        self.assertNotIn("load generator ", done.stderr)
+        done = self.load("--json", "--scenario", "offline", "--messages", "1", "--senders", "1")
+        self.assertIsNone(json.loads(done.stdout.splitlines()[-1])["p50_us"])
+
+    def test_a_report_that_cannot_be_written_is_said(self):
+        done = self.load("--seconds", "0.2", "--html", "/dev/full")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("cannot write /dev/full; is its disk full?", done.stderr)
+        with open("/dev/full", "w") as full:
+            done = self.load("--seconds", "0.2", "--json", stdout=full)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("cannot write to stdout", done.stderr)
+
+    def test_a_directory_is_no_scenario(self):
+        done = self.load("--scenario", "/")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn('no scenario and no file "/"', done.stderr)
 
 
 if __name__ == "__main__":

@@ -21,10 +21,10 @@ void Flow::sent(std::uint64_t number) {
   sent_ = number + 1;
 }
 
-std::uint64_t Flow::withdraw_unsent() {
+std::uint64_t Flow::withdraw_unsent(std::uint64_t due) {
   const std::uint64_t count = made() - sent_;
+  counts_.unsent += (std::max(due, made()) - sent_) * recipients_.size();
   open_.resize(open_.size() - count);
-  counts_.unsent += count * recipients_.size();
   return count;
 }
 
@@ -143,7 +143,6 @@ bool Flow::is_lost(const Recipient& recipient, std::uint64_t number) const {
 }
 
 void Flow::close() {
-  (void)withdraw_unsent();
   for (std::uint64_t number = first_; number < sent_; ++number) {
     const Open& open = open_[number - first_];
     counts_.unanswered += open.answers_left;
@@ -237,7 +236,7 @@ std::vector<std::string> unchecked_of(const Report& report, const Scenario& scen
   const auto say = [&](std::uint64_t count, std::string_view words) {
     if (count > 0) unchecked.push_back(std::to_string(count) + " " + std::string(words));
   };
-  say(counts.unsent, "not submitted in time: they were due and still waited for their senders");
+  say(counts.unsent, "not submitted in time, though they were due");
   say(counts.unanswered, "submitted, but not answered when the time was over");
   say(counts.undelivered,
       "accepted, but not delivered when the time was over: they may still be in the relay's queue");

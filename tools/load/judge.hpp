@@ -47,8 +47,9 @@ class Flow {
   [[nodiscard]] std::uint64_t next(Clock::time_point due);
   // It is submitted now, and so were all before it.
   void sent(std::uint64_t number);
-  // What was never submitted will not be: it is counted and forgotten. Returns how many.
-  std::uint64_t withdraw_unsent();
+  // What was never submitted will not be: it is counted and forgotten. `due`: so many were, at
+  // least. Returns how many are forgotten. Once, before close().
+  std::uint64_t withdraw_unsent(std::uint64_t due = 0);
   // It was submitted once more, since its answer was lost with the connection.
   void submitted_again(std::uint64_t number);
 
@@ -78,7 +79,7 @@ class Flow {
   [[nodiscard]] std::uint64_t under_way() const { return made() - complete_; }
   [[nodiscard]] std::uint64_t sent_under_way() const { return sent_ - complete_; }
 
-  // At the end: counts what is lost, undelivered, unanswered and unsent.
+  // At the end: counts what is lost, undelivered and unanswered.
   void close();
 
  private:

@@ -37,7 +37,7 @@ Scenarios: online, offline, idle, fanout, churn, mixed, or a TOML file whose key
 above with _ for - (--chaos kill:2s is kill_every = 2), and base = "one of these". The defaults
 here are those of online.
 Exit status: 0 the verdict is PASS, 1 it is FAIL, 3 it is INCOMPLETE: nothing was seen broken, but
-not all could be checked in time; 2 wrong usage or no relay.)";
+not all could be checked in time; 2 wrong usage, no relay, or a report that cannot be written.)";
 
 // A flag that sets the field of the same name.
 struct Flag {
@@ -92,7 +92,8 @@ using Or = tl::expected<T, Error>;
 Or<Scenario> base_scenario(const std::string& name) {
   if (auto known = preset(name)) return *std::move(known);
   std::ifstream file(name, std::ios::binary);
-  if (!file) {
+  (void)file.peek();  // a directory opens, and cannot be read
+  if (!file.is_open() || file.bad()) {
     std::string names;
     for (const auto one : preset_names()) names += std::string(names.empty() ? "" : ", ") += one;
     return tl::unexpected("no scenario and no file \"" + name + "\"; there are " + names);
@@ -249,15 +250,19 @@ void print(const Report& r, std::ostream& out) {
     row("delivery p99", r.delivery.quantile_us(0.99), "us");
     row("delivery p99.9", r.delivery.quantile_us(0.999), "us");
   }
-  row("accepted p50", r.accepted.quantile_us(0.5), "us");
-  row("accepted p99.9", r.accepted.quantile_us(0.999), "us");
+  if (r.accepted.count() > 0) {
+    row("accepted p50", r.accepted.quantile_us(0.5), "us");
+    row("accepted p99.9", r.accepted.quantile_us(0.999), "us");
+  }
   if (r.logins_per_s > 0) row("logins", r.logins_per_s, "per second");
   if (r.relay_cpu_s_per_million) row("relay", *r.relay_cpu_s_per_million, "CPU-s per million");
   if (r.relay_bytes_per_session) row("relay, a session", *r.relay_bytes_per_session, "bytes");
   if (r.relay_bytes_per_queued_envelope) {
     row("relay, a queued envelope", *r.relay_bytes_per_queued_envelope, "bytes");
   }
-  row("load generator", r.client_cpu_s_per_million, "CPU-s per million");
+  if (r.client_cpu_s_per_million) {
+    row("load generator", *r.client_cpu_s_per_million, "CPU-s per million");
+  }
   for (const Event& event : r.events) {
     char at[32];
     std::snprintf(at, sizeof at, "  at %.1f s: ", event.at_s);
@@ -331,9 +336,11 @@ int start(const Arguments& arguments, const std::string& command) {
   report.machine = machine();
   report.started = now_utc();
 
-  if (page.is_open()) page << to_page(report);
+  if (page.is_open()) page << to_page(report) << std::flush;
   print(report, arguments.json ? std::cerr : std::cout);
   if (arguments.json) std::cout << to_json(report) << "\n";
+  if (page.fail()) return complain("cannot write " + arguments.html + "; is its disk full?");
+  if (!std::cout.flush()) return complain("cannot write to stdout; is its disk full?");
   return exit_status(report.verdict());
 }
 

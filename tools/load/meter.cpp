@@ -21,6 +21,8 @@ using namespace std::chrono_literals;
 constexpr auto kInterval = 250ms;
 // Of fewer messages the processor's time is that of everything else.
 constexpr std::uint64_t kCpuCountMin = 1'000;
+// What fewer take lies in memory that the relay has already.
+constexpr double kMemoryCountMin = 250;
 constexpr auto kLineInterval = 1s;  // of a log; a terminal's line is drawn anew each time
 
 volatile std::sig_atomic_t interrupts = 0;
@@ -77,6 +79,7 @@ std::string latency(double us) {
 void watch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_signal;
+  sigaction(SIGHUP, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }
@@ -276,7 +279,9 @@ void Meter::fill_logins(Report& report) const {
     const auto came = static_cast<double>(passed.counts.logins);
     logins += came;
     seconds += passed.seconds;
-    if (passed.relay_bytes && came > 0) report.relay_bytes_per_session = *passed.relay_bytes / came;
+    if (passed.relay_bytes && came >= kMemoryCountMin) {
+      report.relay_bytes_per_session = *passed.relay_bytes / came;
+    }
   }
   if (logins > 0) report.logins_per_s = logins / seconds;
 }
@@ -296,7 +301,9 @@ void Meter::fill_measured(Report& report, const Passed& passed) const {
   }
   if (scenario_.away == 1 && counts.accepted > counts.delivered) {
     const auto queued = static_cast<double>(counts.accepted - counts.delivered);
-    if (passed.relay_bytes) report.relay_bytes_per_queued_envelope = *passed.relay_bytes / queued;
+    if (passed.relay_bytes && queued >= kMemoryCountMin) {
+      report.relay_bytes_per_queued_envelope = *passed.relay_bytes / queued;
+    }
   }
 }
 

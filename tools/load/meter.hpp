@@ -29,7 +29,7 @@ class Progress {
   Clock::time_point shown_{};
 };
 
-// SIGINT and SIGTERM ask a run to come to its end; the second one ends the process.
+// SIGHUP, SIGINT and SIGTERM ask a run to come to its end; the second one ends the process.
 void watch_interrupts();
 [[nodiscard]] bool interrupted();
 void interrupt();  // as one of them does

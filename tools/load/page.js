@@ -370,7 +370,9 @@ function tables() {
       'disconnects']
       .map((name) => [name, whole(figures[name])]),
     ['logins', whole(data.logins)],
-    ['CPU seconds of godwit-load for a million', significant(figures.client_cpu_s_per_million)],
+    ['CPU seconds of godwit-load for a million',
+      figures.client_cpu_s_per_million === null ? ''
+        : significant(figures.client_cpu_s_per_million)],
   ]);
   const column = add(at('tables'), 'div');
   table(column, 'Scenario', 'facts', [['scenario', figures.scenario], ...data.settings

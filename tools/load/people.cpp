@@ -60,7 +60,10 @@ std::vector<std::string> People::play() {
 
 void People::settle() {
   (void)begin(Phase::settle, scenario_.settle);
-  for (const Pair& pair : pairs_) tally_.counts.unsent += pair.due.size();
+  for (Pair& pair : pairs_) {
+    const std::uint64_t due = pair.judge.made() + pair.due.size();
+    (void)pair.judge.withdraw_unsent(scenario_.messages > 0 ? scenario_.messages : due);
+  }
   const bool cut_short = interrupted();
   Settling settling(cut_short ? kCutShortPatience : scenario_.settle, Clock::now());
   while (!quiet() && !settling.over(Clock::now()) && interrupted() == cut_short) {

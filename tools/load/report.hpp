@@ -113,7 +113,7 @@ struct Report {
   std::optional<double> relay_bytes_per_session;          // private memory; `idle`
   std::optional<double> relay_bytes_per_queued_envelope;  // private memory; `offline`
   std::optional<std::uint64_t> relay_store_bytes;         // data.mdb at the most; an own relay
-  double client_cpu_s_per_million = 0;
+  std::optional<double> client_cpu_s_per_million;         // absent when too few were accepted
   // Of the drain, when all recipients were away.
   std::optional<double> drain_seconds;
   std::optional<double> drain_relay_cpu_s_per_million;

@@ -14,6 +14,11 @@ Json nullable(const std::optional<T>& figure) {
   return figure ? Json(*figure) : Json(nullptr);
 }
 
+// Of nothing that came there is no latency.
+Json latency(const Histogram& all, double figure_us) {
+  return all.count() > 0 ? Json(figure_us) : Json(nullptr);
+}
+
 Json settings_of(const Report& report) {
   Json settings = Json::object();
   for (const auto& [name, value] : report.settings) settings[name] = value;
@@ -48,14 +53,14 @@ std::string to_json(const Report& report) {
       {"accepted_per_s", report.accepted_per_s},
       {"delivered_per_s", report.delivered_per_s},
       {"delivered_bytes_per_s", report.delivered_bytes_per_s},
-      {"p50_us", report.delivery.quantile_us(0.5)},
-      {"p99_us", report.delivery.quantile_us(0.99)},
-      {"p999_us", report.delivery.quantile_us(0.999)},
-      {"max_us", report.delivery.max_us()},
-      {"accepted_p50_us", report.accepted.quantile_us(0.5)},
-      {"accepted_p99_us", report.accepted.quantile_us(0.99)},
-      {"accepted_p999_us", report.accepted.quantile_us(0.999)},
-      {"accepted_max_us", report.accepted.max_us()},
+      {"p50_us", latency(report.delivery, report.delivery.quantile_us(0.5))},
+      {"p99_us", latency(report.delivery, report.delivery.quantile_us(0.99))},
+      {"p999_us", latency(report.delivery, report.delivery.quantile_us(0.999))},
+      {"max_us", latency(report.delivery, report.delivery.max_us())},
+      {"accepted_p50_us", latency(report.accepted, report.accepted.quantile_us(0.5))},
+      {"accepted_p99_us", latency(report.accepted, report.accepted.quantile_us(0.99))},
+      {"accepted_p999_us", latency(report.accepted, report.accepted.quantile_us(0.999))},
+      {"accepted_max_us", latency(report.accepted, report.accepted.max_us())},
       {"lost", counts.lost},
       {"duplicated", counts.duplicated},
       {"reordered", counts.reordered},
@@ -74,7 +79,7 @@ std::string to_json(const Report& report) {
       {"relay_store_bytes", nullable(report.relay_store_bytes)},
       {"drain_seconds", nullable(report.drain_seconds)},
       {"drain_relay_cpu_s_per_million", nullable(report.drain_relay_cpu_s_per_million)},
-      {"client_cpu_s_per_million", report.client_cpu_s_per_million},
+      {"client_cpu_s_per_million", nullable(report.client_cpu_s_per_million)},
       {"submitted", counts.submitted},
       {"accepted", counts.accepted},
       {"delivered", counts.delivered},

@@ -61,7 +61,9 @@ void Run::withdraw() {
       return !by_index_[one.first]->judge.was_sent(one.second);
     });
   }
-  for (Route& route : routes_) route.unanswered -= route.judge.withdraw_unsent();
+  for (Route& route : routes_) {
+    route.unanswered -= route.judge.withdraw_unsent(scenario_.messages);
+  }
 }
 
 void Run::transmit(Device& sender, Route& route, std::uint64_t number) {
@@ -182,8 +184,10 @@ void Run::on_gone(Device& device, bool was_live, const std::string& reason) {
   if (!device.wanted()) return;
   if (const auto refused = device.login_refused()) {
     ++tally_.logins_refused[std::string(wire::name_of(refused->code))];
-  } else if (tally_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
-    tally_.event("a connection ended: " + reason);
+  } else if (device.failures == 0) {  // what fails after it is the same end
+    if (tally_.counts.disconnects++ == 0 && scenario_.kill_every <= 0) {
+      tally_.event("a connection ended: " + reason);
+    }
   }
   last_end_ = reason;
   // What has no answer is submitted again, in its order, before what was never submitted.
