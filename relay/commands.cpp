@@ -126,6 +126,10 @@ int init(const path& directory, const std::string& listen, std::ostream& out, st
     return kExitUsage;
   }
   if (auto made = ops::prepare_directory(directory); !made) return fail(err, made.error());
+  // Before the lock, whose file a home has too.
+  if (is_there(directory / "keyring")) {
+    return fail(err, directory.string() + " is the home of a client; name another directory");
+  }
   // Held until the end, so that two of us cannot both find the directory empty.
   const auto lock = ops::DirectoryLock::acquire(directory);
   if (!lock) return fail(err, lock.error());

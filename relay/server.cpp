@@ -72,7 +72,12 @@ std::uint64_t resident_bytes() {
   return resident_pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-std::string in_words(const store::Failure& failure) { return failure.detail; }
+std::string in_words(const store::Failure& failure) {
+  if (failure.error != store::StoreError::not_a_store) return failure.detail;
+  return failure.detail +
+         "; data.mdb is damaged or no relay's: check the disk, move data.mdb away and start again; "
+         "devices register again then, and send again what was not delivered";
+}
 
 Server::Outcome Server::open_store() {
   store::Options options;

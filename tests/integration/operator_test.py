@@ -155,5 +155,30 @@ class OperatorTest(unittest.TestCase):
         self.assertEqual([message["text"] for message in shown], ["x" * 1024])
 
 
+    def test_a_home_becomes_no_relay(self):
+        relay = self.relay()
+        home = relay.path.parent / "home"
+        alice = Person(home)
+        alice.json("init", "--relay", relay.address(), "--name", "alice")
+        before = {file: file.read_bytes() for file in home.iterdir()}
+        done = subprocess.run([GODWIT_RELAY, "init", home], capture_output=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"is the home of a client; name another directory", done.stderr)
+        self.assertEqual({file: file.read_bytes() for file in home.iterdir()}, before)
+
+    def test_a_store_that_cannot_be_read_is_said_with_what_to_do(self):
+        relay = self.relay()
+        relay.program.terminate()
+        relay.program.wait(PATIENCE)
+        store = relay.path / "data.mdb"
+        whole = store.read_bytes()
+        for broken in (b"\xff" * len(whole), whole[: 3 * 4096]):
+            store.write_bytes(broken)
+            done = subprocess.run([GODWIT_RELAY, "run", relay.path], capture_output=True,
+                                  timeout=PATIENCE, check=False)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"data.mdb is damaged or no relay's: check the disk, move", done.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()
