@@ -2,7 +2,6 @@
 #include "godwit/client.hpp"
 
 #include "client-sdk/src/engine.hpp"
-#include "schema/wire/address.hpp"
 
 namespace godwit {
 namespace {
@@ -10,14 +9,6 @@ namespace {
 Result<void> check_passphrase(const std::optional<std::string>& passphrase) {
   if (!passphrase || !passphrase->empty()) return {};
   return Error{ErrorCode::invalid_argument, "an empty passphrase protects nothing; choose another"};
-}
-
-// Before a directory is made for it.
-Result<void> check(const Options& options, std::string_view relay) {
-  if (const auto address = wire::parse_address(relay); !address) {
-    return Error{ErrorCode::invalid_argument, address.error()};
-  }
-  return check_passphrase(options.passphrase);
 }
 
 }  // namespace
@@ -29,6 +20,12 @@ struct Client::State {
     if (!opened) return opened.error();
     return Client(std::unique_ptr<State>(new State{*std::move(opened)}));
   }
+  [[nodiscard]] static Result<Client> with(const Options& options,
+                                           const Result<core::NewAccount>& account) {
+    if (!account) return account.error();
+    if (auto protects = check_passphrase(options.passphrase); !protects) return protects.error();
+    return over(Engine::create(options, *account));
+  }
 };
 
 Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -38,20 +35,12 @@ Client::~Client() = default;
 
 Result<Client> Client::create(const Options& options, std::string_view relay,
                               std::string_view name) {
-  if (auto usable = check(options, relay); !usable) return usable.error();
-  return State::over(Engine::create(
-      options, [&](store::Database& database, const crypto::Random& random, core::Now now) {
-        return core::Core::create_account(database, random, now, relay, name);
-      }));
+  return State::with(options, core::new_account(relay, name));
 }
 
 Result<Client> Client::recover(const Options& options, std::string_view relay,
                                std::string_view code) {
-  if (auto usable = check(options, relay); !usable) return usable.error();
-  return State::over(Engine::create(
-      options, [&](store::Database& database, const crypto::Random& random, core::Now now) {
-        return core::Core::recover_account(database, random, now, relay, code);
-      }));
+  return State::with(options, core::recovered_account(relay, code));
 }
 
 Result<Client> Client::open(const Options& options) {
@@ -146,6 +135,10 @@ Result<Message> Client::message(const MessageId& id) const {
 
 Result<MessageStatus> Client::status(const MessageId& id) const {
   return state_->engine->read<MessageStatus>([&](const auto& core) { return core.status(id); });
+}
+
+Result<std::size_t> Client::waiting() const {
+  return state_->engine->read_core<std::size_t>([](const auto& core) { return core.waiting(); });
 }
 
 Result<Explanation> Client::explain(const MessageId& id) const {

@@ -138,7 +138,7 @@ void Connection::try_next_address() {
   const std::string address = addresses_.front();
   addresses_.erase(addresses_.begin());
   auto keys = speaker_.transport_keys();
-  if (!keys) return end("the home cannot be read");
+  if (!keys) return end(keys.error().message);
   auto channel = wire::Channel::initiator(*keys, relay_.key);
   wire::wipe(keys->secret.bytes);
   wire::Bytes hello;
@@ -201,7 +201,8 @@ void Connection::on_read(Live& live, wire::ByteView bytes) {
 
 void Connection::on_closed(Live& live, net::NetError error) {
   if (live.channel.established()) return end(place() + ": " + net::describe(error));
-  fail(place() + " ended the handshake; does its address hold its current key?");
+  fail(place() +
+       " ended the handshake: it takes no more for now, or has another key than its address here");
 }
 
 // The first reason counts.

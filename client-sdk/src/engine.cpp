@@ -19,7 +19,8 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
   switch (error) {
     case store::StoreError::in_use:
       return {ErrorCode::home_in_use,
-              "another process uses " + where + "; end it, or wait until it is done"};
+              "another process, or another Client of this one, uses " + where +
+                  "; end it, or wait until it is done"};
     case store::StoreError::not_found:
       if (std::error_code none; std::filesystem::is_regular_file(home, none)) {
         return {ErrorCode::storage, where + " is a file; a home is a directory"};
@@ -68,7 +69,7 @@ Engine::~Engine() {
 }
 
 Result<std::unique_ptr<Engine>> Engine::create(const Options& options,
-                                               const MakeAccount& make_account) {
+                                               const core::NewAccount& account) {
   wire::init_crypto();
   auto events = EventQueue::make(options.events_max);
   if (!events) return events.error();
@@ -90,7 +91,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const Options& options,
     engine->database_.emplace(*std::move(database));
   }
   // What is there now is a database without an account.
-  if (auto made = make_account(*engine->database_, random, now); !made) return made.error();
+  auto made = core::Core::make_account(*engine->database_, random, now, account);
+  if (!made) return made.error();
   if (auto opened = engine->reopen(now); !opened) return opened.error();
   return engine;
 }
@@ -186,7 +188,6 @@ Result<void> Engine::end_round(core::Now now) {
 
 void Engine::publish(std::vector<Event> events) {
   for (Event& event : events) {
-    if (event.kind == EventKind::name_taken) taken_name_ = event.detail;
     if (event.kind == EventKind::offline && event.detail.empty()) event.detail = last_problem_;
     if (event.kind == EventKind::replaced) give_up_code_ = ErrorCode::replaced;
     if (event.kind == EventKind::removed) give_up_code_ = ErrorCode::removed;
@@ -203,11 +204,8 @@ Account Engine::account() const {
 }
 
 Result<void> Engine::set_name(std::string_view name) {
-  return change<void>([&](core::Core& core, core::Now now) {
-    auto set = core.set_name(name, now);
-    if (set) taken_name_.clear();
-    return set;
-  });
+  return change<void>(
+      [&](core::Core& core, core::Now now) { return core.set_name(name, now); });
 }
 
 // ---- Connection ---------------------------------------------------------------------------------
@@ -247,9 +245,9 @@ void Engine::end_link(bool another_follows) {
   changed_.notify_all();
 }
 
-std::optional<wire::KeyPair> Engine::transport_keys() {
+Result<wire::KeyPair> Engine::transport_keys() {
   const std::lock_guard lock(mutex_);
-  if (!ensure_core(platform_->now())) return std::nullopt;
+  if (auto opened = ensure_core(platform_->now()); !opened) return opened.error();
   return core_->transport_keys();
 }
 
@@ -287,7 +285,10 @@ ToSend Engine::exchange(const Received& received) {
     to_send.link.reason = failure_.message;
     logged_in_ = false;
   }
-  if (to_send.link.give_up) gave_up_ = give_up_code_;
+  if (to_send.link.give_up) {
+    gave_up_ = give_up_code_;
+    last_problem_ = to_send.link.reason;
+  }
   changed_.notify_all();
   return to_send;
 }
@@ -344,7 +345,7 @@ Error Engine::why_not_done(bool in_time) const {
   if (!wanted_) return {ErrorCode::offline, "not connected; connect first"};
   const std::string problem = last_problem_.empty() ? "no connection yet" : last_problem_;
   if (gave_up_) return {*gave_up_, problem};
-  if (!core_) return failure_;
+  if (!core_ || platform_->now().steady < reopen_at_) return failure_;
   if (!in_time && logged_in_) {
     return {ErrorCode::timed_out, "it takes longer; nothing is lost and the work goes on"};
   }
@@ -355,7 +356,7 @@ Error Engine::why_not_done(bool in_time) const {
 template <class T, class Check>
 Result<T> Engine::wait_until(milliseconds timeout, const Check& check) {
   std::unique_lock lock(mutex_);
-  const auto until = platform_->now().steady + std::min(timeout, kWaitMax);
+  const auto until = platform_->now().steady + std::clamp(timeout, milliseconds{0}, kWaitMax);
   for (bool in_time = true;;) {
     if (core_) {
       if (std::optional<Result<T>> result = check()) return *std::move(result);
@@ -367,12 +368,18 @@ Result<T> Engine::wait_until(milliseconds timeout, const Check& check) {
 
 Result<void> Engine::wait_registered(milliseconds timeout) {
   return wait_until<void>(timeout, [this]() -> std::optional<Result<void>> {
-    if (!taken_name_.empty()) {
-      return Error{ErrorCode::name_taken,
-                   "the name \"" + taken_name_ + "\" is another user's; choose another"};
-    }
     if (!core_->registered()) return std::nullopt;
-    return Result<void>();
+    switch (core_->naming()) {
+      case core::Core::Naming::named:
+        return Result<void>();
+      case core::Core::Naming::asked:
+        return std::nullopt;
+      case core::Core::Naming::nameless:
+        break;
+    }
+    return Error{ErrorCode::name_taken,
+                 "the account has no name: the one it asked for is another user's, or the relay "
+                 "knows none; choose one"};
   });
 }
 

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -27,11 +26,9 @@ namespace godwit {
 
 class Engine final : private Speaker {
  public:
-  using MakeAccount =
-      std::function<Result<void>(store::Database&, const crypto::Random&, core::Now)>;
   // Makes a home; one that a crash left without an account is used.
   [[nodiscard]] static Result<std::unique_ptr<Engine>> create(const Options& options,
-                                                              const MakeAccount& make_account);
+                                                              const core::NewAccount& account);
   [[nodiscard]] static Result<std::unique_ptr<Engine>> open(const Options& options);
   // Of a home that is closed; neither passphrase is copied.
   [[nodiscard]] static Result<void> change_passphrase(const Options& options,
@@ -85,7 +82,7 @@ class Engine final : private Speaker {
   Engine(const Options& options, std::unique_ptr<EventQueue> events);
 
   // Of a Speaker.
-  [[nodiscard]] std::optional<wire::KeyPair> transport_keys() override;
+  [[nodiscard]] Result<wire::KeyPair> transport_keys() override;
   [[nodiscard]] ToSend exchange(const Received& received) override;
 
   void end_link(bool another_follows);  // with link_lifetime_ held
@@ -127,7 +124,6 @@ class Engine final : private Speaker {
   bool logged_in_ = false;
   bool was_in_ = false;               // since connect()
   bool told_online_ = false;          // the app was, and of no end since
-  std::string taken_name_;            // the last name that the relay gave to somebody else
   std::optional<ErrorCode> gave_up_;  // why there is no further attempt
   ErrorCode give_up_code_ = ErrorCode::refused;  // why there would be none
   std::string last_problem_;                     // of the connection: a sentence

@@ -55,9 +55,10 @@ std::optional<Event> EventQueue::next() {
 }
 
 bool EventQueue::wait(Platform& platform, std::chrono::milliseconds timeout) {
+  using namespace std::chrono_literals;
   constexpr std::chrono::milliseconds kLongest = std::chrono::hours{24 * 365};  // no overflow
   std::unique_lock lock(mutex_);
-  const auto until = platform.now().steady + std::min(timeout, kLongest);
+  const auto until = platform.now().steady + std::clamp(timeout, 0ms, kLongest);
   for (bool in_time = true; in_time && empty();) in_time = platform.wait(lock, filled_, until);
   return !empty();
 }

@@ -31,7 +31,7 @@ class Speaker {
  public:
   virtual ~Speaker() = default;
   // The keys for a handshake; nothing when they cannot be had now. The caller wipes them.
-  [[nodiscard]] virtual std::optional<wire::KeyPair> transport_keys() = 0;
+  [[nodiscard]] virtual Result<wire::KeyPair> transport_keys() = 0;
   [[nodiscard]] virtual ToSend exchange(const Received& received) = 0;
 };
 

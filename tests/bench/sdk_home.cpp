@@ -47,7 +47,9 @@ class Writer {
     auto made = store::Database::create({home, {}, wire::random_bytes});
     REQUIRE(made);
     database_ = std::make_unique<store::Database>(std::move(*made));
-    REQUIRE(core::Core::create_account(*database_, draw_, now(), relay_address(), "owner").ok());
+    const auto made_account = core::new_account(relay_address(), "owner");
+    REQUIRE(made_account.ok());
+    REQUIRE(core::Core::make_account(*database_, draw_, now(), *made_account).ok());
     round_ = std::make_unique<core::Round>(*database_, draw_);
     round_->now = now();
     const auto account = round_->load<core::AccountRecord>(core::name_bytes(core::kAccountName));

@@ -66,9 +66,9 @@ Side::Side(EagerRelay& relay, const std::string& name) {
 
 void Side::begin(EagerRelay& relay, const std::string& name) {
   relay_ = &relay;
-  const auto account =
-      core::Core::create_account(*database_, wire::random_bytes, now(), relay_address(), name);
+  const auto account = core::new_account(relay_address(), name);
   REQUIRE(account.ok());
+  REQUIRE(core::Core::make_account(*database_, wire::random_bytes, now(), *account).ok());
   auto opened = core::Core::open(*database_, wire::random_bytes, now());
   REQUIRE(opened.ok());
   core_ = std::move(*opened);

@@ -41,8 +41,8 @@ wire::Bytes forged(const crypto::Session& session, const Header& header) {
   wire::Bytes fields = copy_of(header.ratchet_key.view());
   wire::append_le(fields, header.previous_count);
   wire::append_le(fields, header.number);
-  crypto::aead_seal(message, wire::SecretKey::copy_of(all.subspan(kSendingHeaderKeyAt, 32)), nonce,
-                    ad, fields);
+  crypto::aead_append(message, wire::SecretKey::copy_of(all.subspan(kSendingHeaderKeyAt, 32)),
+                      nonce, ad, fields);
   message.resize(message.size() + 32);
   return message;
 }

@@ -146,7 +146,7 @@ void Link::begin() {
 void Link::established() {
   if (home_.is_cut()) return on_end("the relay cannot be reached: timed out");
   auto keys = speaker_->transport_keys();
-  if (!keys) return on_end("the home cannot be read");
+  if (!keys) return on_end(keys.error().message);
   auto wire = std::make_shared<Wire>(home_, *this);
   const bool open = wire->open(keys->public_key);
   wire::wipe(keys->secret.bytes);

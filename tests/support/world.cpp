@@ -57,18 +57,18 @@ void SimDevice::reopen() {
 
 void SimDevice::create(const std::string& name) {
   reopen();
-  const auto made =
-      core::Core::create_account(*database, random, world.now(), world.address(), name);
-  REQUIRE(made.ok());
+  const auto account = core::new_account(world.address(), name);
+  REQUIRE(account.ok());
+  REQUIRE(core::Core::make_account(*database, random, world.now(), *account).ok());
   reopen();
   REQUIRE(core);
 }
 
 void SimDevice::recover(const std::string& code) {
   reopen();
-  const auto made =
-      core::Core::recover_account(*database, random, world.now(), world.address(), code);
-  REQUIRE(made.ok());
+  const auto account = core::recovered_account(world.address(), code);
+  REQUIRE(account.ok());
+  REQUIRE(core::Core::make_account(*database, random, world.now(), *account).ok());
   reopen();
   REQUIRE(core);
 }

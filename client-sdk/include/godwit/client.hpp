@@ -35,7 +35,8 @@ struct Outgoing {
   std::string to;    // the name of a user
   std::string text;  // UTF-8, 1 byte to 64 KiB, or to less where the relay's operator says so
   // Idempotency key, 1 to 256 bytes: the same key, text and recipient make one message, however
-  // often and after whatever crash.
+  // often and after whatever crash, also on a device that has recovered the account. With another
+  // text or recipient it is `key_conflict` on the device that has sent the first.
   std::optional<std::string> key = {};
 };
 
@@ -48,7 +49,8 @@ struct Sent {
 class Client {
  public:
   // Makes a home with a new account. `relay`: godwit://KEY@HOST:PORT. `name`: 2 to 32 of
-  // [a-z0-9._-]. No network: connect() registers it, and says so with an event.
+  // [a-z0-9._-], and not 32 hex digits. No network: connect() registers it, and says so with an
+  // event. Of what is refused as `invalid_argument` nothing is made.
   [[nodiscard]] static Result<Client> create(const Options& options, std::string_view relay,
                                              std::string_view name);
   // The account of a recovery code on this device, which takes the place of all earlier ones.
@@ -68,6 +70,7 @@ class Client {
   [[nodiscard]] static Result<void> change_passphrase(const Options& options,
                                                       const std::optional<std::string>& next);
 
+  // One that was moved from may only be assigned to, or end.
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
   // Ends the connection and the thread; what is not yet accepted stays in the outbox.
@@ -76,7 +79,7 @@ class Client {
   // Connects and stays connected: after a loss again, with growing, random delays. Returns at once.
   // A second call changes nothing while there is a connection. While there is none it does not wait
   // out the delay (call it when the network is back), and one that was given up (replaced, removed,
-  // or a refusal) is tried once more.
+  // or a refusal) is tried once more. From the first call on the process ignores SIGPIPE.
   [[nodiscard]] Result<void> connect();
   // Returns when the connection and its thread have ended; ends every wait_* for the network that
   // is under way.
@@ -110,6 +113,9 @@ class Client {
   [[nodiscard]] Result<Message> message(const MessageId& id) const;
   [[nodiscard]] Result<MessageStatus> status(const MessageId& id) const;
   [[nodiscard]] Result<Explanation> explain(const MessageId& id) const;
+  // How many of our messages no relay has accepted yet, in all conversations. wait_settled() may be
+  // true while some wait for longer: until a recipient's mailbox has room again, say.
+  [[nodiscard]] Result<std::size_t> waiting() const;
 
   [[nodiscard]] Result<std::vector<Contact>> contacts() const;
   // 60 digits that both compare; needs a contact that was looked up.
@@ -130,7 +136,8 @@ class Client {
   // These wait for the network, at most so long. `offline` (there is no connection; the message
   // says what its last problem was) and `timed_out` lose nothing: the work goes on. They do not
   // wait when nothing can come any more: not connected, `replaced`, `removed`.
-  // `name_taken`: the account may stand, but without the name; choose another with set_name().
+  // `name_taken`: the account stands, but without a name, since the one it asked for is another
+  // user's, or since the relay knows none after a recovery; choose one with set_name().
   [[nodiscard]] Result<void> wait_registered(std::chrono::milliseconds timeout);
   // Until a message has left `queued`; the status may be `failed`.
   [[nodiscard]] Result<Status> wait_accepted(const MessageId& id,

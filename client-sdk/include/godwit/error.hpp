@@ -41,7 +41,8 @@ struct Error {
   std::string message;  // one sentence for a person: what, and what to do
 };
 
-// A value or an Error. Thread promise: that of the value.
+// A value or an Error. Thread promise: that of the value. What `->` gives lives as long as the Result:
+// keep that in a variable before you loop over it.
 template <class T>
 class [[nodiscard]] Result {
  public:
@@ -52,7 +53,7 @@ class [[nodiscard]] Result {
   // Preconditions: ok().
   [[nodiscard]] T& operator*() & { return get(); }
   [[nodiscard]] const T& operator*() const& { return const_cast<Result*>(this)->get(); }
-  [[nodiscard]] T&& operator*() && { return std::move(get()); }
+  [[nodiscard]] T operator*() && { return std::move(get()); }  // a loop over *call() keeps it
   [[nodiscard]] T* operator->() { return &get(); }
   [[nodiscard]] const T* operator->() const { return &const_cast<Result*>(this)->get(); }
   // Precondition: !ok().

@@ -19,10 +19,11 @@ enum class EventKind : std::uint8_t {
   name_taken,          // the name is another user's: choose one with set_name()
   contact_added,       // user; again when the name becomes known: detail
   devices_changed,     // user: a new device, or one that left; detail says which
-  // What an honest relay and an honest peer never cause. Nothing of it was accepted.
+  // What an honest relay and an honest peer cause only when a clock is wrong, or when somebody was
+  // away for half a year. Nothing of it was accepted, but for the messages of the last two.
   list_refused,    // user: a device list that does not verify, or was rolled back
   equivocation,    // user: two lists of one version; sending to this user has stopped
-  prekey_refused,  // user: a prekey or seal key that its device did not sign
+  prekey_refused,  // user: a prekey or seal key that its device did not sign, or long expired
   name_moved,      // user: the relay now says that this contact's name is somebody else's
   gap,             // user: messages are missing; they are asked for
   gap_closed,      // user
@@ -30,6 +31,7 @@ enum class EventKind : std::uint8_t {
   undecryptable,   // user: could not be read; a new session begins
   stale_prekey,    // a message used a signed prekey long expired
   late_clock,      // user: a time stamp far in the future
+  // About this device.
   replaced,        // this device logged in elsewhere: a copy of this home is in use
   removed,         // this device was removed from its account
   store_changed,   // the relay's store is another one: undelivered messages go out again

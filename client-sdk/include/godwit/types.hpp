@@ -84,7 +84,7 @@ struct Message {
   std::uint64_t arrival = 0;  // counts what this device has got or written: see mark_read()
   Status status = Status::queued;
   std::optional<std::string> key;      // the app's idempotency key, of our own
-  bool late = false;                   // arrived after later ones
+  bool late = false;                   // came when one that stands behind it had been read
   std::optional<std::string> failure;  // with Status::failed
 };
 
@@ -100,8 +100,9 @@ struct Conversation {
 };
 
 // Pages. A cursor names a place, so pages neither skip nor repeat when things arrive in between;
-// an offset counts from the start at the time of asking. A conversation in which something happens
-// meanwhile moves to the front, before all cursors: an event tells of it.
+// an offset counts from the start at the time of asking. What belongs before a cursor is on no page
+// after it, and an event tells of it: a message of an earlier time that comes late, a conversation
+// that moves to the front because something happens in it. A cursor fits the list it came from.
 struct PageRequest {
   std::size_t limit = 50;     // 1 to 1,000
   std::size_t offset = 0;     // not together with a cursor
@@ -113,7 +114,7 @@ template <class T>
 struct Page {
   std::vector<T> items;
   bool end = true;     // exact: nothing lies behind this page
-  std::string cursor;  // for the next page; also given at the end, for what arrives later
+  std::string cursor;  // for the next page; also given at the end, for what will stand behind it
 };
 
 struct MessageStatus {
@@ -124,7 +125,7 @@ struct MessageStatus {
     Time time;
     std::string by;  // name of the user, else its id; empty for our own steps
   };
-  std::vector<Step> steps;  // in order of time
+  std::vector<Step> steps;  // as they came; a clock that was set back shows in their times
 };
 
 struct Explanation {

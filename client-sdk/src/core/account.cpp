@@ -1,7 +1,6 @@
 #include "client-sdk/src/core/account.hpp"
 
 #include "client-sdk/src/crypto/sealed.hpp"
-#include "schema/wire/address.hpp"
 #include "schema/wire/hash.hpp"
 
 namespace godwit::core {
@@ -22,24 +21,14 @@ wire::ListHash hash_of_list(wire::ByteView body) {
   return wire::ListHash::copy_of(wire::sha512_32(body).view().first(wire::ListHash::kSize));
 }
 
-Result<void> LocalAccount::make(Round& round, std::string_view relay, std::string_view name,
-                                const wire::SecretKey* root) {
-  const auto address = wire::parse_address(relay);
-  if (!address) return Error{ErrorCode::invalid_argument, address.error()};
+void LocalAccount::make(Round& round, const NewAccount& from) {
   AccountRecord record;
-  record.relay = wire::format_address(*address);
-  record.recovering = root != nullptr;
-  if (!name.empty()) {
-    const auto folded = wire::fold_name(name);
-    if (!folded) {
-      return Error{ErrorCode::invalid_argument,
-                   "a name has 2 to 32 characters of a-z, 0-9, dot, dash and underscore"};
-    }
-    record.name = *folded;
-  }
+  record.relay = wire::format_address(from.relay);
+  record.recovering = from.root.has_value();
+  record.name = from.name;
   SecretsRecord secrets;
   secrets.has_root = true;
-  secrets.root = root != nullptr ? *root : crypto::Secret::draw(round.random).value();
+  secrets.root = from.root ? from.root->value() : crypto::Secret::draw(round.random).value();
   secrets.list = crypto::Secret::draw(round.random).value();
   secrets.identity = crypto::Secret::draw(round.random).value();
   secrets.transport = crypto::Secret::draw(round.random).value();
@@ -56,7 +45,6 @@ Result<void> LocalAccount::make(Round& round, std::string_view relay, std::strin
   account.record.list = *list;
   round.save(name_bytes(kSecretsName), secrets);
   account.save(round);
-  return {};
 }
 
 LocalAccount::LocalAccount(AccountRecord account, const SecretsRecord& secrets)
@@ -110,8 +98,12 @@ bool LocalAccount::rebuild_list(Round& round, const wire::SignedListView& before
   return true;
 }
 
-wire::MessageId LocalAccount::message_id_of(std::string_view key) const {
-  return keyed_hash<wire::MessageId>(idempotency_.value(), "message", wire::as_bytes(key));
+wire::MessageId LocalAccount::message_id_of(std::string_view key, std::string_view text) const {
+  wire::Bytes both;
+  wire::append_le(both, static_cast<std::uint16_t>(key.size()));
+  wire::append(both, wire::as_bytes(key));
+  wire::append(both, wire::as_bytes(text));
+  return keyed_hash<wire::MessageId>(idempotency_.value(), "message", both);
 }
 
 wire::FixedBytes<struct BlindTag, 16> LocalAccount::blind(wire::ByteView value) const {

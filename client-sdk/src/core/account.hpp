@@ -3,8 +3,8 @@
 // Spec:    schema/README.md, "Identities".
 #pragma once
 
+#include "client-sdk/src/core/new_account.hpp"
 #include "client-sdk/src/core/round.hpp"
-#include "client-sdk/src/crypto/keys.hpp"
 
 namespace godwit::core {
 
@@ -12,10 +12,8 @@ class LocalAccount {
  public:
   AccountRecord record;
 
-  // Fresh keys, one device, the list signed. `root`: of a recovery code; null: drawn.
-  [[nodiscard]] static Result<void> make(Round& round, std::string_view relay,
-                                         std::string_view name,
-                                         const wire::SecretKey* root);
+  // Fresh keys but for the root, one device, the list signed.
+  static void make(Round& round, const NewAccount& from);
   [[nodiscard]] static std::optional<LocalAccount> load(const View& view);
   void save(Round& round) const { round.save(name_bytes(kAccountName), record); }
 
@@ -32,8 +30,8 @@ class LocalAccount {
   [[nodiscard]] bool rebuild_list(Round& round, const wire::SignedListView& before,
                                   std::uint32_t gen_min = 0);
 
-  // Of the app's idempotency key; the same key is the same message for ever.
-  [[nodiscard]] wire::MessageId message_id_of(std::string_view key) const;
+  // Of the app's idempotency key and the text; the same two are the same message for ever.
+  [[nodiscard]] wire::MessageId message_id_of(std::string_view key, std::string_view text) const;
   // Hides what would tell something in the clear part of a database key.
   [[nodiscard]] wire::FixedBytes<struct BlindTag, 16> blind(wire::ByteView value) const;
 

@@ -23,6 +23,15 @@ Error offline() {
 
 }  // namespace
 
+// The message that the app's key stands for already, whatever has become of its recipient since.
+std::optional<Found> Core::State::sent_before(const Outgoing& message) const {
+  if (!message.key) return std::nullopt;
+  const auto ref = round.load<KeyRef>(wire::as_bytes(*message.key), kKeyRefSuffix);
+  if (!ref) return std::nullopt;
+  auto found = history::find_message(round, ref->message, user);
+  return found && found->record.outgoing ? std::move(found) : std::nullopt;
+}
+
 // What would refuse this message; nothing is changed yet, so that a batch is all or nothing.
 Result<void> Core::State::check(const Outgoing& message) const {
   if (message.text.empty() || message.text.size() > wire::kTextSizeMax) {
@@ -30,6 +39,18 @@ Result<void> Core::State::check(const Outgoing& message) const {
   }
   if (!wire::is_utf8(message.text)) {
     return Error{ErrorCode::invalid_argument, "the text is not UTF-8"};
+  }
+  if (message.key) {
+    if (message.key->empty() || message.key->size() > kKeySizeMax) {
+      return Error{ErrorCode::invalid_argument, "a key has 1 to 256 bytes"};
+    }
+    if (const auto before = sent_before(message)) {
+      const auto conversation = reads::conversation_of(round, message.to);
+      const bool same_recipient = before->record.recipient == as_kept(message.to) ||
+                                  (conversation && before->place.conversation == *conversation);
+      if (same_recipient && before->record.text == message.text) return {};
+      return key_conflict(*message.key);
+    }
   }
   if (const auto known = reads::user_of(round, message.to)) {
     const auto contact = round.load<ContactRecord>(known->view());
@@ -43,23 +64,9 @@ Result<void> Core::State::check(const Outgoing& message) const {
       return Error{ErrorCode::invalid_argument, "this is your own name; write to somebody else"};
     }
   }
-  std::optional<Found> before;
-  if (message.key) {
-    if (message.key->empty() || message.key->size() > kKeySizeMax) {
-      return Error{ErrorCode::invalid_argument, "a key has 1 to 256 bytes"};
-    }
-    before = history::find_message(round, account.message_id_of(*message.key), user);
-  }
-  if (!before || !before->record.outgoing) {
-    auto why = outbox.too_long(message.text);
-    if (!why.empty()) return Error{ErrorCode::invalid_argument, std::move(why)};
-    return {};
-  }
-  const auto conversation = reads::conversation_of(round, message.to);
-  const bool same_recipient = before->record.recipient == as_kept(message.to) ||
-                              (conversation && before->place.conversation == *conversation);
-  if (same_recipient && before->record.text == message.text) return {};
-  return key_conflict(*message.key);
+  auto why = outbox.too_long(message.text);
+  if (!why.empty()) return Error{ErrorCode::invalid_argument, std::move(why)};
+  return {};
 }
 
 ConversationRecord Core::State::conversation_to(const std::string& name) {
@@ -78,13 +85,14 @@ Sent Core::State::send_one(const Outgoing& message) {
   if (message.key) {
     record.key = *message.key;
     record.recipient = as_kept(message.to);
-    record.id = account.message_id_of(*message.key);
+    record.id = account.message_id_of(*message.key, message.text);
     if (const auto place = history::place_of(round, record.id, user)) {
       auto before = history::load(round, *place);
       if (before) history::see_outbox(round, *before);
       return {as_id<MessageId>(record.id), as_id<ConversationId>(place->conversation),
               before ? before->status : Status::queued};
     }
+    round.save(wire::as_bytes(*message.key), kKeyRefSuffix, KeyRef{record.id});
   } else {
     round.random(record.id.bytes);
   }
@@ -104,18 +112,20 @@ Sent Core::State::send_one(const Outgoing& message) {
 Result<std::vector<Sent>> Core::send(std::span<const Outgoing> messages, Now now) {
   State& s = *state_;
   s.round.now = now;
-  if (s.outbox.size() + messages.size() > kOutboxMax) {
-    return Error{ErrorCode::outbox_full, "too many messages wait; try again when some have gone"};
-  }
   std::map<std::string, const Outgoing*> keys;
+  std::size_t added = 0;
   for (const Outgoing& message : messages) {
     if (auto wrong = s.check(message); !wrong) return wrong.error();
+    if (!s.sent_before(message)) ++added;
     if (!message.key) continue;
     const auto [twin, fresh] = keys.emplace(*message.key, &message);
     const Outgoing& first = *twin->second;
     if (!fresh && (first.text != message.text || as_kept(first.to) != as_kept(message.to))) {
       return key_conflict(*message.key);
     }
+  }
+  if (added > 0 && s.outbox.size() + added > kOutboxMax) {
+    return Error{ErrorCode::outbox_full, "too many messages wait; try again when some have gone"};
   }
   std::vector<Sent> sent;
   for (const Outgoing& message : messages) sent.push_back(s.send_one(message));
@@ -214,11 +224,8 @@ Result<void> Core::set_typing(std::string_view name, bool active, Now now) {
 Result<void> Core::set_name(std::string_view name, Now now) {
   State& s = *state_;
   s.round.now = now;
-  const auto folded = wire::fold_name(name);
-  if (!folded) {
-    return Error{ErrorCode::invalid_argument,
-                 "a name has 2 to 32 characters of a-z, 0-9, dot, dash and underscore"};
-  }
+  const auto folded = folded_name(name);
+  if (!folded) return folded.error();
   if (!s.account.record.registered) {
     s.account.record.name = *folded;
     s.account.save(s.round);

@@ -15,13 +15,16 @@ namespace {
 // Held lanes that wait longer than this do not keep `settled` from being true.
 constexpr milliseconds kSettledHorizon = std::chrono::seconds{5};
 
-Result<void> make_account(store::Database& database, const crypto::Random& random, Now now,
-                          std::string_view relay, std::string_view name,
-                          const wire::SecretKey* root) {
+}  // namespace
+
+// ---- Accounts -----------------------------------------------------------------------------------
+
+Result<void> Core::make_account(store::Database& database, const crypto::Random& random, Now now,
+                                const NewAccount& from) {
   Round round(database, random);
   round.now = now;
   if (LocalAccount::load(round)) return error_of(store::StoreError::exists);
-  if (auto made = LocalAccount::make(round, relay, name, root); !made) return made;
+  LocalAccount::make(round, from);
   const auto account = LocalAccount::load(round);
   if (account) {
     Upkeep::make_first(round, *account);
@@ -29,25 +32,6 @@ Result<void> make_account(store::Database& database, const crypto::Random& rando
   }
   if (auto done = round.commit(); !done) return error_of(done.error());
   return {};
-}
-
-}  // namespace
-
-// ---- Accounts -----------------------------------------------------------------------------------
-
-Result<void> Core::create_account(store::Database& database, const crypto::Random& random, Now now,
-                                  std::string_view relay, std::string_view name) {
-  if (name.empty()) return Error{ErrorCode::invalid_argument, "an account needs a name"};
-  return make_account(database, random, now, relay, name, nullptr);
-}
-
-Result<void> Core::recover_account(store::Database& database, const crypto::Random& random, Now now,
-                                   std::string_view relay, std::string_view code) {
-  auto root = crypto::parse_recovery_code(code);
-  if (!root) return Error{ErrorCode::invalid_argument, root.error()};
-  auto made = make_account(database, random, now, relay, {}, &*root);
-  wire::wipe(root->bytes);
-  return made;
 }
 
 Result<std::unique_ptr<Core>> Core::open(store::Database& database, crypto::Random random,
@@ -276,8 +260,18 @@ std::optional<std::chrono::milliseconds> Core::deadline() const {
 const Core::Link& Core::link() const {
   return state_->login.link();
 }
+Core::Naming Core::naming() const {
+  const AccountRecord& record = state_->account.record;
+  if (!record.name.empty()) return Naming::named;
+  return record.wanted_name.empty() ? Naming::nameless : Naming::asked;
+}
+
 bool Core::registered() const {
   return state_->account.record.registered;
+}
+
+std::size_t Core::waiting() const {
+  return state_->outbox.waiting();
 }
 
 bool Core::settled() const {

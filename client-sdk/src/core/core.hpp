@@ -15,6 +15,7 @@
 #include <chrono>
 #include <memory>
 
+#include "client-sdk/src/core/new_account.hpp"
 #include "client-sdk/src/store/database.hpp"
 #include "godwit/client.hpp"
 #include "schema/wire/messages.hpp"
@@ -28,13 +29,10 @@ struct Now {
 
 class Core {
  public:
-  // Put an account into an empty database; one transaction each.
-  [[nodiscard]] static Result<void> create_account(store::Database& database,
-                                                   const crypto::Random& random, Now now,
-                                                   std::string_view relay, std::string_view name);
-  [[nodiscard]] static Result<void> recover_account(store::Database& database,
-                                                    const crypto::Random& random, Now now,
-                                                    std::string_view relay, std::string_view code);
+  // Puts an account into an empty database, in one transaction.
+  [[nodiscard]] static Result<void> make_account(store::Database& database,
+                                                 const crypto::Random& random, Now now,
+                                                 const NewAccount& from);
   // Loads the account and the outbox. `database` and `random` outlive the core.
   [[nodiscard]] static Result<std::unique_ptr<Core>> open(store::Database& database,
                                                           crypto::Random random, Now now);
@@ -79,9 +77,13 @@ class Core {
   };
   [[nodiscard]] const Link& link() const;
   [[nodiscard]] bool registered() const;
+  // `asked`: it has none, and the answer for one is to come.
+  enum class Naming : std::uint8_t { named, asked, nameless };
+  [[nodiscard]] Naming naming() const;
   // Caught up, nothing that could be sent is unaccepted, every ack is confirmed, no look-up is
   // under way.
   [[nodiscard]] bool settled() const;
+  [[nodiscard]] std::size_t waiting() const;  // texts that the relay has not accepted
 
   // Also says what a message waits on, which is no record.
   [[nodiscard]] Result<Explanation> explain(const MessageId& id) const;

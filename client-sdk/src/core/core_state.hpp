@@ -37,6 +37,7 @@ struct Core::State {
   void tend(Now now);
   // When a relay that owes an answer is taken for gone.
   [[nodiscard]] std::optional<milliseconds> patience_over() const;
+  [[nodiscard]] std::optional<Found> sent_before(const Outgoing& message) const;
   [[nodiscard]] Result<void> check(const Outgoing& message) const;
   [[nodiscard]] Sent send_one(const Outgoing& message);
   [[nodiscard]] ConversationRecord conversation_to(const std::string& name);

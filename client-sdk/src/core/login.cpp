@@ -123,7 +123,7 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
 
 void Login::on_refused(Round& round, const wire::Refused& refused, bool registering) {
   using wire::ErrorCode;
-  const std::string answer = "the relay answered " + std::string(wire::name_of(refused.code));
+  std::string answer = "the relay answered " + std::string(wire::name_of(refused.code));
   if (!registering && refused.code == ErrorCode::unknown_device) {
     // The relay has lost us, or never knew us: it takes the same list again, with fresh prekeys.
     upkeep_.forget_put(round);
@@ -149,6 +149,11 @@ void Login::on_refused(Round& round, const wire::Refused& refused, bool register
     return;
   }
   const milliseconds told{refused.retry_after_ms};
+  if (refused.code == ErrorCode::rate_limited && told.count() > 0) {
+    const auto minutes = std::chrono::ceil<std::chrono::minutes>(told);
+    answer += ": too many from this address; it takes more in " + std::to_string(minutes.count()) +
+              " min";
+  }
   close(answer, told.count() > 0 ? told : kAfterDefect);
 }
 

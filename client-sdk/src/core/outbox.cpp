@@ -373,7 +373,7 @@ void Outbox::apply_outcome(Round& round, Lane& lane, OutboxRecord& record,
   }
   if (list_is_old) ask_list(round, lane, record.user);
   hold(round, lane, told(outcome.retry_after_ms),
-       "the relay answered " + std::string(wire::name_of(outcome.code)));
+       room_for(outcome.code));
   if (record.kind != OutboxRecord::Kind::text) return;
   if (auto message = history::load(round, record.message)) {
     message->refusal = static_cast<std::uint8_t>(outcome.code);
@@ -459,7 +459,7 @@ void Outbox::on_submit_refused(Round& round, const SubmitAsked& asked,
     return;
   }
   hold(round, lanes_[line->second.lane], told(refused.retry_after_ms),
-       "the relay answered " + std::string(wire::name_of(refused.code)));
+       room_for(refused.code));
   return_to_lane(asked.number);
 }
 

@@ -79,6 +79,8 @@ class Outbox {
   [[nodiscard]] std::optional<milliseconds> deadline() const;
   // For a person: what an entry waits on.
   [[nodiscard]] std::string waits_on(std::uint64_t number) const;
+  // Texts that the relay has not accepted.
+  [[nodiscard]] std::size_t waiting() const;
 
  private:
   struct LaneKey {
@@ -107,8 +109,11 @@ class Outbox {
   struct NoKeys {  // of a device: what came of asking
     milliseconds until{};
     bool patience = false;  // is asked for by the relay; else it has put none
+    bool told = false;      // that those which it has put are of no use
   };
 
+  // What is waited for after such an answer.
+  [[nodiscard]] static std::string room_for(wire::ErrorCode refusal);
   static LaneKey lane_key(const OutboxRecord& entry);
   static LaneKey lane_of(const wire::UserId& user) { return {false, user.bytes}; }
   [[nodiscard]] static std::optional<OutboxRecord> entry(const View& view, std::uint64_t number);
@@ -148,6 +153,8 @@ class Outbox {
                                                                  const UserAsked& asked) const;
   void name_resolved(Round& round, const UserAsked& asked, const wire::User& user);
   void name_refused(Round& round, const UserAsked& asked, const wire::Refused& refused);
+  bool refuse_bundle(Round& round, const ContactRecord& contact, const wire::Bundle& bundle,
+                     std::string why);
   [[nodiscard]] bool take_bundle(Round& round, const ContactRecord& contact,
                                  const wire::Bundle& bundle);
   // The targets that the list does not have any more leave. True: the entry changed.

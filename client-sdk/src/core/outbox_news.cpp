@@ -1,5 +1,6 @@
 // The other half of core/outbox: answers to look-ups, and news that change what entries wait for.
 #include <algorithm>
+#include <utility>
 
 #include "client-sdk/src/core/outbox.hpp"
 
@@ -96,7 +97,7 @@ void Outbox::name_refused(Round& round, const UserAsked& asked, const wire::Refu
       refused.code == wire::ErrorCode::not_found || refused.code == wire::ErrorCode::name_invalid;
   if (!nobody) {
     hold(round, lane->second, milliseconds{refused.retry_after_ms},
-         "the relay answered " + std::string(wire::name_of(refused.code)));
+         room_for(refused.code));
     set_asking(lane->second, false, std::move(lane->second.why));
     return;
   }
@@ -116,7 +117,9 @@ void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Pre
   const milliseconds wait = patient ? std::min(patience, kRetryAfterMax) : kNoKeysWait;
   for (const auto& device : asked.devices) {
     keys_asked_.erase(device);
-    no_keys_[device] = {round.now.steady + wait, patient};
+    NoKeys& none = no_keys_[device];
+    none.until = round.now.steady + wait;
+    none.patience = patient;
   }
   if (prekeys != nullptr) {
     if (peers_.take_list(round, asked.user, prekeys->list) == ListVerdict::newer) {
@@ -133,10 +136,19 @@ void Outbox::on_prekeys(Round& round, const PrekeysAsked& asked, const wire::Pre
   if (lane == lanes_.end()) return;
   std::string why;
   if (refused != nullptr) {
-    why = "the relay answered " + std::string(wire::name_of(refused->code));
+    why = room_for(refused->code);
     hold(round, lane->second, patience, why);
   }
   set_asking(lane->second, false, why);
+}
+
+// Told once a login: it is asked for again every few minutes.
+bool Outbox::refuse_bundle(Round& round, const ContactRecord& contact, const wire::Bundle& bundle,
+                           std::string why) {
+  if (!std::exchange(no_keys_[bundle.device].told, true)) {
+    round.tell(EventKind::prekey_refused, contact.user, std::move(why));
+  }
+  return false;
 }
 
 // Checks everything that the device signed, and begins a session where one is wanted.
@@ -147,17 +159,19 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
   if (peer == nullptr || peer->record.sent_seq == kNumbersLost) return false;
   const std::uint64_t now_s = round.wall() / kSecond;
   const auto holds = [&](wire::SignedKeyKind kind, const wire::SignedKey& key) {
-    return wire::verify_signed_key(kind, contact.user, listed->identity, key).has_value() &&
-           key.expires + kStaleMax_s > now_s;
+    return wire::verify_signed_key(kind, contact.user, listed->identity, key).has_value();
   };
   if (!holds(wire::SignedKeyKind::seal, bundle.seal_key) ||
       !holds(wire::SignedKeyKind::prekey, bundle.signed_prekey)) {
-    round.tell(EventKind::prekey_refused, contact.user, "a prekey or seal key does not verify");
-    return false;
+    return refuse_bundle(round, contact, bundle, "a prekey or seal key does not verify");
   }
-  if (bundle.signed_prekey.expires < now_s || bundle.seal_key.expires < now_s) {
-    round.tell(EventKind::stale_prekey, contact.user);
+  const auto expires = std::min(bundle.seal_key.expires, bundle.signed_prekey.expires);
+  if (expires + kStaleMax_s <= now_s) {
+    return refuse_bundle(round, contact, bundle,
+                         "a prekey or seal key is long expired: nobody was there for half a year, "
+                         "or a clock is wrong, here or there");
   }
+  if (expires < now_s) round.tell(EventKind::stale_prekey, contact.user);
   const bool reset = !peer->record.undecryptable.empty();
   // One that was never answered may have begun with a key that the relay had swapped: the other end
   // cannot open it, and says nothing to strangers.
@@ -166,10 +180,7 @@ bool Outbox::take_bundle(Round& round, const ContactRecord& contact, const wire:
     auto session = crypto::Session::initiate(
         account_.device().identity(), account_.record.user, {contact.user, listed->identity},
         bundle.signed_prekey, bundle.one_time, peer->sessions.next_gen(), round.random);
-    if (!session) {
-      round.tell(EventKind::prekey_refused, contact.user, "a prekey is of no use");
-      return false;
-    }
+    if (!session) return refuse_bundle(round, contact, bundle, "a prekey is of no use");
     peer->sessions.add(std::move(*session), now_s);
     peer->sessions_changed = true;
   }

@@ -53,7 +53,7 @@ bool Outbox::reach(Round& round, Lane& lane, const ContactRecord& contact) {
   if (!some) {
     hold(round, lane, std::chrono::seconds{30},
          lost ? "another device of the contact: the numbers used towards this one are damaged"
-              : "no device of the contact has keys");
+              : "no device of the contact has keys to write to");
   }
   return some;
 }
@@ -174,6 +174,32 @@ bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
   }
   record.expires = message->sealed + static_cast<Milliseconds>(kSealedLife.count());
   return true;
+}
+
+// ---- For a person -------------------------------------------------------------------------------
+
+std::string Outbox::room_for(wire::ErrorCode refusal) {
+  switch (refusal) {
+    case wire::ErrorCode::mailbox_full:
+      return "room in the recipient's mailbox at the relay";
+    case wire::ErrorCode::store_full:
+      return "room on the relay's disk";
+    case wire::ErrorCode::rate_limited:
+      return "the relay, which takes only so much of one sender at a time";
+    case wire::ErrorCode::busy:
+      return "the relay, which is busy";
+    default:
+      return "the relay, which answered " + std::string(wire::name_of(refusal));
+  }
+}
+
+std::size_t Outbox::waiting() const {
+  const auto waits = [this](const auto& entry) {
+    const auto& [number, line] = entry;
+    return line.kind == OutboxRecord::Kind::text &&
+           (line.in_flight || lanes_.at(line.lane).unsent.contains(number));
+  };
+  return static_cast<std::size_t>(std::ranges::count_if(lines_, waits));
 }
 
 }  // namespace godwit::core

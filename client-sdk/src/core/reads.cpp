@@ -65,6 +65,13 @@ Result<Page<Item>> walk(const View& view, Table table, wire::ByteView name, Orde
         return true;
       },
       page.offset);
+  if (result.cursor.empty()) {  // all were left out: what comes later lies behind the last of them
+    const auto back = order == Order::ascending ? Order::descending : Order::ascending;
+    view.scan(table, name, {}, back, [&](wire::ByteView suffix, auto) {
+      result.cursor = wire::to_hex(suffix);
+      return false;
+    });
+  }
   return result;
 }
 
@@ -89,6 +96,11 @@ Message shown(const MessageRecord& record, const LocalConversation& conversation
 
 Time at(Milliseconds when) {
   return Time(std::chrono::milliseconds(when));
+}
+
+// Of one that is damaged here no time is known but that of its writing.
+Milliseconds failed_at(const MessageRecord& record) {
+  return record.refused != 0 ? record.refused : record.created;
 }
 
 std::optional<Found> find(const View& view, const MessageId& id) {
@@ -227,6 +239,7 @@ Result<MessageStatus> status(const View& view, const MessageId& id) {
     result.steps.push_back({Status::delivered, at(record.delivered), by});
   }
   if (record.read != 0) result.steps.push_back({Status::read, at(record.read), by});
+  if (result.failure) result.steps.push_back({Status::failed, at(failed_at(record)), ""});
   return result;
 }
 
@@ -254,7 +267,7 @@ Result<Explanation> explain(const View& view, const MessageId& id) {
   step(record.accepted, "accepted by the relay");
   step(record.delivered, "stored by a device of " + by);
   step(record.read, "read by " + by);
-  if (record.status == Status::failed) step(record.created, "failed: " + record.failure);
+  if (record.status == Status::failed) step(failed_at(record), "failed: " + record.failure);
   if (record.status == Status::delivered) result.waits_on = by + " to read it";
   return result;
 }

@@ -219,6 +219,7 @@ struct MessageRecord {
   std::uint32_t attempts = 0;
   std::uint8_t refusal = 0;  // wire::ErrorCode of the last refusal; 0: none
   std::string failure;
+  // `refused`: for the last time, or for good.
   Milliseconds created = 0, sealed = 0, refused = 0, accepted = 0, delivered = 0, read = 0;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
@@ -299,6 +300,15 @@ struct DeviceRef {
   void pack(Packer& to) const { to.fixed(device); }
   void unpack(Unpacker& from) { from.fixed(device); }
 };
+// The message that an idempotency key of the app stands for. Name = the key.
+struct KeyRef {
+  static constexpr Table kTable = Table::message_ids;
+  wire::MessageId message;
+  void pack(Packer& to) const { to.fixed(message); }
+  void unpack(Unpacker& from) { from.fixed(message); }
+};
+inline constexpr std::array<std::uint8_t, 1> kKeyRefSuffix{0};  // no sender's tag is as short
+
 struct UserRef {
   static constexpr Table kTable = Table::names;
   wire::UserId user;

@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cstdlib>
 
+#include "client-sdk/src/crypto/aead.hpp"
 #include "client-sdk/src/crypto/hkdf.hpp"
 #include "schema/wire/bytes.hpp"
 #include "schema/wire/hash.hpp"
@@ -17,26 +18,9 @@ using wire::ByteView;
 using wire::SecretKey;
 
 constexpr std::uint8_t kRecordVersion = 1;
-constexpr std::size_t kTagSize = crypto_aead_xchacha20poly1305_ietf_ABYTES;
 constexpr std::size_t kHeaderSize = 1 + 4;
-static_assert(kNonceSize == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
-static_assert(SecretKey::kSize == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
-static_assert(kRecordOverhead == kHeaderSize + kNonceSize + kTagSize);
-
-void seal_aead(std::uint8_t* out, const SecretKey& key, const std::uint8_t* nonce,
-               ByteView associated, ByteView plaintext) {
-  [[maybe_unused]] const int failed = crypto_aead_xchacha20poly1305_ietf_encrypt(
-      out, nullptr, plaintext.data(), plaintext.size(), associated.data(), associated.size(),
-      nullptr, nonce, key.bytes.data());
-  assert(failed == 0);  // its only error is a size beyond 256 GiB
-}
-
-[[nodiscard]] bool open_aead(std::uint8_t* out, const SecretKey& key, const std::uint8_t* nonce,
-                             ByteView associated, ByteView sealed) {
-  return crypto_aead_xchacha20poly1305_ietf_decrypt(
-             out, nullptr, nullptr, sealed.data(), sealed.size(), associated.data(),
-             associated.size(), nonce, key.bytes.data()) == 0;
-}
+static_assert(kNonceSize == kAeadNonceSize);
+static_assert(kRecordOverhead == kHeaderSize + kNonceSize + kAeadTagSize);
 
 // lab(name) || len u8 || table
 [[nodiscard]] wire::Bytes table_label(std::string_view name, std::string_view table) {
@@ -114,7 +98,7 @@ void RecordKeys::seal(std::span<std::uint8_t> out, std::size_t table, ByteView k
   wire::store_le(out.data() + 1, kid_);
   std::ranges::copy(nonce, out.data() + kHeaderSize);
   const AssociatedData associated(prefixes_[table], key);
-  seal_aead(out.data() + kHeaderSize + kNonceSize, keys_[table], nonce.data(), associated.view(),
+  aead_seal(out.subspan(kHeaderSize + kNonceSize), keys_[table], nonce, associated.view(),
             plaintext);
 }
 
@@ -122,7 +106,7 @@ bool RecordKeys::open(std::span<std::uint8_t> out, std::size_t table, ByteView k
                       ByteView record) const {
   assert(kid_of(record) == kid_ && out.size() == record.size() - kRecordOverhead);
   const AssociatedData associated(prefixes_[table], key);
-  return open_aead(out.data(), keys_[table], record.data() + kHeaderSize, associated.view(),
+  return aead_open(out, keys_[table], record.subspan(kHeaderSize, kNonceSize), associated.view(),
                    record.subspan(kHeaderSize + kNonceSize));
 }
 
@@ -181,13 +165,14 @@ Secret wrap_key_of(const SecretKey& dek) {
 Wrap wrap(const SecretKey& with, const SecretKey& key, ByteView associated, const Random& random) {
   Wrap out;
   random(std::span(out.bytes).first(kNonceSize));
-  seal_aead(out.bytes.data() + kNonceSize, with, out.bytes.data(), associated, key.bytes);
+  aead_seal(std::span(out.bytes).subspan(kNonceSize), with, out.view().first(kNonceSize),
+            associated, key.bytes);
   return out;
 }
 
 std::optional<Secret> unwrap(const SecretKey& with, const Wrap& wrapped, ByteView associated) {
   SecretKey key;
-  const bool opened = open_aead(key.bytes.data(), with, wrapped.bytes.data(), associated,
+  const bool opened = aead_open(key.bytes, with, wrapped.view().first(kNonceSize), associated,
                                 wrapped.view().subspan(kNonceSize));
   std::optional<Secret> out;
   if (opened) out.emplace(key);

@@ -82,7 +82,6 @@ class RootKey {
   explicit RootKey(SigningKey key) : key_(std::move(key)) {}
 
   [[nodiscard]] const wire::Key& public_key() const { return key_.public_key(); }
-  [[nodiscard]] const wire::SecretKey& seed() const { return key_.seed(); }
   [[nodiscard]] wire::UserId user_id() const { return wire::user_id_of(public_key()); }
   // The right of `list_key` to sign this user's device lists of generation `gen`.
   [[nodiscard]] wire::Signature delegate(std::uint32_t gen, const wire::Key& list_key) const;
@@ -97,7 +96,6 @@ class ListKey {
   explicit ListKey(SigningKey key) : key_(std::move(key)) {}
 
   [[nodiscard]] const wire::Key& public_key() const { return key_.public_key(); }
-  [[nodiscard]] const wire::SecretKey& seed() const { return key_.seed(); }
   [[nodiscard]] wire::Signature sign(wire::ByteView list_body) const {
     return key_.sign(list_body);
   }

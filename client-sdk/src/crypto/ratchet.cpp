@@ -124,9 +124,9 @@ void Ratchet::seal(Bytes& out, ByteView ad, ByteView plaintext, const Random& ra
   std::array<std::uint8_t, kAeadNonceSize> nonce;
   random(nonce);
   wire::append(message, nonce);
-  aead_seal(message, sending_->header_key, nonce, joined(ad, message), header);
+  aead_append(message, sending_->header_key, nonce, joined(ad, message), header);
   const StateKey key = cipher_key_of(next_key(*sending_));
-  aead_seal(message, key, nonce, joined(ad, message), plaintext);
+  aead_append(message, key, nonce, joined(ad, message), plaintext);
   wire::append(out, message);
 }
 

@@ -137,7 +137,7 @@ Bytes Session::encrypt_ephemeral(ByteView plaintext, const Random& random) const
   std::array<std::uint8_t, kAeadNonceSize> nonce;
   random(nonce);
   wire::append(frame, nonce);
-  aead_seal(frame, state_->ephemeral_out, nonce, ephemeral_ad(state_->ad, frame), plaintext);
+  aead_append(frame, state_->ephemeral_out, nonce, ephemeral_ad(state_->ad, frame), plaintext);
   return frame;
 }
 

@@ -87,7 +87,6 @@ Result<wire::Bytes> read_at(int file, std::size_t at, std::size_t size) {
 Result<Directory> Directory::create(const std::filesystem::path& path) {
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return system_error();
   Directory made;
-  made.path_ = path;
   auto opened = open_directory(path);
   auto parent = open_directory(path / "..");
   if (!opened) return unexpected(opened.error());
@@ -106,7 +105,6 @@ Result<Directory> Directory::create(const std::filesystem::path& path) {
 
 Result<Directory> Directory::open(const std::filesystem::path& path) {
   Directory made;
-  made.path_ = path;
   auto opened = open_directory(path);
   if (!opened) return unexpected(opened.error());
   made.directory_ = std::move(*opened);

@@ -25,8 +25,6 @@ class Directory {
   // Precondition of a database here: the keyring, which is named last.
   [[nodiscard]] static Result<Directory> open(const std::filesystem::path& path);
 
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
   // Whether the one that had it open before came to mark_closed().
   [[nodiscard]] bool closed_in_order() const { return closed_in_order_; }
   // The last thing before the end.
@@ -51,7 +49,6 @@ class Directory {
   [[nodiscard]] bool has_lost_keyring() const;
   [[nodiscard]] bool has(const char* name) const;
 
-  std::filesystem::path path_;
   net::Descriptor directory_;
   net::Descriptor lock_;  // its file holds one byte: whether the database is open
   bool closed_in_order_ = false;

@@ -26,6 +26,8 @@ using tl::unexpected;
 using wire::ByteView;
 
 constexpr std::size_t kMapSize = std::size_t{64} << 30;  // address space only; the file is sparse
+// The least that a program is content with that may have only so much, by a limit or a debugger.
+constexpr std::size_t kMapSizeMin = std::size_t{1} << 30;
 constexpr unsigned kReadersMax = 1024;
 constexpr std::size_t kKeySizeMax = crypto::kRecordKeySizeMax;
 constexpr std::uint64_t kGrowthPages = 256;  // the file grows by so many at least
@@ -269,13 +271,13 @@ class LmdbEnvironment : public Backend {
   return unexpected(error_of_system(failed));
 }
 
-[[nodiscard]] Result<std::unique_ptr<Backend>> open_environment(
-    const std::filesystem::path& directory) {
-  if (const auto room = make_room_for_readers(directory); !room) return unexpected(room.error());
+// What it gives is LMDB's code; `env` is open when that is MDB_SUCCESS.
+[[nodiscard]] int open_mapped(Env& env, const std::filesystem::path& directory,
+                              std::size_t map_size) {
   MDB_env* opened = nullptr;
-  if (const auto made = checked(mdb_env_create(&opened)); !made) return unexpected(made.error());
-  Env env(opened);
-  int code = mdb_env_set_mapsize(opened, kMapSize);
+  if (const int code = mdb_env_create(&opened); code != MDB_SUCCESS) return code;
+  env.reset(opened);
+  int code = mdb_env_set_mapsize(opened, map_size);
   if (code == MDB_SUCCESS) code = mdb_env_set_maxreaders(opened, kReadersMax);
   // NOTLS: a read belongs to its object, not to its thread. NORDAHEAD: a page of a list is some
   // hundred records all over the file, and reading ahead of each costs fifty times the page itself.
@@ -283,10 +285,24 @@ class LmdbEnvironment : public Backend {
   constexpr unsigned kFlags = MDB_NOTLS | MDB_NORDAHEAD;
   if (code == MDB_SUCCESS) code = mdb_env_open(opened, directory.c_str(), kFlags, 0600);
   if (code == MDB_SUCCESS) code = mdb_env_sync(opened, 1);  // the meta pages of a new file
+  return code;
+}
+
+[[nodiscard]] Result<std::unique_ptr<Backend>> open_environment(
+    const std::filesystem::path& directory) {
+  if (const auto room = make_room_for_readers(directory); !room) return unexpected(room.error());
+  Env env;
+  int code = ENOMEM;
+  for (std::size_t size = kMapSize; code == ENOMEM && size >= kMapSizeMin; size /= 8) {
+    code = open_mapped(env, directory, size);
+  }
   if (code != MDB_SUCCESS) return unexpected(error_of(code));
+  int file = -1;
+  mdb_env_get_fd(env.get(), &file);
+  ::fcntl(file, F_SETFD, FD_CLOEXEC);  // LMDB leaves it open to programs that the app starts
 
   MDB_txn* begun = nullptr;
-  code = mdb_txn_begin(opened, nullptr, MDB_RDONLY, &begun);
+  code = mdb_txn_begin(env.get(), nullptr, MDB_RDONLY, &begun);
   if (code != MDB_SUCCESS) return unexpected(error_of(code));
   const Txn txn(begun);
   MDB_dbi dbi = 0;

@@ -69,9 +69,6 @@ class KeySet {
   KeySet(std::shared_ptr<const crypto::RecordKeys> lasting, crypto::RecordKeys session,
          std::optional<crypto::RecordKeys> retiring);
 
-  [[nodiscard]] const std::shared_ptr<const crypto::RecordKeys>& lasting() const {
-    return lasting_;
-  }
   // What seals a record of this table now.
   [[nodiscard]] const crypto::RecordKeys& sealing(Table table) const;
   // What sealed this one; nothing when it is damaged.

@@ -117,8 +117,8 @@ struct TestSpeaker : Speaker {
   std::function<void(const Received&)> on_exchange;
   bool has_keys = true;
 
-  std::optional<wire::KeyPair> transport_keys() override {
-    if (!has_keys) return std::nullopt;
+  Result<wire::KeyPair> transport_keys() override {
+    if (!has_keys) return Error{ErrorCode::storage, "the home cannot be read"};
     return wire::random_key_pair();
   }
   ToSend exchange(const Received& received) override {

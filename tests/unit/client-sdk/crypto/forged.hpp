@@ -35,7 +35,7 @@ struct ForgedHeader {
   wire::append_le(fields, header.previous_count);
   wire::append_le(fields, header.number);
   const wire::Bytes nonce(kAeadNonceSize, 0x24);
-  aead_seal(message, wire::SecretKey::copy_of(all.subspan(kSendingHeaderKeyAt, 32)), nonce, ad,
+  aead_append(message, wire::SecretKey::copy_of(all.subspan(kSendingHeaderKeyAt, 32)), nonce, ad,
             fields);
   message.resize(message.size() + 32);
   return message;
