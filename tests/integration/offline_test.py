@@ -1,4 +1,5 @@
-"""The chat client where no relay answers: what it says of that, and what to do about it."""
+"""The chat client where nobody answers, where its output goes nowhere, and where it was told wrong:
+what it says of that, and what to do about it."""
 
 import os
 import signal
@@ -78,6 +79,59 @@ class OfflineTest(unittest.TestCase):
                     f"{directory} is the directory of a relay, and no home; name another --home",
                 )
         self.assertEqual(sorted(directory.iterdir()), before)
+
+    def test_a_recovery_code_that_went_nowhere_is_shown_again(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        alice = Person(self.homes / "alice")
+        words = alice.words("init", "--relay", relay.address, "--name", "alice")
+        with open("/dev/full", "w") as full:
+            lost = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(lost.returncode, 1)
+        self.assertIn("stdout cannot be written", lost.stderr)
+        self.assertIn("The same `godwit init` shows it again", lost.stderr)
+        relay.stop()  # it is known here
+        self.assertIn("recovery code  ", alice.text(*words[3:]))
+
+    def test_an_account_of_another_relay_is_said_to_have_no_name_here(self):
+        first, second = Relay(), Relay()
+        self.addCleanup(first.close)
+        self.addCleanup(second.close)
+        alice, phone = Person(self.homes / "alice"), Person(self.homes / "phone")
+        (account,) = alice.json("init", "--relay", first.address, "--name", "alice")
+        there = ("--relay", second.address)
+        code = account["recovery_code"] + "\n"
+        recovered = phone.run("recover", *there, stdin=code)
+        self.assertEqual(recovered.returncode, 0)
+        self.assertIn("knows no name of the account", recovered.stderr.decode())
+        (named,) = phone.json("init", *there, "--name", "alice")
+        self.assertEqual(named, account)
+
+    def test_what_is_mistyped_is_named(self):
+        alice = Person(self.homes / "alice")
+        for words, said in (
+            (("init", "--relay", "R", "--nam", "a"), "unknown option --nam; did you mean --name?"),
+            (("init", "--realy=R", "--name", "a"), "unknown option --realy; did you mean --relay?"),
+            (("init", "--name", "a"), "--relay is required"),
+        ):
+            with self.subTest(words=words):
+                refused = alice.error(*words, status=2)
+                self.assertEqual(refused["message"], f"{said}; see: godwit --help")
+
+    def test_the_passphrase_that_is_asked_for_comes_before_the_one_of_the_variable(self):
+        alice = Person(self.homes / "alice")
+        (self.homes / "phrase").write_text("sesame\n")
+        environment = {**os.environ, "GODWIT_PASSPHRASE_FILE": str(self.homes / "phrase")}
+
+        def sync(*options):
+            return subprocess.run(
+                alice.words(*options, "sync"), stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, env=environment, timeout=PATIENCE, check=False,
+            ).stderr
+
+        self.assertIn("holds no account", sync())
+        self.assertIn("there is no terminal to ask", sync("--passphrase"))
+        self.assertIn("excludes", sync("--passphrase", "--passphrase-file", "f"))
 
 
 if __name__ == "__main__":

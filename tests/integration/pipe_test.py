@@ -1,5 +1,6 @@
 """The chat client between other programs: what it prints into a pipe, once, and for a reader."""
 
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,14 @@ class PipeTest(unittest.TestCase):
 
     def test_the_first_messages_of_one_who_has_a_name_are_shown_once(self):
         self.is_shown_once(self.bob, "bob")
+
+    def test_for_a_program_each_message_is_an_object(self):
+        self.alice.json("send", "bob", "one")
+        chat = self.start("chat", "--json", "bob")
+        self.assertEqual(json.loads(chat.stdout.readline())["text"], "one")
+        self.bob.json("send", "alice", "two")
+        message = json.loads(chat.stdout.readline())
+        self.assertEqual((message["text"], message["sender"]), ("two", "bob"))
 
     # ---- What is written into it ----
 

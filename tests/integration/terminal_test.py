@@ -42,6 +42,16 @@ class Screen:
     def press(self, keys):
         os.write(self._master, keys)
 
+    def last_words(self):
+        """What it says after the screen, when it has been left."""
+        try:
+            while chunk := os.read(self._master, 65536):
+                self._bytes += chunk
+        except OSError:  # the other end has gone
+            pass
+        assert self._running.wait(PATIENCE) == 0
+        return self._bytes.decode(errors="replace").rsplit("\x1b", 1)[1]
+
     def rows(self):
         """Of the last frame that is whole."""
         shown = self._bytes.decode(errors="replace")
@@ -246,6 +256,20 @@ class ChatScreenTest(unittest.TestCase):
         screen.wait_until(lambda rows: "nobody listens there" in rows[-2])
         self.relay.start()
         screen.wait_until(lambda rows: rows[-2] == "bob")
+
+    def test_what_is_typed_last_still_leaves_with_who_typed_it(self):
+        screen = self.chat(self.alice, "bob")
+        screen.wait_until(lambda rows: rows[-2] == "bob")
+        screen.press(b"good night\r\x04")
+        self.assertNotIn("waits", screen.last_words())
+        self.assertEqual(self.bob.json("sync")[0]["text"], "good night")
+
+    def test_what_cannot_leave_is_said_to_wait(self):
+        self.relay.stop()
+        screen = self.chat(self.alice, "bob")
+        screen.wait_until(lambda rows: "nobody listens there" in rows[-2])
+        screen.press(b"good night\r\x04")
+        self.assertIn("1 message waits for the next `godwit sync`", screen.last_words())
 
 
 if __name__ == "__main__":

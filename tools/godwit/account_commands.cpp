@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
-#include <filesystem>
 #include <iostream>
 
 #include "tools/godwit/commands.hpp"
@@ -47,7 +46,7 @@ Result<void> claim(Client& client, const std::string& name) {
   if (auto asked = client.set_name(name); !asked) return asked;
   const auto until = std::chrono::steady_clock::now() + kRegisterWait;
   while (client.account().name.empty()) {
-    if (auto taken = client.wait_registered(0s); !taken) return taken;
+    if (auto given = client.wait_registered(0s); is_name_taken(given)) return given;
     auto answered = client.wait_settled(kSlice);
     if (std::chrono::steady_clock::now() < until) continue;
     return answered ? Error{ErrorCode::timed_out, "the relay does not give the name"} : answered;
@@ -69,8 +68,8 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
     reasons.tell(registered.error());
     registered = client.wait_registered(kSlice);
   }
-  if (registered && !arguments.name.empty() && client.account().name.empty()) {
-    registered = claim(client, arguments.name);
+  if (is_name_taken(registered)) {  // or the relay knows none, after a recovery
+    registered = arguments.name.empty() ? Result<void>() : claim(client, arguments.name);
   }
   if (interrupt.happened()) {
     out.fail("interrupted", "interrupted before the relay answered" + again(command));
@@ -79,9 +78,11 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
   if (is_name_taken(registered)) return fail_name_taken(out, arguments.name);
   if (!registered) {
     const Error error = with_reason(registered.error(), client);
+    const bool other_address =
+        goes_on(error) && error.message.find("the relay answered") == std::string::npos;
     return out.fail(to_string(error.code),
                     error.message + "; the account is made but not registered" + again(command) +
-                        (goes_on(error) ? std::string(kOtherAddress) : ""));
+                        (other_address ? std::string(kOtherAddress) : ""));
   }
   // Keys for those who write first; and, after a recovery, the name.
   (void)client.wait_settled(kKeysWait).ok();
@@ -106,16 +107,27 @@ int print_account(const Client& client, const Output& out) {
   out.line("recovery code  " + out.styled(*code, Style::bold));
   out.note(
       "Write the recovery code down now: it is the only way back to this account when the "
-      "device is\nlost, and it is not shown again.");
+      "device is\nlost. The same `godwit init` shows it again for as long as this home is there.");
   return kExitOk;
 }
 
-// The home has an account already: gone on with when it is this one and was never registered.
+// As a name is kept.
+std::string lowered(std::string name) {
+  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+// Nothing is left to do for it at the relay.
+bool stands(const Account& account) {
+  return account.registered && !account.name.empty();
+}
+
+// The home has an account already: gone on with when it is this one, or has no name yet.
 Result<Client> resume(const Arguments& arguments, const Error& exists) {
   auto client = Client::open(arguments.options());
   if (!client) return client;
   const Account account = client->account();
-  if (account.registered && !account.name.empty()) {
+  if (stands(account) && account.name != lowered(arguments.name)) {
     return Error{ErrorCode::home_exists, arguments.home + " holds the account \"" + account.name +
                                              "\" already; name another --home"};
   }
@@ -137,38 +149,10 @@ std::string bare(std::string_view code) {
   return letters;
 }
 
-// A home with no account in it, which a mistyped code or name leaves: the library looks at these
-// when the files are there. Removed again, unless something stood there before: another passphrase
-// would not fit what was left.
-class FreshHome {
- public:
-  explicit FreshHome(std::filesystem::path home) : home_(std::move(home)) {
-    std::error_code error;
-    existed_ = std::filesystem::exists(home_, error);
-    empty_ = !existed_ || std::filesystem::is_empty(home_, error);
-    empty_ = empty_ && !error;
-  }
-  void remove_if(const Error& error) const {
-    if (!empty_ || error.code != ErrorCode::invalid_argument) return;
-    std::error_code ignored;  // what cannot be removed is no worse than it was
-    for (const char* name : {"data.mdb", "lock.mdb", "keyring", "key", "lock"}) {
-      std::filesystem::remove(home_ / name, ignored);
-    }
-    if (!existed_) std::filesystem::remove(home_, ignored);
-  }
-
- private:
-  std::filesystem::path home_;
-  bool existed_ = false;
-  bool empty_ = false;
-};
-
 }  // namespace
 
 int init(const Arguments& arguments, const Output& out) {
-  const FreshHome fresh(arguments.home);
   auto client = Client::create(arguments.options(), arguments.relay, arguments.name);
-  if (!client) fresh.remove_if(client.error());
   if (!client && client.error().code == ErrorCode::home_exists) {
     client = resume(arguments, client.error());
     if (client && !client->account().registered) {
@@ -176,7 +160,10 @@ int init(const Arguments& arguments, const Output& out) {
     }
   }
   if (!client) return out.fail(client.error());
-  if (const int status = finish(*client, arguments, "init", out); status != kExitOk) return status;
+  if (!stands(client->account())) {
+    const int status = finish(*client, arguments, "init", out);
+    if (status != kExitOk) return status;
+  }
   return print_account(*client, out);
 }
 
@@ -187,9 +174,7 @@ int recover(const Arguments& arguments, const Output& out) {
   if (bare(code).empty()) {
     return out.fail("invalid_argument", "no recovery code on stdin; type it, or pass it in with <");
   }
-  const FreshHome fresh(arguments.home);
   auto client = Client::recover(arguments.options(), arguments.relay, code);
-  if (!client) fresh.remove_if(client.error());
   if (!client && client.error().code == ErrorCode::home_exists) {
     client = resume(arguments, client.error());
     if (client) {
@@ -216,6 +201,12 @@ int recover(const Arguments& arguments, const Output& out) {
     out.line("user id  " + account.user.hex());
     if (!account.name.empty()) out.line("name     " + one_line(account.name));
     out.note("This device has taken the place of all earlier ones of the account.");
+  }
+  if (account.name.empty()) {
+    out.note(
+        "note: this relay knows no name of the account, so nobody finds it here. Was it at another "
+        "relay?\nThen recover it there, with another --home. Else give it a name: godwit init "
+        "--relay ... --name NAME");
   }
   return kExitOk;
 }

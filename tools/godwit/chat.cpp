@@ -32,6 +32,7 @@ constexpr auto kKeyPause = 50ms;       // after which an ESC is just that
 constexpr auto kTick = 1s;             // typing ends by itself, a connection comes
 constexpr auto kLook = 100ms;          // in a pipe, for what is sure to come
 constexpr auto kFlushWait = 10s;       // for what a pipe has sent
+constexpr auto kLeaveWait = 2s;        // for what was typed just before the end
 constexpr std::size_t kHistory = 200;  // on the screen, and so many more where that is scrolled to
 constexpr std::size_t kPageMax = 1'000;  // of the library
 constexpr std::size_t kPipeHistory = 20;
@@ -124,6 +125,21 @@ class Chat {
     return conversation_ && event.conversation == *conversation_;
   }
 
+  // Of this conversation; a receipt that waits is nothing that a person asked for.
+  [[nodiscard]] std::size_t count_queued() {
+    const auto history = load(kPageMax);
+    if (!history) return 0;
+    const auto count = std::ranges::count_if(history->messages, [](const Message& message) {
+      return message.outgoing && message.status == Status::queued;
+    });
+    return static_cast<std::size_t>(count);
+  }
+
+  static std::string queued_note(std::size_t count) {
+    return "note: not all could be sent: " + std::to_string(count) +
+           (count == 1 ? " message waits" : " messages wait") + " for the next `godwit sync`";
+  }
+
  protected:
   Client& client_;
   const std::string name_;
@@ -138,6 +154,12 @@ class ScreenChat : private Chat {
       : Chat(client, arguments) {
     view_.peer = name_;
     view_.colours = out.colours();
+  }
+
+  // What was typed last leaves with who typed it, if there is a connection.
+  void leave(const Output& out) {
+    if (connection().empty()) (void)client_.wait_settled(kLeaveWait).ok();
+    if (const auto count = count_queued()) out.note(queued_note(count));
   }
 
   Result<void> run(const Signals& signals) {
@@ -341,7 +363,10 @@ class PipeChat : private Chat {
         leave_at = Clock::now() + kFlushWait;
       }
       const auto settled = client_.wait_settled(0ms);
-      if (!open && settled) return end();
+      if (!open && settled) {
+        if (const auto count = count_queued()) out_.note(queued_note(count));
+        return end();
+      }
       if (!settled) reasons_.tell(settled.error());
       if (!open && !settled && !goes_on(settled.error())) break;
     }
@@ -350,17 +375,10 @@ class PipeChat : private Chat {
   }
 
  private:
-  // Of this conversation; a receipt that waits is nothing that a person asked for.
   void tell_what_waits() {
-    const auto history = load(kPageMax);
-    const auto messages = history ? history->messages : std::vector<Message>();
-    const auto count = std::ranges::count_if(messages, [](const Message& message) {
-      return message.outgoing && message.status == Status::queued;
-    });
+    const auto count = count_queued();
     out_.note(count == 0 ? "note: what waits at the relay comes with the next `godwit sync`"
-                         : "note: not all could be sent: " + std::to_string(count) +
-                               (count == 1 ? " message waits" : " messages wait") +
-                               " for the next `godwit sync`");
+                         : queued_note(count));
   }
 
   // Also what came after the last look: it is acknowledged, and no other command would show it.
@@ -372,6 +390,7 @@ class PipeChat : private Chat {
   }
 
   void print(const Message& message) const {
+    if (out_.json()) return out_.object(json_of(message));
     std::string head = clock_time(message.time) + " " + sender_of(message) + ": ";
     for (const auto& line : lines_of(message.text)) {
       out_.line(head + line);
@@ -452,7 +471,9 @@ int chat(const Arguments& arguments, const Output& out) {
   if (!client) return out.fail(client.error());
   if (auto connected = client->connect(); !connected) return out.fail(connected.error());
   if (!Terminal::is_there()) return PipeChat(*client, arguments, out).run(signals);
-  const auto ended = ScreenChat(*client, arguments, out).run(signals);
+  ScreenChat screen(*client, arguments, out);
+  const auto ended = screen.run(signals);
+  screen.leave(out);
   tell_of_arrivals(*client, std::nullopt, out);  // after the last look
   return ended ? kExitOk : out.fail(ended.error());
 }

@@ -68,8 +68,9 @@ class CommandLine {
         ->type_name("DIR");
     auto* const ask =
         app_.add_flag("--passphrase", passphrase_.ask, "Ask for the passphrase of the account");
-    app_.add_option("--passphrase-file", passphrase_.file, "Read it from the first line of a file")
-        ->envname("GODWIT_PASSPHRASE_FILE")
+    // The variable is not CLI11's: it would stand against --passphrase.
+    app_.add_option("--passphrase-file", passphrase_.file,
+                    "Read it from the first line of a file (Env:GODWIT_PASSPHRASE_FILE)")
         ->type_name("FILE")
         ->excludes(ask);
     add_account_commands();
@@ -85,8 +86,13 @@ class CommandLine {
     } catch (const CLI::Success& help_or_version) {
       return app_.exit(help_or_version);
     } catch (const CLI::ParseError& error) {
-      return usage(explained(error), json);
+      const bool missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+      const auto mistyped = missing ? unknown_option(argc, argv) : std::string();
+      return usage(mistyped.empty() ? explained(error) : mistyped, json);
     }
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nobody sets a variable while this program runs.
+    const char* const file = std::getenv("GODWIT_PASSPHRASE_FILE");
+    if (!passphrase_.ask && passphrase_.file.empty() && file != nullptr) passphrase_.file = file;
     for (const auto& [command, function] : commands_) {
       if (!command->parsed()) continue;
       if (arguments_.home.empty() && function != print_completion) {
@@ -224,7 +230,7 @@ class CommandLine {
     auto& messages_command =
         add("messages", list_messages, "List the newest messages with somebody, the newest last",
             "--offset and --cursor go back to older ones. With --from-start they go on to newer\n"
-            "ones, and the cursor of the last page goes on with what comes later.");
+            "ones, and the cursor of the last page goes on with what is written later.");
     add_peer(messages_command);
     add_page(messages_command);
     messages_command.add_flag("--from-start", arguments_.from_start,
@@ -281,6 +287,28 @@ class CommandLine {
       if (std::find(names.begin(), names.end(), word) != names.end()) return {};
       const auto hint = relay::nearest(word, names);
       return "unknown command \"" + std::string(word) + "\"" +
+             (hint ? "; did you mean " + std::string(*hint) + "?" : "");
+    }
+    return {};
+  }
+
+  // The option that is mistyped; CLI11 would miss the one that was meant.
+  std::string unknown_option(int argc, char** argv) const {
+    std::vector<const CLI::App*> apps{&app_};
+    for (const CLI::App* const command : app_.get_subcommands()) apps.push_back(command);
+    std::vector<std::string> names;
+    for (const CLI::App* const app : apps) {
+      for (const CLI::Option* const option : app->get_options()) {
+        for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+      }
+    }
+    const std::vector<std::string_view> all(names.begin(), names.end());
+    for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i) {
+      std::string_view word = argv[i];
+      word = word.substr(0, word.find('='));
+      if (!word.starts_with("--") || std::ranges::find(all, word) != all.end()) continue;
+      const auto hint = relay::nearest(word, all);
+      return "unknown option " + std::string(word) +
              (hint ? "; did you mean " + std::string(*hint) + "?" : "");
     }
     return {};

@@ -195,15 +195,19 @@ int sync(const Arguments& arguments, const Output& out) {
   // First: what came after the last look is kept and acknowledged, and no other sync would show it.
   client->disconnect();
   (void)progress.drain(true);
+  const auto count = client->waiting();
+  const std::size_t waiting = count ? *count : 0;
   if (out.json()) {
     Json object;
     object["received"] = progress.received();
     object["sent"] = progress.sent();
+    object["waiting"] = waiting;
     object["settled"] = settled.ok();
     out.object(object);
   } else {
     out.note("received " + std::to_string(progress.received()) + ", sent " +
-             std::to_string(progress.sent()));
+             std::to_string(progress.sent()) +
+             (waiting == 0 ? "" : ", still waiting " + std::to_string(waiting)));
   }
   if (settled) return kExitOk;
   if (interrupt.happened()) return kExitInterrupted;

@@ -141,6 +141,16 @@ std::optional<std::string> words_of(const Event& event) {
       return "messages are missing; they are asked for again";
     case EventKind::gap_closed:
       return "the missing messages have come";
+    case EventKind::chain_broken:
+      return "this device contradicts what it sent before";
+    case EventKind::undecryptable:
+      return "a message could not be read; a new session begins, and it is asked for again";
+    case EventKind::stale_prekey:
+      return "the key that a message began with had long expired";
+    case EventKind::late_clock:
+      return "the clock there is far ahead, or the one here far behind";
+    case EventKind::store_changed:
+      return "the relay has another store now: what was not delivered goes out again";
     case EventKind::events_lost:
       return "more came than could be told here; see: godwit conversations";
     default:
