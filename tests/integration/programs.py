@@ -50,6 +50,10 @@ class Relay:
         return int(self.address.rsplit(":", 1)[1])
 
     @property
+    def path(self):
+        return self._path
+
+    @property
     def pid(self):
         return self._program.pid
 

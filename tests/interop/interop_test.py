@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""A client in another language, written from schema/ alone, meets the relay and the real client.
+
+Needs GODWIT and GODWIT_RELAY, the two programs, and libsodium; see README.md beside it.
+"""
+
+import os
+import sys
+import unittest
+
+MODULES = ("vectors", "refusals", "delivery", "rates", "conversation", "loss")
+
+
+def load_tests(loader, _, __):
+    return loader.loadTestsFromNames(MODULES)
+
+
+if __name__ == "__main__":
+    for name in ("GODWIT", "GODWIT_RELAY"):
+        if not os.path.exists(os.environ.get(name, "")):
+            sys.exit(f"{name} has to name the program")
+    unittest.main()
