@@ -106,7 +106,7 @@ struct ParsedList {
     if (!raw || !reader.take_into(entry.signature)) return unexpected(IdentityError::malformed);
     auto record = parse_device_record(*raw);
     if (!record) return unexpected(IdentityError::malformed);
-    if (list.find(record->id) != nullptr) return unexpected(IdentityError::bad_device);
+    if (list.find(record->id) != nullptr) return unexpected(IdentityError::malformed);
     entry.record = *raw;
     list.devices.push_back(std::move(*record));
     parsed.entries.push_back(entry);

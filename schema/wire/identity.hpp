@@ -16,11 +16,11 @@
 namespace godwit::wire {
 
 enum class IdentityError : std::uint8_t {
-  malformed,          // lengths, counts or the label do not fit
+  malformed,          // lengths, counts or the label do not fit, or a device stands twice
   wrong_user,         // the list names another user than its root key does
   bad_delegation,     // the root key did not sign this list key for this gen
   bad_list_signature, // the list key did not sign these bytes
-  bad_device,         // a device did not sign its own record, or stands twice
+  bad_device,         // a device did not sign its own record
   bad_key,            // a key that no honest device would use (small order, not canonical)
   bad_key_signature,  // the device did not sign this prekey or seal key
 };

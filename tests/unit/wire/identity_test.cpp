@@ -284,8 +284,8 @@ TEST_SUITE("schema/wire/identity") {
     const Account account("twice");
     const SignedDevice device = account.device_record();
     const SignedDevice later = account.device.sign_device(account.user(), 9, {1});
-    CHECK(body_refusal(account, account.body({device, device})) == IdentityError::bad_device);
-    CHECK(body_refusal(account, account.body({device, later})) == IdentityError::bad_device);
+    CHECK(body_refusal(account, account.body({device, device})) == IdentityError::malformed);
+    CHECK(body_refusal(account, account.body({device, later})) == IdentityError::malformed);
   }
 
   TEST_CASE("an identity key that is not canonical or not in the main subgroup is refused") {

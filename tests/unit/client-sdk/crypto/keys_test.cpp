@@ -147,7 +147,7 @@ TEST_SUITE("client-sdk/src/crypto/keys") {
           IdentityError::bad_device);
     CHECK(make_first_list(account.root, account.list_key,
                           std::vector{account.signed_device(), account.signed_device()})
-              .error() == IdentityError::bad_device);
+              .error() == IdentityError::malformed);
     // A record that was signed for another user.
     CHECK(make_first_list(account.root, account.list_key, std::vector{stranger.signed_device()})
               .error() == IdentityError::bad_device);
