@@ -61,6 +61,7 @@ class OwnRelayTest(unittest.TestCase):
         self.assertIn(report["relay_log"], page)
         self.assertIn(report["faults"][0], page)
         self.assertNotEqual(report["relay_version"], "")
+        self.assertIs(report["interrupted"], False)  # nobody did
         return report
 
     def test_one_that_crashes_ends_the_run_with_a_fail(self):

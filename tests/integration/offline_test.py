@@ -113,6 +113,8 @@ class OfflineTest(unittest.TestCase):
             (("init", "--relay", "R", "--nam", "a"), "unknown option --nam; did you mean --name?"),
             (("init", "--realy=R", "--name", "a"), "unknown option --realy; did you mean --relay?"),
             (("init", "--name", "a"), "--relay is required"),
+            (("--homee", "c", "conversations"), "unknown option --homee; did you mean --home?"),
+            (("snyc",), 'unknown command "snyc"; did you mean sync?'),
         ):
             with self.subTest(words=words):
                 refused = alice.error(*words, status=2)

@@ -8,6 +8,8 @@ import os
 import sys
 import unittest
 
+sys.dont_write_bytecode = True
+
 MODULES = ("vectors", "refusals", "delivery", "rates", "conversation", "loss")
 
 

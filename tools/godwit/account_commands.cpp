@@ -42,9 +42,16 @@ bool is_name_taken(const Result<void>& result) {
 
 // An account that stands at the relay, but without this name: its first one was taken.
 Result<void> claim(Client& client, const std::string& name) {
-  if (auto caught_up = client.wait_settled(kRegisterWait); !caught_up) return caught_up;
-  if (auto asked = client.set_name(name); !asked) return asked;
   const auto until = std::chrono::steady_clock::now() + kRegisterWait;
+  auto asked = client.set_name(name);
+  while (!asked && asked.error().code == ErrorCode::offline &&
+         std::chrono::steady_clock::now() < until) {
+    (void)client.wait_event(kSlice);  // of the login
+    while (client.next_event()) {
+    }
+    asked = client.set_name(name);
+  }
+  if (!asked) return asked;
   while (client.account().name.empty()) {
     if (auto given = client.wait_registered(0s); is_name_taken(given)) return given;
     auto answered = client.wait_settled(kSlice);
@@ -81,7 +88,9 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
     const bool other_address =
         goes_on(error) && error.message.find("the relay answered") == std::string::npos;
     return out.fail(to_string(error.code),
-                    error.message + "; the account is made but not registered" + again(command) +
+                    error.message + "; the account is made but " +
+                        (client.account().registered ? "has no name yet" : "not registered") +
+                        again(command) +
                         (other_address ? std::string(kOtherAddress) : ""));
   }
   // Keys for those who write first; and, after a recovery, the name.

@@ -80,7 +80,10 @@ class CommandLine {
 
   int run(int argc, char** argv) {
     const bool json = std::find(argv, argv + argc, std::string_view("--json")) != argv + argc;
-    if (const auto what = unknown_command(argc, argv); !what.empty()) return usage(what, json);
+    if (const auto what = unknown_command(argc, argv); !what.empty()) {
+      const auto mistyped = unknown_option(argc, argv);  // whose value is taken for a command
+      return usage(mistyped.empty() ? what : mistyped, json);
+    }
     try {
       app_.parse(words_of(argc, argv));
     } catch (const CLI::Success& help_or_version) {
@@ -295,7 +298,10 @@ class CommandLine {
   // The option that is mistyped; CLI11 would miss the one that was meant.
   std::string unknown_option(int argc, char** argv) const {
     std::vector<const CLI::App*> apps{&app_};
-    for (const CLI::App* const command : app_.get_subcommands()) apps.push_back(command);
+    const bool known = !app_.get_subcommands().empty();
+    for (const auto& [command, function] : commands_) {
+      if (command->parsed() || !known) apps.push_back(command);
+    }
     std::vector<std::string> names;
     for (const CLI::App* const app : apps) {
       for (const CLI::Option* const option : app->get_options()) {

@@ -27,12 +27,6 @@ std::string dump(const Json& object) {
   return object.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-// Of a user without a name; no name begins so.
-std::string beginning_of(const UserId& user) {
-  constexpr std::size_t kIdDigits = 8;
-  return "#" + user.hex().substr(0, kIdDigits);
-}
-
 }  // namespace
 
 std::string paint(std::string_view text, Style style, bool colours) {
@@ -108,13 +102,14 @@ std::string sender_of(const Message& message) {
   if (message.outgoing) return "you";
   if (message.sender_name == "you") return "you (not you)";
   if (has_name(message)) return one_line(message.sender_name);
-  return beginning_of(message.sender);
+  return message.sender.hex();
 }
 
 std::string name_of(const UserId& user, const std::vector<Contact>& contacts, const Account& own) {
   if (user == own.user) return "this account";
   const auto contact = std::ranges::find(contacts, user, &Contact::user);
-  if (contact == contacts.end() || contact->name.empty()) return beginning_of(user);
+  // By its id somebody without a name can be written to.
+  if (contact == contacts.end() || contact->name.empty()) return user.hex();
   return one_line(contact->name);
 }
 

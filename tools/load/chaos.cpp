@@ -51,7 +51,7 @@ void Chaos::tick(Clock::time_point now) {
 void Chaos::give_up(std::string why) {
   fault_ = std::move(why);
   meter_.event(*fault_);
-  interrupt();
+  end_early();
 }
 
 std::optional<std::string> Chaos::end() {

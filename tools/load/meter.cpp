@@ -26,6 +26,7 @@ constexpr double kMemoryCountMin = 250;
 constexpr auto kLineInterval = 1s;  // of a log; a terminal's line is drawn anew each time
 
 volatile std::sig_atomic_t interrupts = 0;
+bool ended = false;
 
 void on_signal(int signal) {
   if (interrupts > 0) {
@@ -85,11 +86,15 @@ void watch_interrupts() {
 }
 
 bool interrupted() {
+  return interrupts > 0 || ended;
+}
+
+bool interrupted_by_signal() {
   return interrupts > 0;
 }
 
-void interrupt() {
-  interrupts = 1;
+void end_early() {
+  ended = true;
 }
 
 // ---- Progress ---------------------------------------------------------------------------------

@@ -32,7 +32,8 @@ class Progress {
 // SIGHUP, SIGINT and SIGTERM ask a run to come to its end; the second one ends the process.
 void watch_interrupts();
 [[nodiscard]] bool interrupted();
-void interrupt();  // as one of them does
+[[nodiscard]] bool interrupted_by_signal();  // and not because there is nothing left to do
+void end_early();                            // as a signal does
 
 class Meter {
  public:

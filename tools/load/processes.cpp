@@ -69,7 +69,7 @@ class ChildStage final : public Stage {
           begun_ = true;
           break;
         case Order::stop:
-          interrupt();
+          end_early();
           break;
       }
     }
@@ -314,7 +314,7 @@ Report play(const Scenario& scenario, const Target& target, Progress& progress) 
   }
   if (auto gone = chaos.end()) report.faults.insert(report.faults.begin(), *std::move(gone));
   meter.fill(report);
-  report.interrupted = interrupted();
+  report.interrupted = interrupted_by_signal();
   if (!report.interrupted || report.counts.accepted > 0) {
     for (std::string& why : faults_of(report, scenario)) {
       report.faults.push_back(std::move(why));

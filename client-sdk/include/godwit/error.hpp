@@ -41,8 +41,8 @@ struct Error {
   std::string message;  // one sentence for a person: what, and what to do
 };
 
-// A value or an Error. Thread promise: that of the value. What `->` gives lives as long as the Result:
-// keep that in a variable before you loop over it.
+// A value or an Error. Thread promise: that of the value. What `->` gives lives as long as the
+// Result: keep that in a variable before you loop over it.
 template <class T>
 class [[nodiscard]] Result {
  public:

@@ -352,7 +352,8 @@ Result<Explanation> Core::explain(const MessageId& id) const {
     if (!explanation) return explanation;
     const auto found = history::find_message(view, as_id<wire::MessageId>(id), state_->user);
     if (found && found->record.outbox != 0) {
-      std::string waits = state_->outbox.waits_on(found->record.outbox);
+      const auto refusal = static_cast<wire::ErrorCode>(found->record.refusal);
+      std::string waits = state_->outbox.waits_on(found->record.outbox, refusal);
       if (!waits.empty()) explanation->waits_on = std::move(waits);
     }
     return explanation;

@@ -475,7 +475,7 @@ std::optional<milliseconds> Outbox::deadline() const {
   return held_.begin()->first;
 }
 
-std::string Outbox::waits_on(std::uint64_t number) const {
+std::string Outbox::waits_on(std::uint64_t number, wire::ErrorCode refusal) const {
   const auto line = lines_.find(number);
   if (line == lines_.end()) return {};
   if (line->second.in_flight) return "the relay to accept it";
@@ -484,7 +484,10 @@ std::string Outbox::waits_on(std::uint64_t number) const {
     return "a sign of the recipient's device: it did not fetch it while the relay kept it";
   }
   if (!lane->second.unsent.contains(number)) return "the recipient's device to fetch it";
-  if (!logged_in_) return "a connection to the relay";
+  if (!logged_in_) {
+    return "a connection to the relay" +
+           (refusal == wire::ErrorCode::ok ? "" : ", and then on " + room_for(refusal));
+  }
   if (*lane->second.unsent.begin() != number) return "earlier messages to the same recipient";
   return lane->second.why.empty() ? "its turn" : lane->second.why;
 }

@@ -77,8 +77,8 @@ class Outbox {
   // Nothing left that could be sent before `horizon`.
   [[nodiscard]] bool idle(milliseconds now, milliseconds horizon) const;
   [[nodiscard]] std::optional<milliseconds> deadline() const;
-  // For a person: what an entry waits on.
-  [[nodiscard]] std::string waits_on(std::uint64_t number) const;
+  // For a person: what an entry waits on. `refusal`: of its last attempt; `ok`: there was none.
+  [[nodiscard]] std::string waits_on(std::uint64_t number, wire::ErrorCode refusal) const;
   // Texts that the relay has not accepted.
   [[nodiscard]] std::size_t waiting() const;
 

@@ -188,6 +188,8 @@ std::string Outbox::room_for(wire::ErrorCode refusal) {
       return "the relay, which takes only so much of one sender at a time";
     case wire::ErrorCode::busy:
       return "the relay, which is busy";
+    case wire::ErrorCode::unknown_device:
+      return "the recipient's device, which the relay does not know";
     default:
       return "the relay, which answered " + std::string(wire::name_of(refusal));
   }

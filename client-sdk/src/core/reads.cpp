@@ -261,7 +261,9 @@ Result<Explanation> explain(const View& view, const MessageId& id) {
   step(record.sealed, "encrypted for the devices of " + by);
   if (record.attempts > 0) {
     step(record.refused,
-         "refused " + std::to_string(record.attempts) + " times by the relay, last: " +
+         "refused " +
+             (record.attempts == 1 ? "once" : std::to_string(record.attempts) + " times") +
+             " by the relay, last: " +
              std::string(wire::name_of(static_cast<wire::ErrorCode>(record.refusal))));
   }
   step(record.accepted, "accepted by the relay");

@@ -281,10 +281,7 @@ void Receipts::care(Round& round, const wire::DeviceId& device) {
     wait_until(round, later(changed.asked_at, repair_interval(changed.asked)));
   }
   if (!record.receipt_owed) return;
-  if (outbox_.control_under_way(device)) {  // what arrives meanwhile goes into the next one
-    owing_ = true;
-    return;
-  }
+  if (outbox_.control_under_way(device)) return;  // what arrives meanwhile goes into the next one
   DeviceRecord& changed = peer->change();
   changed.receipt_owed = false;
   changed.receipted = changed.seq;

@@ -222,8 +222,8 @@ TEST_SUITE("tools/godwit/output") {
                                         {.user = {{0xab, 0xcd, 0xef, 0x01, 0x23}}, .name = ""}};
     CHECK(name_of(own.user, contacts, own) == "this account");
     CHECK(name_of(contacts[0].user, contacts, own) == "bob");
-    CHECK(name_of(contacts[1].user, contacts, own) == "#abcdef01");
-    CHECK(name_of(UserId{{0xff}}, contacts, own) == "#ff000000");
+    CHECK(name_of(contacts[1].user, contacts, own) == contacts[1].user.hex());
+    CHECK(name_of(UserId{{0xff}}, contacts, own) == UserId{{0xff}}.hex());
   }
 
   TEST_CASE("only our own messages have ticks, and without colours read is a word") {

@@ -130,6 +130,24 @@ TEST_SUITE("godwit/testing: headers") {
     CHECK(texts(two.bob, "alice") == "hello");
   }
 
+  TEST_CASE("a contact who is away after the relay has lost its store keeps nobody from settling") {
+    TwoPeople two;
+    (void)say(two.bob, "alice", "hello");
+    REQUIRE(two.world.settle());
+    two.world.cut("bob");
+    two.world.wipe_relay();
+    two.world.run(1min);
+    REQUIRE(two.alice.wait_settled(1min));
+    REQUIRE(two.alice.mark_read("bob"));
+    two.world.run(10s);
+    CHECK(two.alice.wait_settled(10s));
+    two.world.restore("bob");
+    two.world.run(1h);
+    const auto page = two.bob.messages("alice", {});
+    REQUIRE(page);
+    CHECK(page->items[0].status == Status::read);
+  }
+
   TEST_CASE("a wait of no time, or of less, is over at once") {
     TwoPeople two;
     (void)events_of(two.alice);
