@@ -99,11 +99,12 @@ bool LocalAccount::rebuild_list(Round& round, const wire::SignedListView& before
 }
 
 wire::MessageId LocalAccount::message_id_of(std::string_view key, std::string_view text) const {
-  wire::Bytes both;
-  wire::append_le(both, static_cast<std::uint16_t>(key.size()));
-  wire::append(both, wire::as_bytes(key));
-  wire::append(both, wire::as_bytes(text));
-  return keyed_hash<wire::MessageId>(idempotency_.value(), "message", both);
+  std::array<std::uint8_t, 2> size{};
+  wire::store_le(size.data(), static_cast<std::uint16_t>(key.size()));
+  wire::MessageId id;
+  wire::blake2b(id.bytes, {wire::label("message"), idempotency_.value().view(), size,
+                           wire::as_bytes(key), wire::as_bytes(text)});
+  return id;
 }
 
 wire::FixedBytes<struct BlindTag, 16> LocalAccount::blind(wire::ByteView value) const {
