@@ -170,10 +170,10 @@ Result<void> Client::block(std::string_view name, bool blocked) {
 // ---- Events and waiting -------------------------------------------------------------------------
 
 std::optional<Event> Client::next_event() {
-  return state_->engine->events().next();
+  return state_->engine->next_event();
 }
 int Client::descriptor() const {
-  return state_->engine->events().descriptor();
+  return state_->engine->descriptor();
 }
 bool Client::wait_event(std::chrono::milliseconds timeout) {
   return state_->engine->wait_event(timeout);

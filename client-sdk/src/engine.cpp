@@ -103,6 +103,7 @@ Result<std::unique_ptr<Engine>> Engine::open(const Options& options) {
   if (!events) return events.error();
   std::unique_ptr<Engine> engine(new Engine(options, *std::move(events)));
   if (auto opened = engine->reopen(engine->platform_->now()); !opened) return opened.error();
+  engine->events_->push(engine->core_->kept_events());
   return engine;
 }
 
@@ -196,6 +197,20 @@ void Engine::publish(std::vector<Event> events) {
   }
   events_->push(std::move(events));
   changed_.notify_all();
+}
+
+// Who asks for the next one has seen to the last one. Where that cannot be written, it is told again
+// by the next program.
+std::optional<Event> Engine::next_event() {
+  if (const std::uint64_t taken = taken_.exchange(0); taken != 0) {
+    (void)change<void>([&](core::Core& core, core::Now now) {
+      core.forget_event(taken, now);
+      return Result<void>();
+    }).ok();
+  }
+  auto event = events_->next();
+  if (event) taken_ = event->number;
+  return event;
 }
 
 Account Engine::account() const {

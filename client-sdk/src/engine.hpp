@@ -12,6 +12,7 @@
 //          exchange takes.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -68,7 +69,8 @@ class Engine final : private Speaker {
 
   [[nodiscard]] Account account() const;
   [[nodiscard]] Result<void> set_name(std::string_view name);
-  [[nodiscard]] EventQueue& events() const { return *events_; }
+  [[nodiscard]] std::optional<Event> next_event();
+  [[nodiscard]] int descriptor() const { return events_->descriptor(); }
   [[nodiscard]] bool wait_event(std::chrono::milliseconds timeout) {
     return events_->wait(*platform_, timeout);
   }
@@ -104,6 +106,7 @@ class Engine final : private Speaker {
   const std::shared_ptr<Platform> platform_;
   const crypto::Random random_;
   const std::unique_ptr<EventQueue> events_;
+  std::atomic<std::uint64_t> taken_ = 0;  // Event::number of the last one that was pulled
 
   std::mutex link_lifetime_;  // one link begins or ends at a time
   mutable std::mutex mutex_;  // of all below

@@ -59,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto bytes = in.rest();
   read_one<AccountRecord, SecretsRecord, CountersRecord, UpkeepRecord, PrekeyRecord, ContactRecord,
            DeviceRecord, SessionsRecord, ConversationRecord, MessagePlace, MessageRecord,
-           OutboxRecord, SentRecord, EarlyRecord, SeenRecord, DeviceRef>(which, bytes);
+           OutboxRecord, SentRecord, EarlyRecord, SeenRecord, DeviceRef, NoticeRecord>(which, bytes);
   if (which == 16) read_sessions(bytes);
   return 0;
 }

@@ -8,7 +8,8 @@
 // beside it or with a passphrase.
 //
 // Events are pulled: next_event() takes one, descriptor() is readable while there is one. The
-// queue is bounded; when it overflows the oldest leave and one events_lost tells.
+// queue is bounded; when it overflows the oldest leave and one events_lost tells. What nothing but
+// its event would tell, such as a contact's new device, is kept on the disk until you have taken it.
 #pragma once
 
 #include <filesystem>

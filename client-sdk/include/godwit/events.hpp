@@ -49,6 +49,9 @@ struct Event {
   UserId user{};
   Status status{};
   std::string detail{};  // a sentence, or what the kind says
+  // Not 0: of an event that nothing else would tell. It is kept, and comes again in the next
+  // program, until next_event() has been called once more; the newest 256 are.
+  std::uint64_t number = 0;
 };
 
 }  // namespace godwit

@@ -374,4 +374,13 @@ Result<std::string> Core::safety_number(std::string_view name) const {
   });
 }
 
+std::vector<Event> Core::kept_events() const {
+  std::vector<Event> events;
+  (void)over_snapshot(state_->database, [&](const View& view) -> Result<void> {
+    reads::kept_events(view, events);
+    return {};
+  });
+  return events;
+}
+
 }  // namespace godwit::core

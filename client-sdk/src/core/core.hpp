@@ -47,6 +47,7 @@ class Core {
   [[nodiscard]] Result<void> accept(std::string_view name, Now now);
   [[nodiscard]] Result<void> block(std::string_view name, bool blocked, Now now);
   [[nodiscard]] Result<void> set_contact_policy(Client::ContactPolicy policy, Now now);
+  void forget_event(std::uint64_t number, Now now);  // Event::number: the app has taken it
 
   void on_connected(Now now);  // the channel stands: log in
   // `frame` and its views live during the call.
@@ -100,6 +101,8 @@ class Core {
   [[nodiscard]] Result<MessageStatus> status(const MessageId& id) const;
   [[nodiscard]] Result<std::vector<Contact>> contacts() const;
   [[nodiscard]] Result<std::string> safety_number(std::string_view name) const;
+  // What the app has not taken for sure, the oldest first.
+  [[nodiscard]] std::vector<Event> kept_events() const;
 
  private:
   struct State;

@@ -123,6 +123,10 @@ std::string recipient_of(const View& view, const LocalConversation& id) {
   return conversation->resolved ? name_of(view, conversation->user) : conversation->name;
 }
 
+std::string_view name_of_kind(EventKind kind) {
+  return to_string(kind);
+}
+
 }  // namespace
 
 Error no_such_name(std::string_view name) {
@@ -281,6 +285,25 @@ Result<std::vector<Contact>> contacts(const View& view) {
   });
   std::ranges::sort(all, {}, &Contact::name);
   return all;
+}
+
+void kept_events(const View& view, std::vector<Event>& into) {
+  view.scan(Table::notices, {}, {}, Order::ascending,
+            [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+              const auto notice = value ? View::parse<NoticeRecord>(*value) : std::nullopt;
+              const auto* const kind = notice ? std::ranges::find(kKeptEvents, notice->kind, name_of_kind)
+                                              : kKeptEvents.end();
+              if (kind == kKeptEvents.end()) return true;  // damaged
+              into.push_back({.kind = *kind,
+                              .time = at(notice->time),
+                              .conversation = as_id<ConversationId>(notice->conversation),
+                              .message = as_id<MessageId>(notice->message),
+                              .user = as_id<UserId>(notice->user),
+                              .status = notice->status,
+                              .detail = notice->detail,
+                              .number = order_number(suffix)});
+              return true;
+            });
 }
 
 }  // namespace godwit::core::reads

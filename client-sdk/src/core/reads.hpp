@@ -21,6 +21,7 @@ namespace godwit::core::reads {
 [[nodiscard]] Result<Message> message(const View& view, const MessageId& id);
 [[nodiscard]] Result<MessageStatus> status(const View& view, const MessageId& id);
 [[nodiscard]] Result<Explanation> explain(const View& view, const MessageId& id);
+void kept_events(const View& view, std::vector<Event>& into);
 [[nodiscard]] Result<std::vector<Contact>> contacts(const View& view);
 
 }  // namespace godwit::core::reads

@@ -73,11 +73,12 @@ SecretsRecord::~SecretsRecord() {
 }
 
 void CountersRecord::pack(Packer& to) const {
-  to.number(hlc).number(outbox).number(activity).number(arrival);
+  to.number(hlc).number(outbox).number(activity).number(arrival).number(notices);
 }
 
 void CountersRecord::unpack(Unpacker& from) {
   from.number(hlc).number(outbox).number(activity).number(arrival);
+  if (from.more()) from.number(notices);
 }
 
 void UpkeepRecord::pack(Packer& to) const {
@@ -251,6 +252,16 @@ void EarlyRecord::pack(Packer& to) const {
 
 void EarlyRecord::unpack(Unpacker& from) {
   from.fixed(h).flag(tombstone).bytes(payload);
+}
+
+void NoticeRecord::pack(Packer& to) const {
+  to.text(kind).number(time).fixed(conversation).fixed(message).fixed(user);
+  to.number(byte_of(status)).text(detail);
+}
+
+void NoticeRecord::unpack(Unpacker& from) {
+  from.text(kind).number(time).fixed(conversation).fixed(message).fixed(user);
+  from.choice(status).text(detail);
 }
 
 void SeenRecord::pack(Packer& to) const {

@@ -56,6 +56,7 @@ struct CountersRecord {
   std::uint64_t outbox = 0;    // the last number
   std::uint64_t activity = 0;  // of conversations
   std::uint64_t arrival = 0;   // of messages
+  std::uint64_t notices = 0;   // the last number
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };
@@ -289,6 +290,20 @@ struct EarlyRecord {
 struct SeenRecord {
   static constexpr Table kTable = Table::seen;
   wire::DeviceId device;
+  void pack(Packer& to) const;
+  void unpack(Unpacker& from);
+};
+
+// An event that nothing else would tell, until the app has taken it. Suffix = number.
+struct NoticeRecord {
+  static constexpr Table kTable = Table::notices;
+  std::string kind;  // by its name, which never changes
+  Milliseconds time = 0;
+  LocalConversation conversation;
+  wire::MessageId message;
+  wire::UserId user;
+  Status status{};
+  std::string detail;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

@@ -1,5 +1,7 @@
 #include "client-sdk/src/core/round.hpp"
 
+#include <algorithm>
+
 #include "schema/wire/hash.hpp"
 
 namespace godwit::core {
@@ -151,7 +153,25 @@ Event& Round::tell(EventKind kind, const wire::UserId& user, std::string detail)
   return events_.back();
 }
 
+void Round::keep(Event& event) {
+  if (std::ranges::find(kKeptEvents, event.kind) == kKeptEvents.end()) return;
+  event.number = ++count().notices;
+  NoticeRecord notice;
+  notice.kind = to_string(event.kind);
+  notice.time = static_cast<Milliseconds>(event.time.time_since_epoch().count());
+  notice.conversation = as_id<LocalConversation>(event.conversation);
+  notice.message = as_id<wire::MessageId>(event.message);
+  notice.user = as_id<wire::UserId>(event.user);
+  notice.status = event.status;
+  notice.detail = event.detail;
+  save({}, order_bytes(event.number), notice);
+  if (event.number > kNoticesMax) {
+    erase(Table::notices, {}, order_bytes(event.number - kNoticesMax));
+  }
+}
+
 tl::expected<void, store::StoreError> Round::commit() {
+  for (Event& event : events_) keep(event);
   if (counters_used_) save(name_bytes(kCountersName), counters);
   counters_used_ = false;
   for (const Table table : std::exchange(damaged_, {})) {

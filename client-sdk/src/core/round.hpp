@@ -130,6 +130,7 @@ class Round final : public View {
 
  private:
   [[nodiscard]] store::WriteTxn* writing();
+  void keep(Event& event);
 
   store::Database& database_;
   std::optional<store::WriteTxn> write_;
@@ -150,6 +151,15 @@ class Round final : public View {
 [[nodiscard]] inline wire::ByteView name_bytes(std::string_view name) {
   return wire::as_bytes(name);
 }
+// What nothing tells but its event, such as another's new device: it is kept until the app has taken
+// it for sure, the newest kNoticesMax.
+inline constexpr std::uint64_t kNoticesMax = 256;
+inline constexpr std::array kKeptEvents{
+    EventKind::expired,        EventKind::devices_changed, EventKind::list_refused,
+    EventKind::equivocation,   EventKind::prekey_refused,  EventKind::name_moved,
+    EventKind::chain_broken,   EventKind::undecryptable,   EventKind::stale_prekey,
+    EventKind::late_clock};
+
 inline constexpr std::string_view kAccountName = "account";
 inline constexpr std::string_view kSecretsName = "secrets";
 inline constexpr std::string_view kCountersName = "counters";

@@ -65,8 +65,9 @@ enum class Table : std::uint8_t {
   seen,             // nothing; suffix period u16 || envelope hash 16
   attention,        // peer device: something is to be done about it
   blocked,          // user: that it is there says it
+  notices,          // nothing; suffix number: an event that the app has not seen for sure
 };
-inline constexpr std::size_t kTables = 18;
+inline constexpr std::size_t kTables = 19;
 inline constexpr std::size_t kSuffixSizeMax = 256;  // bytes
 
 template <class T>

@@ -14,7 +14,8 @@ namespace godwit::store {
 inline constexpr std::array<std::string_view, kTables> kTableNames{
     "account", "secrets",       "prekeys",         "sessions", "contacts",  "names",
     "devices", "conversations", "conversation_of", "recent",   "messages",  "message_ids",
-    "outbox",  "sent",          "early",           "seen",     "attention", "blocked"};
+    "outbox",  "sent",          "early",           "seen",     "attention", "blocked",
+    "notices"};
 static_assert(!kTableNames.back().empty(), "a table without a name");
 
 // Sealed with the session DEK: what must not be found again in pages that LMDB left behind.

@@ -148,6 +148,40 @@ TEST_SUITE("godwit/testing: headers") {
     CHECK(page->items[0].status == Status::read);
   }
 
+  TEST_CASE("what nothing but its event tells comes again until it has been taken") {
+    TwoPeople two;
+    (void)say(two.alice, "bob", "hello");
+    REQUIRE(two.world.settle());
+    (void)events_of(two.alice);
+    const auto code = two.bob.recovery_code();
+    REQUIRE(code);
+    auto phone = Client::recover(two.world.home("phone"), two.world.relay(), *code);
+    REQUIRE(phone);
+    REQUIRE(phone->connect());
+    REQUIRE(phone->send({.to = "alice", .text = "from the phone"}));
+    REQUIRE(phone->wait_settled(1min));
+    two.world.run(1min);
+    two.world.crash("alice");  // before the app has looked
+    std::vector<Event> told;
+    while (auto event = two.alice.next_event()) {
+      if (event->number == 0) continue;
+      told.push_back(*event);
+      if (told.size() == 1) break;
+    }
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].kind == EventKind::devices_changed);
+    CHECK(told[0].user == phone->account().user);
+    CHECK(told[0].detail == "new device " + phone->account().device.hex());
+    two.world.crash("alice");  // while it does something about the first one
+    const auto again = events_of(two.alice);
+    REQUIRE(count(again, EventKind::devices_changed) == 2);
+    const auto first = std::ranges::find(again, EventKind::devices_changed, &Event::kind);
+    CHECK(first->number == told[0].number);
+    CHECK(first->time == told[0].time);
+    two.world.crash("alice");
+    CHECK(count(events_of(two.alice), EventKind::devices_changed) == 0);
+  }
+
   TEST_CASE("a wait of no time, or of less, is over at once") {
     TwoPeople two;
     (void)events_of(two.alice);
