@@ -9,7 +9,7 @@
 //
 // Events are pulled: next_event() takes one, descriptor() is readable while there is one. The
 // queue is bounded; when it overflows the oldest leave and one events_lost tells. What nothing but
-// its event would tell, such as a contact's new device, is kept on the disk until you have taken it.
+// its event would tell, such as a contact's new device, is kept on disk until you have taken it.
 #pragma once
 
 #include <filesystem>

@@ -288,22 +288,22 @@ Result<std::vector<Contact>> contacts(const View& view) {
 }
 
 void kept_events(const View& view, std::vector<Event>& into) {
-  view.scan(Table::notices, {}, {}, Order::ascending,
-            [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
-              const auto notice = value ? View::parse<NoticeRecord>(*value) : std::nullopt;
-              const auto* const kind = notice ? std::ranges::find(kKeptEvents, notice->kind, name_of_kind)
-                                              : kKeptEvents.end();
-              if (kind == kKeptEvents.end()) return true;  // damaged
-              into.push_back({.kind = *kind,
-                              .time = at(notice->time),
-                              .conversation = as_id<ConversationId>(notice->conversation),
-                              .message = as_id<MessageId>(notice->message),
-                              .user = as_id<UserId>(notice->user),
-                              .status = notice->status,
-                              .detail = notice->detail,
-                              .number = order_number(suffix)});
-              return true;
-            });
+  const auto take = [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+    const auto notice = value ? View::parse<NoticeRecord>(*value) : std::nullopt;
+    if (!notice) return true;  // damaged
+    const auto* const kind = std::ranges::find(kKeptEvents, notice->kind, name_of_kind);
+    if (kind == kKeptEvents.end()) return true;
+    into.push_back({.kind = *kind,
+                    .time = at(notice->time),
+                    .conversation = as_id<ConversationId>(notice->conversation),
+                    .message = as_id<MessageId>(notice->message),
+                    .user = as_id<UserId>(notice->user),
+                    .status = notice->status,
+                    .detail = notice->detail,
+                    .number = order_number(suffix)});
+    return true;
+  };
+  view.scan(Table::notices, {}, {}, Order::ascending, take);
 }
 
 }  // namespace godwit::core::reads

@@ -151,8 +151,8 @@ class Round final : public View {
 [[nodiscard]] inline wire::ByteView name_bytes(std::string_view name) {
   return wire::as_bytes(name);
 }
-// What nothing tells but its event, such as another's new device: it is kept until the app has taken
-// it for sure, the newest kNoticesMax.
+// What nothing tells but its event, such as a new device: it is kept until the app has taken it for
+// sure, the newest kNoticesMax.
 inline constexpr std::uint64_t kNoticesMax = 256;
 inline constexpr std::array kKeptEvents{
     EventKind::expired,        EventKind::devices_changed, EventKind::list_refused,
