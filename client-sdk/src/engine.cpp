@@ -199,8 +199,8 @@ void Engine::publish(std::vector<Event> events) {
   changed_.notify_all();
 }
 
-// Who asks for the next one has seen to the last one. Where that cannot be written, it is told again
-// by the next program.
+// Who asks for the next one has seen to the last one. Where that cannot be written, it comes again
+// in the next program.
 std::optional<Event> Engine::next_event() {
   if (const std::uint64_t taken = taken_.exchange(0); taken != 0) {
     (void)change<void>([&](core::Core& core, core::Now now) {

@@ -55,11 +55,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace godwit::fuzz;
   using namespace godwit::core;
   Input in(data, size);
-  const std::size_t which = in.below(17);
+  const std::size_t which = in.below(18);
   const auto bytes = in.rest();
   read_one<AccountRecord, SecretsRecord, CountersRecord, UpkeepRecord, PrekeyRecord, ContactRecord,
            DeviceRecord, SessionsRecord, ConversationRecord, MessagePlace, MessageRecord,
-           OutboxRecord, SentRecord, EarlyRecord, SeenRecord, DeviceRef, NoticeRecord>(which, bytes);
+           OutboxRecord, SentRecord, EarlyRecord, SeenRecord, DeviceRef>(which, bytes);
   if (which == 16) read_sessions(bytes);
+  if (which == 17) read<NoticeRecord>(bytes);
   return 0;
 }

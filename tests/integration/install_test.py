@@ -56,7 +56,8 @@ class InstallTest(unittest.TestCase):
         sanitize = [] if SANITIZE == "none" else ["-fsanitize=" + SANITIZE]
         (self.place / f"{name}.cpp").write_text(source)
         subprocess.run(
-            [os.environ["CXX_COMMAND"], f"{name}.cpp", *shlex.split(flags), *sanitize, "-o", name],
+            [os.environ["CXX_COMMAND"], "-std=c++20", f"{name}.cpp", *shlex.split(flags), *sanitize,
+             "-o", name],
             cwd=self.place,
             check=True,
         )

@@ -161,7 +161,7 @@ class LoadTest(unittest.TestCase):
 
     def test_what_one_process_is_refused_fails_the_verdict_on_all(self):
         full = ["--own-relay", *SHORT, "--scenario", "offline", "--processes", "2", "--pairs", "2",
-                "--senders", "2", "--messages", "30", "--relay-set",
+                "--senders", "2", "--messages", "30", "--window", "30", "--relay-set",
                 "limits.mailbox_envelopes_max=10"]
         done = load(*full)
         self.assertEqual(done.returncode, 1, done.stderr)
@@ -318,7 +318,7 @@ class LoadTest(unittest.TestCase):
 
     def test_refusals_fail_the_verdict_unless_they_are_allowed(self):
         full = ["--own-relay", "--json", *SHORT, "--scenario", "offline", "--pairs", "1",
-                "--senders", "1", "--messages", "30", "--relay-set",
+                "--senders", "1", "--messages", "30", "--window", "30", "--relay-set",
                 "limits.mailbox_envelopes_max=10"]
         done = load(*full)
         self.assertEqual(done.returncode, 1, done.stderr)

@@ -12,13 +12,9 @@ sys.dont_write_bytecode = True
 
 MODULES = ("vectors", "refusals", "delivery", "rates", "conversation", "loss")
 
-
-def load_tests(loader, _, __):
-    return loader.loadTestsFromNames(MODULES)
-
-
 if __name__ == "__main__":
     for name in ("GODWIT", "GODWIT_RELAY"):
         if not os.path.exists(os.environ.get(name, "")):
             sys.exit(f"{name} has to name the program")
-    unittest.main()
+    named = any(not word.startswith("-") for word in sys.argv[1:])
+    unittest.main(module=None, argv=[*sys.argv, *(() if named else MODULES)])
