@@ -1,7 +1,5 @@
 """A relay with small limits, for whom no address is under none."""
 
-import os
-import signal
 import time
 import unittest
 
@@ -67,11 +65,10 @@ class Small(Stage):
         messenger, other = self.messenger(), self.messenger()
         other.connection.close()
         body = random(9)
-        os.kill(self.relay.pid, signal.SIGSTOP)  # it is to have them all at once
-        numbers = [messenger.connection.post(
-            "Submit", request_id=random(16), ttl_s=0, recipients=[recipient(other.account)],
-            body_sizes=[len(body)], bodies=body) for _ in range(30)]
-        os.kill(self.relay.pid, signal.SIGCONT)
+        with self.standing_still():
+            numbers = [messenger.connection.post(
+                "Submit", request_id=random(16), ttl_s=0, recipients=[recipient(other.account)],
+                body_sizes=[len(body)], bodies=body) for _ in range(30)]
         codes = set()
         for number in numbers:
             try:

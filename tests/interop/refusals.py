@@ -158,8 +158,9 @@ class Greeting(Stage):
     def test_nothing_but_ping_before_the_answer_to_a_registration(self):
         account = Account()
         connection = self.connect(account)
-        connection.post("Register", **register_fields(account))
-        connection.post("GetUser", name="somebody")
+        with self.standing_still():
+            connection.post("Register", **register_fields(account))
+            connection.post("GetUser", name="somebody")
         self.assert_ends("out_of_state", connection)
 
     def register(self, account, **changes):

@@ -1,5 +1,8 @@
 """A relay, real people with the chat client, and people played by this client."""
 
+import contextlib
+import os
+import signal
 import sys
 import tempfile
 import unittest
@@ -47,6 +50,16 @@ class Stage(unittest.TestCase):
         path.write_text("\n".join(lines) + "\n")
         cls.relay.stop()
         cls.relay.start()
+
+    @classmethod
+    @contextlib.contextmanager
+    def standing_still(cls):
+        """The relay does nothing meanwhile; what is sent to it arrives at once."""
+        os.kill(cls.relay.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(cls.relay.pid, signal.SIGCONT)
 
     @classmethod
     def new_name(cls, kind):
