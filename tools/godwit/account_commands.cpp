@@ -90,8 +90,7 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
     return out.fail(to_string(error.code),
                     error.message + "; the account is made but " +
                         (client.account().registered ? "has no name yet" : "not registered") +
-                        again(command) +
-                        (other_address ? std::string(kOtherAddress) : ""));
+                        again(command) + (other_address ? std::string(kOtherAddress) : ""));
   }
   // Keys for those who write first; and, after a recovery, the name.
   (void)client.wait_settled(kKeysWait).ok();

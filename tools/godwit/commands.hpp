@@ -56,6 +56,11 @@ struct Arguments {
 [[nodiscard]] int mark_read(const Arguments& arguments, const Output& out);
 [[nodiscard]] int print_status(const Arguments& arguments, const Output& out);
 [[nodiscard]] int print_explanation(const Arguments& arguments, const Output& out);
+// whom this account knows
+[[nodiscard]] int list_contacts(const Arguments& arguments, const Output& out);
+[[nodiscard]] int print_safety_number(const Arguments& arguments, const Output& out);
+[[nodiscard]] int block(const Arguments& arguments, const Output& out);
+[[nodiscard]] int unblock(const Arguments& arguments, const Output& out);
 // shell
 [[nodiscard]] int print_completion(const Arguments& arguments, const Output& out);
 

@@ -10,7 +10,7 @@ constexpr std::string_view kBash = R"SCRIPT(# godwit, for bash: source <(godwit 
 _godwit() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i
   local commands="init recover passphrase send sync conversations messages read status explain"
-  commands+=" chat completion"
+  commands+=" contacts safety-number block unblock chat completion"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case ${COMP_WORDS[i]} in
       --home | --passphrase-file) ((++i)) ;;
@@ -59,6 +59,10 @@ _godwit() {
     'read:mark a conversation as read'
     'status:how far a message has come'
     'explain:the timeline of a message'
+    'contacts:list whom this account knows'
+    'safety-number:digits by which both know that nobody sits between'
+    'block:show nothing more of somebody'
+    'unblock:hear of somebody again'
     'chat:talk with somebody, live'
     'completion:print a completion script'
   )

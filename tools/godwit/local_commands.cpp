@@ -67,7 +67,7 @@ Error with_near_names(Error error, const Client& client, const std::string& name
     if (!contact.name.empty() && contact.name != name) names.push_back(contact.name);
   }
   const auto offers = did_you_mean(name, names);
-  error.message += offers.empty() ? "; check the spelling, or see: godwit conversations" : offers;
+  error.message += offers.empty() ? "; check the spelling, or see: godwit contacts" : offers;
   return error;
 }
 

@@ -243,6 +243,19 @@ class CommandLine {
     add_message(add("status", print_status, "How far a message has come, when, and by whom"));
     add_message(add("explain", print_explanation,
                     "The timeline of a message, and the step that it waits on"));
+    add("contacts", list_contacts, "List whom this account knows, and who of them is blocked");
+    add_peer(
+        add("safety-number", print_safety_number,
+            "Print the digits by which both know that nobody sits between",
+            "Both sides print the same sixty digits, unless somebody does. Compare them where\n"
+            "nobody can change them: side by side, or on the telephone. There are some once a\n"
+            "message has gone or come."));
+    add_peer(add("block", block, "Show nothing more of somebody, and confirm nothing",
+                 "They are not told: what they send stays at one tick. What still waits for them "
+                 "fails."));
+    add_peer(add("unblock", unblock, "Hear of somebody again who was blocked",
+                 "What they sent meanwhile comes with a `godwit sync`, if their device still has "
+                 "it."));
     add("completion", print_completion, "Print a completion script",
         "bash: source <(godwit completion bash)\nzsh:  source <(godwit completion zsh)")
         .add_option("SHELL", arguments_.shell, "bash or zsh")

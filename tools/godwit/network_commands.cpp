@@ -40,8 +40,7 @@ int print_failed(const Output& out, const Client& client, const Arguments& argum
   const std::string why = message && message->failure ? *message->failure : "the relay refused it";
   if (out.json()) print_sent(out, id, Status::failed);
   const bool no_such_name = why.starts_with("nobody has the name");
-  const Error error{no_such_name ? ErrorCode::not_found : ErrorCode::refused,
-                    "not sent: " + why};
+  const Error error{no_such_name ? ErrorCode::not_found : ErrorCode::refused, "not sent: " + why};
   return out.fail(with_near_names(error, client, arguments.name));
 }
 

@@ -189,6 +189,15 @@ Json json_of(const Conversation& conversation) {
   return object;
 }
 
+Json json_of(const Contact& contact) {
+  Json object;
+  object["user_id"] = contact.user.hex();
+  object["name"] = contact.name;
+  object["accepted"] = contact.accepted;
+  object["blocked"] = contact.blocked;
+  return object;
+}
+
 Json json_of(const MessageId& id, const MessageStatus& status) {
   Json object;
   object["id"] = id.hex();

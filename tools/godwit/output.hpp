@@ -72,6 +72,7 @@ class Output {
 
 [[nodiscard]] Json json_of(const Message& message);
 [[nodiscard]] Json json_of(const Conversation& conversation);
+[[nodiscard]] Json json_of(const Contact& contact);
 [[nodiscard]] Json json_of(const MessageId& id, const MessageStatus& status);
 [[nodiscard]] Json json_of(const MessageId& id, const Explanation& explanation);
 
