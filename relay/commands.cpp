@@ -8,6 +8,7 @@
 
 #include "relay/advertise.hpp"
 #include "relay/ops/admin.hpp"
+#include "relay/store/limits.hpp"
 #include "schema/wire/address.hpp"
 #include "schema/wire/hash.hpp"
 #include "schema/wire/x25519.hpp"
@@ -35,8 +36,8 @@ std::optional<Config> load_config(const path& directory, std::ostream& err) {
   std::error_code unseen;
   if (std::filesystem::is_regular_file(directory, unseen)) {
     const path parent = directory.has_parent_path() ? directory.parent_path() : path(".");
-    fail(err, directory.string() + " is a file; name the directory that it lies in: " +
-                  parent.string());
+    fail(err,
+         directory.string() + " is a file; name the directory that it lies in: " + parent.string());
     return {};
   }
   if (!std::filesystem::exists(file, unseen)) {
@@ -189,6 +190,12 @@ int print_status(const path& directory, bool as_json, std::ostream& out, std::os
 }
 
 std::string status_table(const ops::Figures& figures) {
+  std::string full;
+  if (figures.store_full) {
+    full = figures.store_at_size_max
+               ? ", FULL: at " + std::to_string(store::kMapPercentMax) + " % of size_max"
+               : ", FULL: the disk has no room";
+  }
   const auto number = [](std::uint64_t value) { return std::to_string(value); };
   const std::vector<std::pair<std::string, std::string>> rows{
       {"version", figures.version},
@@ -219,8 +226,7 @@ std::string status_table(const ops::Figures& figures) {
       {"", ""},
       {"store", bytes_text(figures.store_bytes) + " on disk, " +
                     bytes_text(figures.store_used_bytes) + " used, " +
-                    bytes_text(figures.store_reclaimable_bytes) + " reclaimable" +
-                    (figures.store_full ? ", FULL" : "")},
+                    bytes_text(figures.store_reclaimable_bytes) + " reclaimable" + full},
       {"commits", number(figures.commits_total)},
       {"store id", figures.store_id + ", generation " + number(figures.store_generation)},
   };

@@ -301,6 +301,7 @@ ops::Figures Server::figures() const {
   sum.store_used_bytes = stored.used_bytes;
   sum.store_reclaimable_bytes = stored.reclaimable_bytes;
   sum.store_full = stored.full;
+  sum.store_at_size_max = stored.at_size_max;
   sum.store_generation = store_->identity().generation;
   sum.store_id = wire::to_hex(store_->identity().id.view());
   sum.uptime_s = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(

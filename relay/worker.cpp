@@ -332,7 +332,9 @@ void Worker::tell_state() {
   const bool full = shared_.store.full();
   if (full != std::exchange(store_full_, full)) {
     if (full) {
-      shared_.log.warning("store_full", {{"accepts", "acks and deletes only"}});
+      const bool at_size_max = shared_.store.figures().at_size_max;
+      shared_.log.warning("store_full", {{"reached", at_size_max ? "size_max" : "disk"},
+                                         {"accepts", "acks and deletes only"}});
     } else {
       shared_.log.info("store_has_room");
     }

@@ -57,6 +57,7 @@ constexpr std::array kFigureFields{
     FigureField{"store_used_bytes", &Figures::store_used_bytes},
     FigureField{"store_reclaimable_bytes", &Figures::store_reclaimable_bytes},
     FigureField{"store_full", &Figures::store_full},
+    FigureField{"store_at_size_max", &Figures::store_at_size_max},
     FigureField{"store_generation", &Figures::store_generation},
     FigureField{"store_id", &Figures::store_id},
     FigureField{"resident_bytes", &Figures::resident_bytes},

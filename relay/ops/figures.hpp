@@ -52,7 +52,7 @@ struct Figures {
   std::uint64_t closed_by_relay_total = 0;
   std::uint64_t commits_total = 0;
   std::uint64_t store_bytes = 0, store_used_bytes = 0, store_reclaimable_bytes = 0;
-  bool store_full = false, expiry_paused = false;
+  bool store_full = false, store_at_size_max = false, expiry_paused = false;
   std::uint64_t store_generation = 0;
   std::string store_id;  // 32 hex
   std::uint64_t uptime_s = 0;

@@ -147,10 +147,12 @@ Result<bool> Space::admits_appends(const Cost& cost) {
 Result<bool> Space::admits_from_reserve(Cost cost, std::size_t records) {
   const Cost once = cost;
   if (records > 1) cost += once;
+  map_refused_ = false;
   return fits_disk(cost, 0);
 }
 
 void Space::map_was_full() {
+  map_refused_ = true;
   closed_until_ = std::chrono::steady_clock::now() + kRetryInterval;
 }
 
@@ -170,8 +172,9 @@ Result<bool> Space::has_room_again() {
   return fits_disk(cost, reserve_);
 }
 
-bool Space::fits_map(const Cost& cost) const {
-  return survey_.used + cost.singles + cost.runs <= env_.map_pages() * kMapPercentMax / 100;
+bool Space::fits_map(const Cost& cost) {
+  map_refused_ = survey_.used + cost.singles + cost.runs > env_.map_pages() * kMapPercentMax / 100;
+  return !map_refused_;
 }
 
 Result<bool> Space::fits_disk(const Cost& cost, std::uint64_t keep) {

@@ -62,9 +62,11 @@ class Space {
   // not flap at the edge. Of rows for its long values only some: pictures that find no more on a
   // disk full of texts do not keep the texts out.
   [[nodiscard]] Result<bool> has_room_again();
+  // What refused last: the map, which is as long as size_max says, and not the disk.
+  [[nodiscard]] bool map_refused() const { return map_refused_; }
 
  private:
-  [[nodiscard]] bool fits_map(const Cost& cost) const;
+  [[nodiscard]] bool fits_map(const Cost& cost);
   [[nodiscard]] Result<bool> fits_disk(const Cost& cost, std::uint64_t keep);
 
   Env& env_;
@@ -72,6 +74,7 @@ class Space {
   std::uint64_t grow_step_;  // pages
   Survey survey_;
   Cost refused_;  // the last append batch that did not fit
+  bool map_refused_ = false;
   std::chrono::steady_clock::time_point closed_until_{};
   std::chrono::steady_clock::time_point ask_disk_at_{};
 };

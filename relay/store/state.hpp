@@ -33,6 +33,11 @@ struct Store::State {
     return {};
   }
 
+  void set_full(bool now) {
+    at_size_max = now && space.map_refused();
+    full = now;
+  }
+
   std::unique_ptr<Env> env;
   Space space;
   MetaRecord meta;
@@ -46,6 +51,7 @@ struct Store::State {
   std::atomic<std::uint64_t> commits{0};
   std::atomic<std::uint64_t> stored{0};
   std::atomic<bool> full{false};
+  std::atomic<bool> at_size_max{false};
 };
 
 }  // namespace godwit::relay::store

@@ -103,7 +103,7 @@ tl::expected<std::unique_ptr<Store>, Failure> Store::open(const Options& options
   if (auto begun = begin_boot(*state); !begun) return tl::unexpected(begun.error());
   const auto room = state->space.has_room_again();
   if (!room) return tl::unexpected(to_failure(room.error()));
-  state->full = !*room;
+  state->set_full(!*room);
   return std::unique_ptr<Store>(new Store(std::move(state)));
 }
 
@@ -122,6 +122,7 @@ Figures Store::figures() const {
   out.stored = state_->stored;
   out.quarantined = state_->damage.count();
   out.full = state_->full;
+  out.at_size_max = state_->at_size_max;
   return out;
 }
 

@@ -60,7 +60,8 @@ struct Figures {
   std::uint64_t commits = 0;
   std::uint64_t stored = 0;             // log records ever written by this process
   std::uint64_t quarantined = 0;        // records found damaged by this process
-  bool full = false;                    // appends are refused
+  bool full = false;                    // appends are refused,
+  bool at_size_max = false;             // by the map's length; else by the disk
 };
 
 // One queued envelope as recovery finds it.

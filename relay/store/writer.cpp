@@ -124,7 +124,7 @@ Result<void> Writer::State::house_keeping() {
   if (!store.full) return {};
   const auto room = store.space.has_room_again();
   if (!room) return tl::unexpected(room.error());
-  store.full = !*room;
+  store.set_full(!*room);
   store.file_bytes = store.env->file_pages() * store.env->page_size();
   return *room ? Result<void>{} : ripen();
 }
@@ -162,12 +162,13 @@ Result<bool> Writer::State::commit(Group& group) {
   // What else is in a batch belongs together: the list that a device has left, and its mail.
   const auto rest = commit_if_it_fits(group, records);
   if (!rest || *rest) return rest;
-  store.full = true;
+  store.set_full(true);
   return commit_from_reserve(group);
 }
 
 void Writer::State::refuse_appends(Group& group) {
-  store.full = refused = true;
+  refused = true;
+  store.set_full(true);
   for (Handed& handed : group) {
     for (Append& append : handed.batch->appends) append.position = 0;
   }

@@ -57,21 +57,21 @@ std::uint64_t fill(Device& from, const Device& to) {
   return accepted;
 }
 
-// Fills the store, drains it, and fills it once more.
-void fill_and_drain(Story& story) {
+// Fills the store, drains it, and fills it once more. `reached`: what it is that has no room.
+void fill_and_drain(Story& story, const std::string& reached) {
   const pid_t pid = story.relay.pid();
   auto& anna = story.member(1);
   auto& berta = story.absent(2);
   const std::uint64_t accepted = fill(anna, berta);
   CHECK(story.relay.status().queued_envelopes == accepted);
-  story.await_log("warning store_full");
+  CHECK(story.relay.status().store_at_size_max == (reached == "size_max"));
+  story.await_log("warning store_full reached=" + reached);
 
   berta.come_back();  // it acknowledges each
   berta.await_texts(accepted);
   for (std::uint64_t i = 0; i < accepted; ++i) REQUIRE(berta.inbox[i].text == text_of(i));
-  story.await_status([](const auto& figures) {
-    return figures.queued_envelopes == 0 && !figures.store_full;
-  });
+  story.await_status(
+      [](const auto& figures) { return figures.queued_envelopes == 0 && !figures.store_full; });
   REQUIRE(anna.submit(berta.account(), accepted, text_of(accepted)).accepted());
   berta.await_texts(accepted + 1);
   CHECK(story.relay.pid() == pid);
@@ -86,14 +86,14 @@ TEST_SUITE("tests/integration/full_disk") {
     const SmallDisk disk("24m");
     Story story(Settings{{"store.grow_step", "\"1 MiB\""}, {"store.reserve", "\"2 MiB\""}},
                 disk.path() / "relay");
-    fill_and_drain(story);
+    fill_and_drain(story, "disk");
   }
 
   TEST_CASE("a full map is a refusal; acknowledging makes room, and submits are accepted again") {
     Story story(Settings{{"store.size_max", "\"16 MiB\""},
                          {"store.grow_step", "\"1 MiB\""},
                          {"store.reserve", "\"1 MiB\""}});
-    fill_and_drain(story);
+    fill_and_drain(story, "size_max");
   }
 
   TEST_CASE("a relay whose disk takes nothing stops when it is told to, and loses nothing" *
@@ -137,10 +137,11 @@ TEST_SUITE("tests/integration/full_disk") {
   TEST_CASE("a failed commit stops the relay, and what was accepted is there at its next start") {
     const support::TemporaryDirectory switches{support::Medium::disk};
     const auto fails = switches.path() / "fails";
-    Story story({}, {}, {{"LD_PRELOAD", GODWIT_FAILING_SYNC},
-                         {"GODWIT_FAIL_SYNC", fails.string()},
-                         // A sanitizer's runtime wants to be the first that is loaded.
-                         {"ASAN_OPTIONS", "verify_asan_link_order=0"}});
+    Story story({}, {},
+                {{"LD_PRELOAD", GODWIT_FAILING_SYNC},
+                 {"GODWIT_FAIL_SYNC", fails.string()},
+                 // A sanitizer's runtime wants to be the first that is loaded.
+                 {"ASAN_OPTIONS", "verify_asan_link_order=0"}});
     auto& anna = story.member(1);
     auto& berta = story.absent(2);
     constexpr std::uint64_t kAccepted = 20;

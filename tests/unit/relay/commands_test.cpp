@@ -11,8 +11,8 @@
 #include "relay/version.hpp"
 #include "schema/wire/address.hpp"
 #include "schema/wire/hash.hpp"
-#include "tests/unit/relay/ops/asking.hpp"
 #include "tests/support/temporary_directory.hpp"
+#include "tests/unit/relay/ops/asking.hpp"
 
 namespace godwit::relay {
 namespace {
@@ -212,8 +212,11 @@ TEST_SUITE("relay/commands") {
     CHECK(table.find("version          1.2.3\nup               3 d 4 h\n"
                      "memory           1023 B\n") == 0);
     CHECK(table.find("\nqueued           7 envelopes, 1.5 KiB\n") != std::string::npos);
-    CHECK(table.find("\nstore            5.0 GiB on disk, 0 B used, 0 B reclaimable, FULL\n") !=
-          std::string::npos);
+    CHECK(
+        table.find("\nstore            5.0 GiB on disk, 0 B used, 0 B reclaimable, FULL: the disk "
+                   "has no room\n") != std::string::npos);
+    figures.store_at_size_max = true;
+    CHECK(status_table(figures).find(", FULL: at 80 % of size_max\n") != std::string::npos);
     CHECK(table.find("\nexpired          3, PAUSED: the clock has jumped\n") != std::string::npos);
     figures.uptime_s = 3'660;
     CHECK(status_table(figures).find("up               1 h 1 min\n") != std::string::npos);

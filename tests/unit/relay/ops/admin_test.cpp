@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "tests/unit/relay/ops/asking.hpp"
 #include "tests/support/temporary_directory.hpp"
+#include "tests/unit/relay/ops/asking.hpp"
 
 namespace godwit::relay::ops {
 namespace {
@@ -52,19 +52,19 @@ Figures sample_figures() {
     *field = next++;
   }
   f.resident_bytes = UINT64_MAX;
-  f.store_full = true;
+  f.store_full = f.store_at_size_max = true;
   f.expiry_paused = true;
   f.store_id = "000102030405060708090a0b0c0d0e0f";
   return f;
 }
 
 // Fails to compile when a field is added, so that the checks below cannot forget it.
-constexpr std::size_t kFiguresFields = 30;
+constexpr std::size_t kFiguresFields = 31;
 auto fields_of(const Figures& figures) {
-  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa,
-               ab, ac, ad] = figures;
+  const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa, ab,
+               ac, ad, ae] = figures;
   return std::tie(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, aa,
-                  ab, ac, ad);
+                  ab, ac, ad, ae);
 }
 
 struct Served {

@@ -102,6 +102,7 @@ TEST_SUITE("relay/store/full") {
       CHECK(taken.size() > 50);
       CHECK(store->full());
       CHECK(store->figures().full);
+      CHECK(store->figures().at_size_max);
       CHECK(store->figures().used_bytes <= options.size_max * kMapPercentMax / 100);
 
       // A refused batch is refused whole, but its removal and its put are not.
@@ -117,6 +118,7 @@ TEST_SUITE("relay/store/full") {
 
       const std::size_t removed = drain_until_open(writer, *store, taken);
       CHECK_FALSE(store->full());
+      CHECK_FALSE(store->figures().at_size_max);
       CHECK(removed < taken.size());
       CHECK_FALSE(all_refused(writer.commit(appends_of(1, 5, size))));
       std::vector<std::uint64_t> all;
@@ -158,6 +160,7 @@ TEST_SUITE("relay/store/full") {
 
     const auto taken = fill_up(writer, size);
     CHECK(store->full());
+    CHECK_FALSE(store->figures().at_size_max);
     // Every acknowledged envelope can be removed though the disk has no room at all.
     for (std::size_t i = 0; i < taken.size(); i += 3) {
       writer.commit(Batch{{}, {}, {taken[i]}, {}});
