@@ -85,8 +85,8 @@ std::string Device::why_it_ended(const std::string& reason) const {
   const bool ended_there = reason == net::describe(net::NetError::closed) ||
                            reason == net::describe(net::NetError::reset);
   if (handshaken_ || !ended_there) return reason;
-  return "the handshake was ended there: is KEY in godwit://KEY@HOST:PORT that of the relay, and "
-         "does a Godwit relay listen there?";
+  return "the handshake was ended there: is KEY in godwit://KEY@HOST:PORT that of the relay, does "
+         "a Godwit relay listen there, and has it fewer connections than its connections_max?";
 }
 
 void Device::take(const wire::Deliver& deliver) {

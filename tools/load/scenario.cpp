@@ -262,6 +262,10 @@ Done check(const Scenario& s) {
   if (s.away > 0 && s.messages == 0 && s.rate == 0) {
     return wrong("recipients that are away take all that comes: say how many messages, or a rate");
   }
+  if (s.drain_at_random && s.away == 0) {
+    return wrong("nobody comes back in any order: drain_at_random needs recipients that are away");
+  }
+  if (s.late_max > 0 && s.late_ms == 0) return wrong("late_max needs late_ms: nothing is late");
   const auto fits = [](const PayloadSize& size) {
     return size.from >= kPayloadMin && size.from <= size.to && size.to <= 72 * 1024;
   };

@@ -90,7 +90,7 @@ std::string describe(StoreError error) {
     case StoreError::disk_full:
       return "the disk is full";
     case StoreError::forbidden:
-      return "no permission";
+      return "no permission, or mounted read-only";
     case StoreError::io:
       break;
   }

@@ -110,6 +110,10 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(wrong([](Scenario& s) { s.senders = 3, s.processes = 4; }));
     CHECK(!wrong([](Scenario& s) { s.senders = 4, s.processes = 4; }));
     CHECK(!wrong([](Scenario& s) { s.away = 1, s.messages = 1; }));
+    CHECK(wrong([](Scenario& s) { s.drain_at_random = true; }));
+    CHECK(!wrong([](Scenario& s) { s.drain_at_random = true, s.away = 1, s.messages = 1; }));
+    CHECK(wrong([](Scenario& s) { s.late_max = 3; }));
+    CHECK(!wrong([](Scenario& s) { s.late_max = 3, s.late_ms = 100; }));
     CHECK(wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'537, 65'537, 1}}; }));
     CHECK(!wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'536, 65'536, 1}}; }));
   }
