@@ -182,10 +182,20 @@ int check_config(const path& directory, std::ostream& out, std::ostream& err) {
   return kExitOk;
 }
 
-int print_status(const path& directory, bool as_json, std::ostream& out, std::ostream& err) {
+int print_status(const path& directory, StatusForm form, std::ostream& out, std::ostream& err) {
   const auto figures = ops::ask_status(directory);
   if (!figures) return fail(err, figures.error());
-  out << (as_json ? ops::figures_json(*figures) + "\n" : status_table(*figures));
+  switch (form) {
+    case StatusForm::table:
+      out << status_table(*figures);
+      break;
+    case StatusForm::json:
+      out << ops::figures_json(*figures) << '\n';
+      break;
+    case StatusForm::metrics:
+      out << ops::figures_metrics(*figures);
+      break;
+  }
   return kExitOk;
 }
 

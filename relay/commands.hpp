@@ -6,6 +6,7 @@
 // Thread: the main thread; they block.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <iosfwd>
 #include <optional>
@@ -35,8 +36,9 @@ inline constexpr int kExitUsage = 2;
 [[nodiscard]] int check_config(const std::filesystem::path& directory, std::ostream& out,
                                std::ostream& err);
 
-// What the running relay says of itself: a table, or one line of JSON.
-[[nodiscard]] int print_status(const std::filesystem::path& directory, bool as_json,
+// What the running relay says of itself: a table, one line of JSON, or Prometheus' text format.
+enum class StatusForm : std::uint8_t { table, json, metrics };
+[[nodiscard]] int print_status(const std::filesystem::path& directory, StatusForm form,
                                std::ostream& out, std::ostream& err);
 
 // The table of `status`: aligned, with units.

@@ -21,7 +21,7 @@ namespace {
 struct Arguments {
   std::string directory;
   std::string listen;
-  bool json = false;
+  StatusForm status_form = StatusForm::table;
 };
 
 int usage_error(std::string what) {
@@ -84,7 +84,13 @@ int run_command(int argc, char** argv) {
   const auto* const address_command = add("address", "Print the address that clients use.");
   const auto* const check_command = add("check-config", "Say what is wrong with DIR/relay.toml.");
   auto* const status_command = add("status", "Show what the running relay does.");
-  status_command->add_flag("--json", arguments.json, "One line of JSON");
+  auto* const json = status_command->add_flag_callback(
+      "--json", [&] { arguments.status_form = StatusForm::json; }, "One line of JSON");
+  status_command
+      ->add_flag_callback(
+          "--metrics", [&] { arguments.status_form = StatusForm::metrics; },
+          "Prometheus' text format")
+      ->excludes(json);
 
   if (const auto what = unknown_command(app, argc, argv); !what.empty()) return usage_error(what);
   try {
@@ -103,7 +109,7 @@ int run_command(int argc, char** argv) {
   }
   if (address_command->parsed()) return printed(print_address(directory, std::cout, std::cerr));
   if (check_command->parsed()) return printed(check_config(directory, std::cout, std::cerr));
-  return printed(print_status(directory, arguments.json, std::cout, std::cerr));
+  return printed(print_status(directory, arguments.status_form, std::cout, std::cerr));
 }
 
 }  // namespace

@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
-#include <variant>
 
 namespace godwit::relay::ops {
 namespace {
@@ -24,66 +23,9 @@ using Steady = std::chrono::steady_clock;
 constexpr std::string_view kStatus = "status";
 constexpr std::string_view kAddress = "address";
 
-struct FigureField {
-  const char* name;
-  std::variant<std::uint64_t Figures::*, bool Figures::*, std::string Figures::*> member;
-};
-
-constexpr std::array kFigureFields{
-    FigureField{"version", &Figures::version},
-    FigureField{"uptime_s", &Figures::uptime_s},
-    FigureField{"connections", &Figures::connections},
-    FigureField{"hellos_waiting", &Figures::hellos_waiting},
-    FigureField{"sessions", &Figures::sessions},
-    FigureField{"users", &Figures::users},
-    FigureField{"devices", &Figures::devices},
-    FigureField{"queued_envelopes", &Figures::queued_envelopes},
-    FigureField{"queued_bytes", &Figures::queued_bytes},
-    FigureField{"accepted_total", &Figures::accepted_total},
-    FigureField{"delivered_total", &Figures::delivered_total},
-    FigureField{"acked_total", &Figures::acked_total},
-    FigureField{"elided_total", &Figures::elided_total},
-    FigureField{"stored_total", &Figures::stored_total},
-    FigureField{"refused_total", &Figures::refused_total},
-    FigureField{"expired_total", &Figures::expired_total},
-    FigureField{"expiry_paused", &Figures::expiry_paused},
-    FigureField{"quarantined_total", &Figures::quarantined_total},
-    FigureField{"duplicates_total", &Figures::duplicates_total},
-    FigureField{"handshakes_total", &Figures::handshakes_total},
-    FigureField{"logins_total", &Figures::logins_total},
-    FigureField{"closed_by_relay_total", &Figures::closed_by_relay_total},
-    FigureField{"commits_total", &Figures::commits_total},
-    FigureField{"store_bytes", &Figures::store_bytes},
-    FigureField{"store_used_bytes", &Figures::store_used_bytes},
-    FigureField{"store_reclaimable_bytes", &Figures::store_reclaimable_bytes},
-    FigureField{"store_full", &Figures::store_full},
-    FigureField{"store_at_size_max", &Figures::store_at_size_max},
-    FigureField{"store_generation", &Figures::store_generation},
-    FigureField{"store_id", &Figures::store_id},
-    FigureField{"resident_bytes", &Figures::resident_bytes},
-};
-
 std::string to_line(const Json& json) {
   // A text that is not UTF-8 becomes readable instead of becoming an exception.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-bool read_field(const Json& value, std::uint64_t& to) {
-  if (!value.is_number_unsigned()) return false;
-  to = value.get<std::uint64_t>();
-  return true;
-}
-
-bool read_field(const Json& value, bool& to) {
-  if (!value.is_boolean()) return false;
-  to = value.get<bool>();
-  return true;
-}
-
-bool read_field(const Json& value, std::string& to) {
-  if (!value.is_string()) return false;
-  to = value.get_ref<const std::string&>();
-  return true;
 }
 
 // Milliseconds for poll(): zero when the deadline has passed.
@@ -211,28 +153,6 @@ std::string AdminSocket::answer(std::string_view command) const {
   if (command == kStatus) return figures_json(answers_.figures());
   if (command == kAddress) return to_line({{"address", answers_.address()}});
   return to_line({{"error", "unknown command"}});
-}
-
-std::string figures_json(const Figures& figures) {
-  auto json = Json::object();
-  for (const auto& field : kFigureFields) {
-    std::visit([&](auto member) { json[field.name] = figures.*member; }, field.member);
-  }
-  return to_line(json);
-}
-
-std::optional<Figures> parse_figures(std::string_view text) {
-  const auto json = Json::parse(text, nullptr, false);
-  if (!json.is_object()) return {};
-  Figures figures;
-  for (const auto& field : kFigureFields) {
-    const auto found = json.find(field.name);
-    if (found == json.end()) return {};
-    const bool read =
-        std::visit([&](auto member) { return read_field(*found, figures.*member); }, field.member);
-    if (!read) return {};
-  }
-  return figures;
 }
 
 tl::expected<Figures, std::string> ask_status(const path& directory,

@@ -71,11 +71,6 @@ class AdminSocket {
   ClientId next_client_ = 0;
 };
 
-// One line, without its end: every field of Figures under its own name.
-[[nodiscard]] std::string figures_json(const Figures& figures);
-// Nothing when a field is missing or of another type: the relay is of another version.
-[[nodiscard]] std::optional<Figures> parse_figures(std::string_view json);
-
 // The command's side. The error is one line that says what to do.
 [[nodiscard]] tl::expected<Figures, std::string> ask_status(
     const path& directory, std::chrono::milliseconds timeout = kAdminDeadline);

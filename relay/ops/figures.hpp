@@ -1,10 +1,13 @@
-// ops/figures: what `status` shows. Each loop keeps its own counters; the server adds them up.
+// ops/figures: what `status` shows, and how programs get it. Each loop keeps its own counters; the
+// server adds them up.
 // Thread: a Counters belongs to one loop, which alone writes it; anyone may read the atomics.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace godwit::relay::ops {
 
@@ -58,5 +61,13 @@ struct Figures {
   std::uint64_t uptime_s = 0;
   std::uint64_t resident_bytes = 0;
 };
+
+// One line, without its end: every field of Figures under its own name.
+[[nodiscard]] std::string figures_json(const Figures& figures);
+// Nothing when a field is missing or of another type: the relay is of another version.
+[[nodiscard]] std::optional<Figures> parse_figures(std::string_view json);
+// Prometheus' text format, version 0.0.4: the same names behind godwit_relay_; the texts are labels
+// of godwit_relay_info.
+[[nodiscard]] std::string figures_metrics(const Figures& figures);
 
 }  // namespace godwit::relay::ops

@@ -172,7 +172,7 @@ TEST_SUITE("relay/commands") {
     CHECK(err().find("run: chmod 600 " + dir + "/key") != std::string::npos);
   }
 
-  TEST_CASE_FIXTURE(Commands, "status shows a table, or the figures as one line of JSON") {
+  TEST_CASE_FIXTURE(Commands, "status shows a table, one line of JSON, or metrics") {
     std::filesystem::create_directory(directory);
     ops::Figures figures;
     figures.version = "1.2.3";
@@ -180,18 +180,20 @@ TEST_SUITE("relay/commands") {
     net::TestLoop test;
     ops::AdminSocket socket(test.loop, {[&] { return figures; }, {}});
     REQUIRE(socket.listen(directory).has_value());
-    const auto ask = [&](bool as_json) {
+    const auto ask = [&](StatusForm form) {
       return ops::ask_beside<int>(
-          test, [&, as_json] { return print_status(directory, as_json, out_stream, err_stream); });
+          test, [&, form] { return print_status(directory, form, out_stream, err_stream); });
     };
-    CHECK(ask(true) == kExitOk);
+    CHECK(ask(StatusForm::json) == kExitOk);
     CHECK(out() == ops::figures_json(figures) + "\n");
-    CHECK(ask(false) == kExitOk);
+    CHECK(ask(StatusForm::table) == kExitOk);
     CHECK(out() == status_table(figures));
+    CHECK(ask(StatusForm::metrics) == kExitOk);
+    CHECK(out() == ops::figures_metrics(figures));
   }
 
   TEST_CASE_FIXTURE(Commands, "status without a running relay fails with how to start it") {
-    CHECK(print_status(directory, false, out_stream, err_stream) == kExitFailed);
+    CHECK(print_status(directory, StatusForm::table, out_stream, err_stream) == kExitFailed);
     CHECK(out().empty());
     CHECK(err() == "godwit-relay: no relay runs on " + dir + "; start it with: godwit-relay run " +
                        dir + "\n");
