@@ -43,6 +43,9 @@ Error home_error(store::StoreError error, const std::filesystem::path& home) {
               where + " was written by a later version; use that one or a newer"};
     case store::StoreError::disk_full:
       return {ErrorCode::disk_full, "the disk of " + where + " is full; make room and try again"};
+    case store::StoreError::map_full:
+      return {ErrorCode::disk_full, where + " needs more address space than this program may have; "
+                                            "raise its limit (ulimit -v)"};
     case store::StoreError::forbidden:
     case store::StoreError::io:
       break;
@@ -202,14 +205,15 @@ void Engine::publish(std::vector<Event> events) {
 // Who asks for the next one has seen to the last one. Where that cannot be written, it comes again
 // in the next program.
 std::optional<Event> Engine::next_event() {
-  if (const std::uint64_t taken = taken_.exchange(0); taken != 0) {
+  const std::lock_guard lock(taking_);
+  if (const auto taken = std::exchange(taken_, std::nullopt)) {
     (void)change<void>([&](core::Core& core, core::Now now) {
-      core.forget_event(taken, now);
+      core.forget_event(taken->kind, taken->number, now);
       return Result<void>();
     }).ok();
   }
   auto event = events_->next();
-  if (event) taken_ = event->number;
+  if (event && event->number != 0) taken_ = event;
   return event;
 }
 

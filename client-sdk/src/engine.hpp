@@ -12,7 +12,6 @@
 //          exchange takes.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -106,7 +105,8 @@ class Engine final : private Speaker {
   const std::shared_ptr<Platform> platform_;
   const crypto::Random random_;
   const std::unique_ptr<EventQueue> events_;
-  std::atomic<std::uint64_t> taken_ = 0;  // Event::number of the last one that was pulled
+  std::mutex taking_;           // of `taken_`; before mutex_
+  std::optional<Event> taken_;  // the last one that was pulled, if it is kept
 
   std::mutex link_lifetime_;  // one link begins or ends at a time
   mutable std::mutex mutex_;  // of all below

@@ -33,8 +33,10 @@ void EventQueue::push(std::vector<Event> events) {
     if (events_.size() == events_max_) {
       lost_.emplace();
       lost_->kind = EventKind::events_lost;
-      lost_->time = events_.front().time;
-      events_.pop_front();
+      const auto oldest = std::ranges::find(events_, std::uint64_t{0}, &Event::number);
+      const auto leaving = oldest != events_.end() ? oldest : events_.begin();
+      lost_->time = leaving->time;
+      events_.erase(leaving);
     }
     events_.push_back(std::move(event));
   }

@@ -1,7 +1,7 @@
 // event_queue: what waits to be pulled by the app, with a descriptor to poll.
 //
-// Bounded: when it is full the oldest leave, and one events_lost comes before what is left, however
-// many left.
+// Bounded: when it is full the oldest leave, those last that nothing else would tell, and one
+// events_lost comes before what is left, however many left.
 // Owns:   the events, an eventfd that is readable while there is something to pull.
 // Thread: any.
 #pragma once

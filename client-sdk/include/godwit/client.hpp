@@ -9,7 +9,8 @@
 //
 // Events are pulled: next_event() takes one, descriptor() is readable while there is one. The
 // queue is bounded; when it overflows the oldest leave and one events_lost tells. What nothing but
-// its event would tell, such as a contact's new device, is kept on disk until you have taken it.
+// its event would tell, such as a contact's new device, is kept on disk until you have taken it:
+// have one thread pull, since its next call says that it has seen to the last one.
 #pragma once
 
 #include <filesystem>
@@ -114,8 +115,9 @@ class Client {
   [[nodiscard]] Result<Message> message(const MessageId& id) const;
   [[nodiscard]] Result<MessageStatus> status(const MessageId& id) const;
   [[nodiscard]] Result<Explanation> explain(const MessageId& id) const;
-  // How many of our messages no relay has accepted yet, in all conversations. wait_settled() may be
-  // true while some wait for longer: until a recipient's mailbox has room again, say.
+  // How many of our messages wait to be sent, or to be sent again because they did not arrive, in
+  // all conversations. wait_settled() may be true while some wait for longer: until a recipient's
+  // mailbox has room again, say.
   [[nodiscard]] Result<std::size_t> waiting() const;
 
   [[nodiscard]] Result<std::vector<Contact>> contacts() const;

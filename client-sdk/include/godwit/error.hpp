@@ -22,7 +22,7 @@ enum class ErrorCode : std::uint8_t {
   wrong_key,         // key file or passphrase does not fit
   damaged,           // the home, or one record in it, is damaged
   newer_version,     // the home was written by a later version of this library
-  disk_full,         // nothing was changed; make room and try again
+  disk_full,         // nothing was changed; make room, as the message says, and try again
   storage,           // the disk failed; open the home again
   offline,           // the relay cannot be reached
   timed_out,         // the time given was not enough; nothing is lost, work goes on

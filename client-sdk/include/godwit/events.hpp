@@ -50,7 +50,8 @@ struct Event {
   Status status{};
   std::string detail{};  // a sentence, or what the kind says
   // Not 0: of an event that nothing else would tell. It is kept, and comes again in the next
-  // program, until next_event() has been called once more; the newest 256 are.
+  // program, until next_event() has been called once more. Of each kind the newest 64 are; where
+  // older ones had to leave, an events_lost comes with them.
   std::uint64_t number = 0;
 };
 

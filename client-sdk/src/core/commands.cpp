@@ -276,9 +276,9 @@ Result<void> Core::set_contact_policy(Client::ContactPolicy policy, Now now) {
   return {};
 }
 
-void Core::forget_event(std::uint64_t number, Now now) {
+void Core::forget_event(EventKind kind, std::uint64_t number, Now now) {
   state_->round.now = now;
-  state_->round.erase(Table::notices, {}, order_bytes(number));
+  state_->round.erase(Table::notices, name_bytes(to_string(kind)), order_bytes(number));
 }
 
 }  // namespace godwit::core

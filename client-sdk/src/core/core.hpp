@@ -47,7 +47,7 @@ class Core {
   [[nodiscard]] Result<void> accept(std::string_view name, Now now);
   [[nodiscard]] Result<void> block(std::string_view name, bool blocked, Now now);
   [[nodiscard]] Result<void> set_contact_policy(Client::ContactPolicy policy, Now now);
-  void forget_event(std::uint64_t number, Now now);  // Event::number: the app has taken it
+  void forget_event(EventKind kind, std::uint64_t number, Now now);  // the app has taken it
 
   void on_connected(Now now);  // the channel stands: log in
   // `frame` and its views live during the call.
@@ -84,7 +84,7 @@ class Core {
   // Caught up, nothing that could be sent is unaccepted, every ack is confirmed, no look-up is
   // under way.
   [[nodiscard]] bool settled() const;
-  [[nodiscard]] std::size_t waiting() const;  // texts that the relay has not accepted
+  [[nodiscard]] std::size_t waiting() const;  // texts that are to be sent, or sent again
 
   // Also says what a message waits on, which is no record.
   [[nodiscard]] Result<Explanation> explain(const MessageId& id) const;

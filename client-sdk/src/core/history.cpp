@@ -339,7 +339,7 @@ void fail(Round& round, const MessagePlace& place, std::string why) {
   if (!message || message->status > Status::sent) return;
   message->status = Status::failed;
   message->failure = std::move(why);
-  message->refused = round.wall();
+  message->failed = round.wall();
   message->outbox = 0;
   save(round, place, *message);
   tell(round, EventKind::status_changed, place, *message);

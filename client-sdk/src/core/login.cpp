@@ -89,6 +89,8 @@ void Login::on_welcome(Round& round, const wire::Welcome& welcome, bool register
   if (registered_now && welcome.name == wire::ErrorCode::name_taken) {
     if (record.wanted_name.empty()) round.tell(EventKind::name_taken, {}, record.name);
     record.name.clear();
+  } else if (registered_now && welcome.name != wire::ErrorCode::ok && record.wanted_name.empty()) {
+    record.wanted_name = std::exchange(record.name, {});  // whose it is has not turned out yet
   }
   if (record.name.empty()) record.name = welcome.own_name;
   account_.save(round);

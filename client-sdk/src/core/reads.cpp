@@ -100,7 +100,7 @@ Time at(Milliseconds when) {
 
 // Of one that is damaged here no time is known but that of its writing.
 Milliseconds failed_at(const MessageRecord& record) {
-  return record.refused != 0 ? record.refused : record.created;
+  return record.failed != 0 ? record.failed : record.created;
 }
 
 std::optional<Found> find(const View& view, const MessageId& id) {
@@ -121,10 +121,6 @@ std::string recipient_of(const View& view, const LocalConversation& id) {
   const auto conversation = history::load_conversation(view, id);
   if (!conversation) return {};
   return conversation->resolved ? name_of(view, conversation->user) : conversation->name;
-}
-
-std::string_view name_of_kind(EventKind kind) {
-  return to_string(kind);
 }
 
 }  // namespace
@@ -288,22 +284,23 @@ Result<std::vector<Contact>> contacts(const View& view) {
 }
 
 void kept_events(const View& view, std::vector<Event>& into) {
-  const auto take = [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
-    const auto notice = value ? View::parse<NoticeRecord>(*value) : std::nullopt;
-    if (!notice) return true;  // damaged
-    const auto* const kind = std::ranges::find(kKeptEvents, notice->kind, name_of_kind);
-    if (kind == kKeptEvents.end()) return true;
-    into.push_back({.kind = *kind,
-                    .time = at(notice->time),
-                    .conversation = as_id<ConversationId>(notice->conversation),
-                    .message = as_id<MessageId>(notice->message),
-                    .user = as_id<UserId>(notice->user),
-                    .status = notice->status,
-                    .detail = notice->detail,
-                    .number = order_number(suffix)});
-    return true;
-  };
-  view.scan(Table::notices, {}, {}, Order::ascending, take);
+  for (const EventKind kind : kKeptEvents) {
+    const auto take = [&](wire::ByteView suffix, std::optional<wire::ByteView> value) {
+      const auto notice = value ? View::parse<NoticeRecord>(*value) : std::nullopt;
+      if (!notice) return true;  // damaged
+      into.push_back({.kind = kind,
+                      .time = at(notice->time),
+                      .conversation = as_id<ConversationId>(notice->conversation),
+                      .message = as_id<MessageId>(notice->message),
+                      .user = as_id<UserId>(notice->user),
+                      .status = notice->status,
+                      .detail = notice->detail,
+                      .number = order_number(suffix)});
+      return true;
+    };
+    view.scan(Table::notices, name_bytes(to_string(kind)), {}, Order::ascending, take);
+  }
+  std::ranges::sort(into, {}, &Event::number);
 }
 
 }  // namespace godwit::core::reads

@@ -200,6 +200,7 @@ void MessageRecord::pack(Packer& to) const {
   to.number(accepted).number(delivered).number(read);
   if (!key.empty()) to.text(recipient);
   if (!outgoing) to.number(seq);
+  if (status == Status::failed) to.number(failed);
 }
 
 void MessageRecord::unpack(Unpacker& from) {
@@ -209,6 +210,7 @@ void MessageRecord::unpack(Unpacker& from) {
   from.number(accepted).number(delivered).number(read);
   if (!key.empty() && from.more()) from.text(recipient);
   if (!outgoing && from.more()) from.number(seq);
+  if (status == Status::failed && from.more()) from.number(failed);
 }
 
 void OutboxRecord::pack(Packer& to) const {
@@ -255,12 +257,12 @@ void EarlyRecord::unpack(Unpacker& from) {
 }
 
 void NoticeRecord::pack(Packer& to) const {
-  to.text(kind).number(time).fixed(conversation).fixed(message).fixed(user);
+  to.number(time).fixed(conversation).fixed(message).fixed(user);
   to.number(byte_of(status)).text(detail);
 }
 
 void NoticeRecord::unpack(Unpacker& from) {
-  from.text(kind).number(time).fixed(conversation).fixed(message).fixed(user);
+  from.number(time).fixed(conversation).fixed(message).fixed(user);
   from.choice(status).text(detail);
 }
 

@@ -220,8 +220,8 @@ struct MessageRecord {
   std::uint32_t attempts = 0;
   std::uint8_t refusal = 0;  // wire::ErrorCode of the last refusal; 0: none
   std::string failure;
-  // `refused`: for the last time, or for good.
   Milliseconds created = 0, sealed = 0, refused = 0, accepted = 0, delivered = 0, read = 0;
+  Milliseconds failed = 0;
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };
@@ -294,10 +294,10 @@ struct SeenRecord {
   void unpack(Unpacker& from);
 };
 
-// An event that nothing else would tell, until the app has taken it. Suffix = number.
+// An event that nothing else would tell, until the app has taken it. Name = its kind's, which never
+// changes; suffix = number.
 struct NoticeRecord {
   static constexpr Table kTable = Table::notices;
-  std::string kind;  // by its name, which never changes
   Milliseconds time = 0;
   LocalConversation conversation;
   wire::MessageId message;

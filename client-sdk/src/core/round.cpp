@@ -45,6 +45,10 @@ Error error_of(store::StoreError error) {
       return {ErrorCode::newer_version, "a later version wrote this home; update this program"};
     case StoreError::disk_full:
       return {ErrorCode::disk_full, "the disk is full; nothing was changed: make room, try again"};
+    case StoreError::map_full:
+      return {ErrorCode::disk_full,
+              "this home needs more address space than the program may have; nothing was changed: "
+              "raise its limit (ulimit -v), then open the home again"};
     case StoreError::forbidden:
       return {ErrorCode::storage, "the files of this home may not be read and written"};
     case StoreError::io:
@@ -156,18 +160,33 @@ Event& Round::tell(EventKind kind, const wire::UserId& user, std::string detail)
 void Round::keep(Event& event) {
   if (std::ranges::find(kKeptEvents, event.kind) == kKeptEvents.end()) return;
   event.number = ++count().notices;
+  put_notice(event, kNoticesMax);
+}
+
+void Round::put_notice(const Event& event, std::size_t most) {
+  const auto kind = name_bytes(to_string(event.kind));
+  std::vector<std::uint64_t> there;
+  scan(Table::notices, kind, {}, store::ReadTxn::Order::ascending,
+       [&](wire::ByteView number, const auto&) {
+         there.push_back(order_number(number));
+         return true;
+       });
   NoticeRecord notice;
-  notice.kind = to_string(event.kind);
   notice.time = static_cast<Milliseconds>(event.time.time_since_epoch().count());
   notice.conversation = as_id<LocalConversation>(event.conversation);
   notice.message = as_id<wire::MessageId>(event.message);
   notice.user = as_id<wire::UserId>(event.user);
   notice.status = event.status;
   notice.detail = event.detail;
-  save({}, order_bytes(event.number), notice);
-  if (event.number > kNoticesMax) {
-    erase(Table::notices, {}, order_bytes(event.number - kNoticesMax));
-  }
+  save(kind, order_bytes(event.number), notice);
+  if (there.size() < most) return;
+  erase(Table::notices, kind, order_bytes(there.front()));
+  if (event.kind == EventKind::events_lost) return;
+  Event lost;
+  lost.kind = EventKind::events_lost;
+  lost.time = event.time;
+  lost.number = event.number;
+  put_notice(lost, 1);
 }
 
 tl::expected<void, store::StoreError> Round::commit() {

@@ -131,6 +131,7 @@ class Round final : public View {
  private:
   [[nodiscard]] store::WriteTxn* writing();
   void keep(Event& event);
+  void put_notice(const Event& event, std::size_t most);
 
   store::Database& database_;
   std::optional<store::WriteTxn> write_;
@@ -152,13 +153,15 @@ class Round final : public View {
   return wire::as_bytes(name);
 }
 // What nothing tells but its event, such as a new device: it is kept until the app has taken it for
-// sure, the newest kNoticesMax.
-inline constexpr std::uint64_t kNoticesMax = 256;
+// sure. Of each kind the newest kNoticesMax, so that whoever can cause many of one hides no other;
+// where older ones leave, one events_lost is kept.
+inline constexpr std::size_t kNoticesMax = 64;
 inline constexpr std::array kKeptEvents{
-    EventKind::expired,        EventKind::devices_changed, EventKind::list_refused,
-    EventKind::equivocation,   EventKind::prekey_refused,  EventKind::name_moved,
-    EventKind::chain_broken,   EventKind::undecryptable,   EventKind::stale_prekey,
-    EventKind::late_clock};
+    EventKind::expired,      EventKind::devices_changed, EventKind::list_refused,
+    EventKind::equivocation, EventKind::prekey_refused,  EventKind::name_moved,
+    EventKind::gap,          EventKind::gap_closed,      EventKind::chain_broken,
+    EventKind::stale_prekey, EventKind::undecryptable,   EventKind::late_clock,
+    EventKind::events_lost};
 
 inline constexpr std::string_view kAccountName = "account";
 inline constexpr std::string_view kSecretsName = "secrets";

@@ -89,6 +89,8 @@ std::string describe(StoreError error) {
       return "written by a later version";
     case StoreError::disk_full:
       return "the disk is full";
+    case StoreError::map_full:
+      return "the database has outgrown the address space of this program";
     case StoreError::forbidden:
       return "no permission, or mounted read-only";
     case StoreError::io:
@@ -360,8 +362,10 @@ Result<Database> Database::open(const OpenOptions& options) {
                                        std::move(*backend), options.random);
   if (state->keyring->retiring()) {
     const auto done = state->finish_rotation();
-    // On a full disk both keys go on, until a later rotation finds room.
-    if (!done && done.error() != StoreError::disk_full) return unexpected(done.error());
+    // Where there is no room both keys go on, until a later rotation finds some.
+    const bool no_room = !done && (done.error() == StoreError::disk_full ||
+                                   done.error() == StoreError::map_full);
+    if (!done && !no_room) return unexpected(done.error());
   }
   return Database(std::move(state));
 }

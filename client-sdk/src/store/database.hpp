@@ -40,6 +40,7 @@ enum class StoreError : std::uint8_t {
   no_keyring,  // data.mdb or a key is there, and what belongs to it is not
   newer,      // written by a later version
   disk_full,  // nothing was written; make room and try again
+  map_full,   // nothing was written; the process may have no more address space
   forbidden,  // the files are another user's, or may not be written
   io,         // the disk failed: the database takes no write until it is opened again
 };

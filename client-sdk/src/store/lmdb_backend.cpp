@@ -40,7 +40,7 @@ constexpr off_t kAlwaysCheckedSize = off_t{64} << 20;
 [[nodiscard]] StoreError error_of(int code) {
   switch (code) {
     case MDB_MAP_FULL:
-      return StoreError::disk_full;
+      return StoreError::map_full;
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:
     case MDB_CORRUPTED:
@@ -204,7 +204,7 @@ class LmdbTxn : public BackendTxn {
     if (const auto room = growth_->make_room(pages_needed()); !room) return room;
     const int code = mdb_txn_commit(txn_.release());
     if (code == MDB_SUCCESS) return {};
-    return unexpected(code == MDB_MAP_FULL ? StoreError::disk_full : StoreError::io);
+    return unexpected(code == MDB_MAP_FULL ? StoreError::map_full : StoreError::io);
   }
 
  private:

@@ -296,6 +296,24 @@ TEST_SUITE("client-sdk/engine") {
     CHECK(registered.error().code == ErrorCode::name_taken);
   }
 
+  TEST_CASE("a name whose claim is undecided at registration is waited for, and nobody's yet") {
+    const auto platform = std::make_shared<TestPlatform>();
+    Client client = make_client(platform);
+    REQUIRE(client.connect().ok());
+    Received connected;
+    connected.connected = connected.has_room = true;
+    (void)platform->speaker->exchange(connected);
+    wire::Welcome body;
+    body.name = wire::ErrorCode::busy;
+    const std::vector<wire::RelayFrame> frames{{1, body}};
+    Received welcomed;
+    welcomed.frames = frames;
+    (void)platform->speaker->exchange(welcomed);
+    CHECK(client.account().registered);
+    CHECK(client.account().name.empty());
+    CHECK(client.wait_registered(0ms).error().code == ErrorCode::timed_out);
+  }
+
   TEST_CASE("connect() while the next attempt is waited for tries at once") {
     const auto platform = std::make_shared<TestPlatform>();
     Client client = make_client(platform);

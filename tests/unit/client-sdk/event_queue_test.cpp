@@ -56,6 +56,22 @@ TEST_SUITE("client-sdk/event_queue") {
     CHECK(queue->next()->detail == "7");  // nothing was lost since
   }
 
+  TEST_CASE("what nothing else would tell is the last to go") {
+    const auto queue = queue_of(3);
+    auto events = numbers(1, 3);
+    events[0].number = 1;
+    events[1].number = 2;
+    queue->push(events);
+    queue->push(numbers(4, 6));
+    CHECK(queue->next()->kind == EventKind::events_lost);
+    for (const char* expected : {"1", "2", "6"}) CHECK(queue->next()->detail == expected);
+    for (Event& event : events) event.number = 3;
+    queue->push(events);
+    queue->push(numbers(7, 7));  // there is nothing else to go
+    CHECK(queue->next()->kind == EventKind::events_lost);
+    for (const char* expected : {"2", "3", "7"}) CHECK(queue->next()->detail == expected);
+  }
+
   TEST_CASE("the descriptor is readable while there is something to pull, and only then") {
     const auto queue = queue_of(2);
     CHECK_FALSE(readable(*queue));

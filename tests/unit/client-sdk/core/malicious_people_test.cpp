@@ -239,6 +239,42 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.count(EventKind::message_received) == 1);  // under an id of her own
   }
 
+  TEST_CASE("who makes many events of one kind hides no other, and that some left is told") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    puppet.submit_inner(puppet.inner(puppet.text("two"), 2));  // and no first one
+    wire::Text text;
+    const auto years = std::chrono::duration_cast<std::chrono::milliseconds>(24h * 3'650).count();
+    text.hlc = static_cast<std::uint64_t>(world.now().wall.count() + years) << 16;
+    text.text = "from the future";
+    constexpr std::uint64_t kMany = 100;
+    for (std::uint64_t seq = 1; seq <= kMany + 1; ++seq) {
+      if (seq == 2) continue;
+      text.hlc += 1 << 16;
+      mallory.random(text.id.bytes);
+      puppet.submit_inner(puppet.inner(puppet.payload(text), seq));
+      world.settle();
+    }
+    REQUIRE(bob.count(EventKind::late_clock) == kMany);
+    bob.crash();  // before the app has looked
+    const auto kept = bob.core->kept_events();
+    const auto count = [&](EventKind kind) { return std::ranges::count(kept, kind, &Event::kind); };
+    CHECK(count(EventKind::gap) == 1);
+    CHECK(count(EventKind::gap_closed) == 1);
+    CHECK(count(EventKind::late_clock) == 64);
+    CHECK(count(EventKind::events_lost) == 1);
+    CHECK(std::ranges::is_sorted(kept, {}, &Event::number));
+    for (const Event& event : kept) {
+      bob.round([&](core::Core& core) {
+        core.forget_event(event.kind, event.number, world.now());
+      });
+    }
+    CHECK(bob.core->kept_events().empty());
+  }
+
   TEST_CASE("a text that stands in the history is not shown again, whatever its number") {
     World world;
     SimDevice& bob = world.add("bob");

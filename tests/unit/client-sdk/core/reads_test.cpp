@@ -303,6 +303,35 @@ TEST_SUITE("client-sdk/src/core") {
                              &Explanation::Step::what) == 1);
   }
 
+  TEST_CASE("a refusal keeps its time when the message fails for another reason later") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    bob.disconnect();
+    bool refusing = true;
+    world.tamper = altering<wire::Submitted>([&](SimDevice&, wire::Submitted& body) {
+      body.outcomes.front().code = wire::ErrorCode::mailbox_full;
+      return refusing;
+    });
+    const Sent sent = alice.send("bob", "hello");
+    world.run(std::chrono::seconds{10});
+    refusing = false;
+    alice.disconnect();
+    world.pass(std::chrono::hours{5});
+    alice.round([&](core::Core& core) { CHECK(core.block("bob", true, world.now()).ok()); });
+    alice.connect();
+    world.settle();
+    REQUIRE(alice.status(sent.id) == Status::failed);
+    const auto explanation = alice.core->explain(sent.id);
+    REQUIRE(explanation.ok());
+    const auto refused = std::ranges::find_if(explanation->steps, [](const auto& step) {
+      return step.what.starts_with("refused ");
+    });
+    REQUIRE(refused != explanation->steps.end());
+    CHECK(explanation->steps.back().what.starts_with("failed: "));
+    CHECK(explanation->steps.back().time - refused->time > std::chrono::hours{4});
+  }
+
   TEST_CASE("a message that failed says why, wherever it is asked for") {
     World world;
     SimDevice& alice = world.add("alice");
