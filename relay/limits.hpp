@@ -18,6 +18,7 @@ inline constexpr std::chrono::microseconds kHoldMin = 2ms;   // a pushed envelop
 inline constexpr std::chrono::microseconds kHoldMax = 20ms;  // and never longer, before the disk
 inline constexpr std::size_t kStagedBytesMax = std::size_t{128} << 20;  // per loop, then `busy`
 inline constexpr std::size_t kStagedOverhead = 256;  // of an envelope beside its bytes
+inline constexpr std::size_t kRetriesWaitingMax = 16;  // of one request; then `busy`
 inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
 inline constexpr std::chrono::minutes kClockJumpMin{5};  // of the wall clock: then nothing expires

@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <system_error>
@@ -122,10 +124,15 @@ Server::Outcome Server::recover() {
   const auto began = std::chrono::steady_clock::now();
   const auto loops = static_cast<std::uint32_t>(workers_.size());
   std::uint64_t envelopes = 0;
+  // What came while the clock was years ahead goes no later than what comes now.
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto last = std::chrono::duration_cast<std::chrono::seconds>(now).count() +
+                    std::int64_t{options_.config.ttl_max_s};
+  const auto expires_max = static_cast<std::uint32_t>(std::clamp<std::int64_t>(last, 0, ~0U));
   const auto recovered = store_->recover([&](const store::Recovered& one) {
     ++envelopes;
     workers_[slot::loop_of(one.slot, loops)]->engine().restore(
-        one.device, one.request, one.position, one.size, one.expires);
+        one.device, one.request, one.position, one.size, std::min(one.expires, expires_max));
   });
   if (!recovered) return tl::unexpected(in_words(recovered.error()));
   workers_[0]->own_counters().users.add(store_->count(store::Table::users));
@@ -313,6 +320,9 @@ ops::Figures Server::figures() const {
 
 }  // namespace
 
-int run_server(ServerOptions options) { return Server(std::move(options)).run(); }
+int run_server(ServerOptions options) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is met as a full disk is
+  return Server(std::move(options)).run();
+}
 
 }  // namespace godwit::relay

@@ -1,5 +1,6 @@
 #include "relay/delivery/stage.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 #include "relay/limits.hpp"
@@ -7,11 +8,25 @@
 namespace godwit::relay::delivery {
 namespace {
 
-std::size_t room_of(const Staged& staged) {
-  return staged.body->bytes.size() + kStagedOverhead;
-}
+// Stale holds that are not worth a look at all.
+constexpr std::size_t kStaleMax = 1'024;
 
 }  // namespace
+
+void Stage::count_in(const store::Body& body) {
+  bytes_ += kStagedOverhead;
+  if (body.shared_id == 0 || ++shared_[body.shared_id] == 1) bytes_ += body.bytes.size();
+}
+
+void Stage::count_out(const store::Body& body) {
+  bytes_ -= kStagedOverhead;
+  if (body.shared_id != 0) {
+    const auto shared = shared_.find(body.shared_id);
+    if (--shared->second > 0) return;
+    shared_.erase(shared);
+  }
+  bytes_ -= body.bytes.size();
+}
 
 StagedIndex Stage::add(Staged staged) {
   StagedIndex index = 0;
@@ -23,21 +38,30 @@ StagedIndex Stage::add(Staged staged) {
     index = free_.back();
     free_.pop_back();
   }
-  bytes_ += room_of(staged);
+  count_in(*staged.body);
   staged_[index] = std::move(staged);
   staged_[index].state = Staged::State::held;
+  ++held_;
   return index;
 }
 
 void Stage::hold(StagedIndex index, Steady until) {
   assert(staged_[index].state == Staged::State::held);
-  holds_.push({until, ++order_, index, ++generations_[index]});  // an earlier hold goes stale
+  // What is acknowledged leaves its hold behind, and while a commit is under way none is popped.
+  if (holds_.size() > 2 * held_ + kStaleMax) {
+    std::erase_if(holds_, [this](const Hold& hold) { return stale(hold); });
+    std::ranges::make_heap(holds_, std::greater<>());
+  }
+  holds_.push_back({until, ++order_, index, ++generations_[index]});  // an earlier hold goes stale
+  std::ranges::push_heap(holds_, std::greater<>());
 }
 
 void Stage::free(StagedIndex index) {
-  assert(staged_[index].state != Staged::State::free);
-  bytes_ -= room_of(staged_[index]);
-  staged_[index] = {};
+  Staged& staged = staged_[index];
+  assert(staged.state != Staged::State::free);
+  if (staged.state == Staged::State::held) --held_;
+  count_out(*staged.body);
+  staged = {};
   ++generations_[index];
   free_.push_back(index);
 }
@@ -47,20 +71,27 @@ bool Stage::stale(const Hold& hold) const {
          staged_[hold.index].state != Staged::State::held;
 }
 
+Stage::Hold Stage::pop_hold() {
+  std::ranges::pop_heap(holds_, std::greater<>());
+  const Hold hold = holds_.back();
+  holds_.pop_back();
+  return hold;
+}
+
 void Stage::take_due(Steady now, std::vector<StagedIndex>& due) {
-  while (!holds_.empty() && (stale(holds_.top()) || holds_.top().until <= now)) {
-    const Hold hold = holds_.top();
-    holds_.pop();
+  while (!holds_.empty() && (stale(holds_.front()) || holds_.front().until <= now)) {
+    const Hold hold = pop_hold();
     if (stale(hold)) continue;
     staged_[hold.index].state = Staged::State::handed;
+    --held_;
     due.push_back(hold.index);
   }
 }
 
 std::optional<Steady> Stage::next_due() {
-  while (!holds_.empty() && stale(holds_.top())) holds_.pop();
+  while (!holds_.empty() && stale(holds_.front())) (void)pop_hold();
   if (holds_.empty()) return std::nullopt;
-  return holds_.top().until;
+  return holds_.front().until;
 }
 
 }  // namespace godwit::relay::delivery

@@ -9,7 +9,7 @@
 // Thread:  the loop's.
 #pragma once
 
-#include <queue>
+#include <unordered_map>
 
 #include "relay/delivery/attachment.hpp"
 #include "relay/slot/operation.hpp"
@@ -55,8 +55,11 @@ class Stage {
   // When the next hold ends; nothing when none is held.
   [[nodiscard]] std::optional<Steady> next_due();
 
-  // Of memory: kStagedOverhead for each beside its own bytes.
+  // Of memory: kStagedOverhead for each beside its bytes, which several recipients may share.
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  // Holds that are kept: one for each that is held, and stale ones, which are at most as many again
+  // and a thousand.
+  [[nodiscard]] std::size_t holds() const { return holds_.size(); }
 
  private:
   struct Hold {
@@ -69,11 +72,16 @@ class Stage {
     }
   };
   [[nodiscard]] bool stale(const Hold& hold) const;
+  [[nodiscard]] Hold pop_hold();
+  void count_in(const store::Body& body);
+  void count_out(const store::Body& body);
 
   std::vector<Staged> staged_;
   std::vector<std::uint32_t> generations_;  // tells a reused place from the hold's own
   std::vector<StagedIndex> free_;
-  std::priority_queue<Hold, std::vector<Hold>, std::greater<>> holds_;
+  std::vector<Hold> holds_;  // a heap, the first to end on top; some are stale
+  std::size_t held_ = 0;     // envelopes in this state, of which each has one hold that is not
+  std::unordered_map<std::uint64_t, std::uint32_t> shared_;  // body -> envelopes here that name it
   std::uint64_t order_ = 0;
   std::size_t bytes_ = 0;
 };

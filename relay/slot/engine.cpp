@@ -117,8 +117,14 @@ bool Engine::answer_duplicate(const Origin& origin, const Enqueue& operation,
   }
   counters_.duplicates_total.add();
   if (queued != kNoNode && !mailboxes_.node(queued).stored()) {
-    stage_.at(mailboxes_.node(queued).staged_index())
-        .more_waiters.push_back({origin, operation.recipient});
+    auto& waiters = stage_.at(mailboxes_.node(queued).staged_index()).more_waiters;
+    if (waiters.size() < kRetriesWaitingMax) {
+      waiters.push_back({origin, operation.recipient});
+    } else {
+      constexpr ErrorCode kLater = ErrorCode::busy;
+      effects.push_back(
+          AnswerTo{origin, Enqueued{operation.recipient, kLater, retry_after_ms(kLater), {}}});
+    }
   } else {
     effects.push_back(AnswerTo{origin, Enqueued{operation.recipient, ErrorCode::ok, 0, {}}});
   }

@@ -111,11 +111,13 @@ Cost Space::cost_of_appends(const Batch& batch) const {
   return cost;
 }
 
-Cost Space::cost_of_removes(std::span<const std::uint64_t> positions) const {
+Cost Space::cost_of_removes(std::span<const std::uint64_t> positions, Leaves where) const {
   if (positions.empty()) return {};
-  // Neighbours share a leaf. Gaps in the log make a leaf span more positions than counted here.
-  const std::uint64_t per_leaf = std::max<std::uint64_t>(
-      survey_.log.ms_entries / std::max<std::uint64_t>(survey_.log.ms_leaf_pages, 1), 1);
+  // Neighbours share a leaf. Gaps in the log make a leaf span more positions than counted here, but
+  // a part of it may be of long records, few of which share one.
+  const std::uint64_t mean =
+      survey_.log.ms_entries / std::max<std::uint64_t>(survey_.log.ms_leaf_pages, 1);
+  const std::uint64_t per_leaf = where == Leaves::apart ? 1 : std::max<std::uint64_t>(mean, 1);
   std::uint64_t leaves = 0;
   std::uint64_t previous = ~std::uint64_t{0};
   for (const std::uint64_t position : positions) {
@@ -157,7 +159,10 @@ void Space::map_was_full() {
 }
 
 Result<bool> Space::has_room_again() {
-  if (std::chrono::steady_clock::now() < closed_until_) return false;
+  if (std::chrono::steady_clock::now() < closed_until_) {
+    map_refused_ = true;
+    return false;
+  }
   Cost cost = base_cost();
   // Rows for one value more. Pages for the rest, wherever they lie; a batch that could never fit
   // must not keep the others out: a fifth of what there is of the disk is enough.

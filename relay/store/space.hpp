@@ -45,8 +45,10 @@ class Space {
   [[nodiscard]] Cost cost_of_puts(std::span<const Put> puts) const;
   [[nodiscard]] Result<Cost> cost_of_quarantines(std::span<const std::uint64_t> positions) const;
   [[nodiscard]] Cost cost_of_appends(const Batch& batch) const;
-  // Precondition: `positions` ascend.
-  [[nodiscard]] Cost cost_of_removes(std::span<const std::uint64_t> positions) const;
+  // Precondition: `positions` ascend. `Leaves::dense`: as many are on a leaf of the log as on the
+  // mean one; `apart`: each may be on its own, which is never too little.
+  enum class Leaves : std::uint8_t { dense, apart };
+  [[nodiscard]] Cost cost_of_removes(std::span<const std::uint64_t> positions, Leaves leaves) const;
 
   // True: a transaction with appends fits and leaves the reserve whole. False: the store is full.
   // An error of the disk other than "no room" is an error.

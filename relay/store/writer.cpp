@@ -65,7 +65,7 @@ struct Writer::State {
                                                 Write&& write);
   [[nodiscard]] bool wait_for_room();
   void gather_removes(const Group& group);
-  [[nodiscard]] Result<Cost> cost_of(const Group& group) const;
+  [[nodiscard]] Result<Cost> cost_of(const Group& group, Space::Leaves leaves) const;
 
   Store::State& store;
   OnCommitted on_committed;
@@ -177,10 +177,15 @@ void Writer::State::refuse_appends(Group& group) {
 Result<bool> Writer::State::commit_if_it_fits(Group& group, std::size_t records) {
   bool appending = false;
   for (const Handed& handed : group) appending |= !refused && !handed.batch->appends.empty();
-  const auto cost = cost_of(group);
-  if (!cost) return tl::unexpected(cost.error());
-  const auto fits = appending ? store.space.admits_appends(*cost)
-                              : store.space.admits_from_reserve(*cost, records);
+  if (appending) {
+    const auto likely = cost_of(group, Space::Leaves::dense);
+    if (!likely) return tl::unexpected(likely.error());
+    const auto fits = store.space.admits_appends(*likely);
+    if (!fits || !*fits) return fits;
+  }
+  const auto most = cost_of(group, Space::Leaves::apart);
+  if (!most) return tl::unexpected(most.error());
+  const auto fits = store.space.admits_from_reserve(*most, appending ? 1 : records);
   if (!fits || !*fits) return fits;
   const auto done = commit_whole(group);
   if (done) return true;
@@ -189,9 +194,9 @@ Result<bool> Writer::State::commit_if_it_fits(Group& group, std::size_t records)
   return false;
 }
 
-Result<Cost> Writer::State::cost_of(const Group& group) const {
+Result<Cost> Writer::State::cost_of(const Group& group, Space::Leaves leaves) const {
   Cost cost = store.space.base_cost();
-  cost += store.space.cost_of_removes(removes);
+  cost += store.space.cost_of_removes(removes, leaves);
   for (const Handed& handed : group) {
     cost += store.space.cost_of_puts(handed.batch->puts);
     const auto moved = store.space.cost_of_quarantines(handed.batch->quarantines);
@@ -232,7 +237,7 @@ Result<void> Writer::State::commit_whole(Group& group) {
 Result<bool> Writer::State::commit_from_reserve(const Group& group) {
   const auto removed = transact_in_slices(
       Positions(removes), kRemovesWhileFullMax,
-      [&](Positions slice) { return store.space.cost_of_removes(slice); },
+      [&](Positions slice) { return store.space.cost_of_removes(slice, Space::Leaves::apart); },
       [](Applier& applier, Positions slice) { return applier.remove(slice); });
   if (!removed || !*removed) return removed;
   for (const Handed& handed : group) {

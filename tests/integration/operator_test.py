@@ -31,6 +31,9 @@ class Operated:
             assert times == 1, name
             config.write_text(text)
         self.log = Path(self._directory.name) / "log"
+        self.run(**how)
+
+    def run(self, **how):
         with self.log.open("wb") as log:
             how = {"stdout": subprocess.DEVNULL, "stderr": log, **how}
             self.program = subprocess.Popen([GODWIT_RELAY, "run", self.path], **how)
@@ -154,6 +157,18 @@ class OperatorTest(unittest.TestCase):
         *shown, _page = people[1].json("messages", "ann")
         self.assertEqual([message["text"] for message in shown], ["x" * 1024])
 
+
+    def test_a_limit_on_files_is_a_full_disk_and_no_end_by_a_signal(self):
+        relay = self.relay()
+        relay.program.terminate()
+        relay.program.wait(PATIENCE)
+        (relay.path / "data.mdb").unlink()
+        limit = (1 << 20, 1 << 20)
+        done = subprocess.run([GODWIT_RELAY, "run", relay.path], capture_output=True,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+                              timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn(b"no room", done.stderr)
 
     def test_a_home_becomes_no_relay(self):
         relay = self.relay()

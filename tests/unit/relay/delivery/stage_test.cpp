@@ -75,6 +75,34 @@ TEST_CASE_FIXTURE(Fixture, "the bytes that are staged are counted, handed out or
   CHECK(stage.bytes() == 0);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a body that many share is counted once, for as long as one has it") {
+  auto body = std::make_shared<store::Body>();
+  body->bytes.resize(1'000);
+  body->shared_id = 7;
+  std::vector<StagedIndex> all;
+  for (int i = 0; i < 3; ++i) {
+    Staged staged;
+    staged.body = body;
+    all.push_back(stage.add(std::move(staged)));
+  }
+  CHECK(stage.bytes() == 1'000 + 3 * kStagedOverhead);
+  stage.free(all[0]);
+  stage.free(all[2]);
+  CHECK(stage.bytes() == 1'000 + kStagedOverhead);
+  stage.free(all[1]);
+  CHECK(stage.bytes() == 0);
+}
+
+TEST_CASE_FIXTURE(Fixture, "what is acknowledged while nothing is taken leaves few holds behind") {
+  const StagedIndex stays = add(1, 1ms);
+  std::vector<StagedIndex> some;
+  for (int i = 0; i < 10; ++i) some.push_back(add(1, std::chrono::milliseconds(10 + i)));
+  for (int i = 0; i < 100'000; ++i) stage.free(add(1, 5ms));
+  CHECK(stage.holds() < 2'000);
+  CHECK(due(1ms) == std::vector{stays});
+  CHECK(due(99ms) == some);
+}
+
 TEST_SUITE_END();
 
 }  // namespace

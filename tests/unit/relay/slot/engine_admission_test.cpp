@@ -26,6 +26,25 @@ TEST_CASE("a retry of a staged envelope joins those who wait for it") {
   CHECK(slot.counters->accepted_total.get() == 1);
 }
 
+TEST_CASE("of the retries of a staged envelope so many wait for it; the others come again") {
+  EngineUnderTest slot;
+  const TestUser bob = make_user(1);
+  slot.add(bob);
+  slot.enqueue(bob, 1, 0, 1);
+  REQUIRE(slot.flush());
+  for (std::uint32_t retry = 1; retry <= kRetriesWaitingMax; ++retry) {
+    slot.enqueue(bob, 1, 0, 1 + retry);
+  }
+  CHECK(slot.said().empty());
+  slot.enqueue(bob, 1, 0, 99);
+  CHECK(slot.said() == Lines{"s9 submit 99: busy after 200"});
+  slot.finish();
+  CHECK(slot.said().size() == 1 + kRetriesWaitingMax);
+  slot.enqueue(bob, 1, 0, 99);
+  CHECK(slot.said() == Lines{"s9 submit 99: ok"});
+  CHECK(slot.logged() == Lines{"m1"});
+}
+
 TEST_CASE("a retry of a stored envelope is answered at once and changes nothing") {
   EngineUnderTest slot;
   const TestUser bob = make_user(1);

@@ -248,6 +248,31 @@ TEST_SUITE("relay/store/full") {
     CHECK(writer.failures().empty());
   }
 
+  // Dozens of short records share a leaf of the log and four texts another, so that the mean says
+  // little of what a removal changes.
+  TEST_CASE("texts behind a crowd of short records can be removed from a full disk" *
+            doctest::skip(!SmallDisk::allowed())) {
+    const SmallDisk disk("64m");
+    Options options = small_options(disk.path() / "store");
+    options.grow_step = 1 << 20;
+    options.reserve = 4 << 20;
+    auto store = open_store(options);
+    WriterUnderTest writer(*store);
+    for (std::uint64_t body = 1; body <= 160; ++body) writer.commit(fan_out(body, 1'000, 300));
+    std::vector<std::uint64_t> texts;
+    for (std::uint64_t round = 0; round < 60; ++round) {
+      const Batch done = writer.commit(appends_of(1'000'000 + 100 * round, 100, 900));
+      REQUIRE_FALSE(all_refused(done));
+      std::ranges::copy(positions_of(done), std::back_inserter(texts));
+    }
+    disk.fill();
+    Batch apart;
+    for (std::size_t i = 0; i < texts.size(); i += 4) apart.removes.push_back(texts[i]);
+    writer.commit(std::move(apart));
+    CHECK(writer.failures().empty());
+    CHECK(recover(*store).size() == 160'000 + texts.size() - (texts.size() + 3) / 4);
+  }
+
   TEST_CASE("pictures fit into the holes that others left, each into its own" *
             doctest::skip(!SmallDisk::allowed())) {
     const SmallDisk disk("40m");
