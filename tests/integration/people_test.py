@@ -81,6 +81,35 @@ class PeopleTest(unittest.TestCase):
         self.bob.json("sync")
         self.assertEqual(self.bob.json("status", sent["id"])[0]["status"], "delivered")
 
+    def test_a_stranger_waits_for_an_accept_where_the_policy_says_so(self):
+        self.assertEqual(self.bob.json("strangers", "requests"), [])
+        (sent,) = self.alice.json("send", "bob", "hello")
+        self.bob.json("sync")
+        self.alice.json("sync")
+        self.assertEqual(self.alice.json("status", sent["id"])[0]["status"], "sent")
+        self.assertIs(self.bob.json("contacts")[0]["accepted"], False)
+        self.assertEqual(self.bob.text("contacts"), f"alice  {self.alice.user}  not accepted\n")
+        self.assertIs(self.bob.json("conversations")[0]["request"], True)
+        self.assertIn("not accepted: hello", self.bob.text("conversations"))
+
+        self.assertIn(b"alice is accepted", self.bob.run("accept", "alice").stderr)
+        self.assertIs(self.bob.json("contacts")[0]["accepted"], True)
+        self.assertNotIn("not accepted", self.bob.text("conversations"))
+        self.bob.json("sync")
+        self.alice.json("sync")
+        self.assertEqual(self.alice.json("status", sent["id"])[0]["status"], "delivered")
+
+        self.bob.json("strangers", "open")
+        carol = self.join("carol")
+        carol.json("send", "bob", "hello")
+        self.bob.json("sync")
+        self.assertEqual([one["accepted"] for one in self.bob.json("contacts")], [True, True])
+
+    def test_a_policy_that_is_none_is_refused_with_those_there_are(self):
+        error = self.bob.error("strangers", "nobody", status=2)
+        self.assertEqual(error["code"], "usage")
+        self.assertRegex(error["message"], "open.*requests")
+
     def test_a_person_is_told_what_became_of_it(self):
         self.meet()
         self.assertIn(b"bob is blocked: nothing of theirs", self.alice.run("block", "bob").stderr)
@@ -88,7 +117,7 @@ class PeopleTest(unittest.TestCase):
 
     def test_a_name_that_nobody_here_has_is_said_with_one_that_was_meant(self):
         self.meet()
-        for command in ("safety-number", "block", "unblock"):
+        for command in ("safety-number", "accept", "block", "unblock"):
             with self.subTest(command=command):
                 mistyped = self.alice.error(command, "bo")
                 self.assertEqual(mistyped["code"], "not_found")

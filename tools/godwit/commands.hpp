@@ -4,6 +4,7 @@
 // Thread:  the main one; those that connect wait for the network.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -11,6 +12,8 @@
 #include "tools/godwit/output.hpp"
 
 namespace godwit::cli {
+
+inline constexpr std::array<const char*, 2> kPolicies{"open", "requests"};
 
 struct Arguments {
   std::string home;
@@ -27,6 +30,7 @@ struct Arguments {
   PageRequest page;
   bool from_start = false;  // of a conversation; else from its end
   std::string message;
+  std::string policy;  // one of kPolicies
   std::string shell;
 
   // Room for all that a long sync brings between two looks.
@@ -59,6 +63,8 @@ struct Arguments {
 // whom this account knows
 [[nodiscard]] int list_contacts(const Arguments& arguments, const Output& out);
 [[nodiscard]] int print_safety_number(const Arguments& arguments, const Output& out);
+[[nodiscard]] int accept(const Arguments& arguments, const Output& out);
+[[nodiscard]] int set_policy(const Arguments& arguments, const Output& out);
 [[nodiscard]] int block(const Arguments& arguments, const Output& out);
 [[nodiscard]] int unblock(const Arguments& arguments, const Output& out);
 // shell

@@ -10,7 +10,7 @@ constexpr std::string_view kBash = R"SCRIPT(# godwit, for bash: source <(godwit 
 _godwit() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command= i
   local commands="init recover passphrase send sync conversations messages read status explain"
-  commands+=" contacts safety-number block unblock chat completion"
+  commands+=" contacts safety-number accept strangers block unblock chat completion"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     case ${COMP_WORDS[i]} in
       --home | --passphrase-file) ((++i)) ;;
@@ -37,6 +37,7 @@ _godwit() {
     sync) options+=" --for" ;;
     conversations) options+=" --limit --offset --cursor" ;;
     messages) options+=" --limit --offset --cursor --from-start" ;;
+    strangers) options="open requests" ;;
     completion) options="bash zsh" ;;
   esac
   mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
@@ -61,6 +62,8 @@ _godwit() {
     'explain:the timeline of a message'
     'contacts:list whom this account knows'
     'safety-number:digits by which both know that nobody sits between'
+    'accept:take somebody who wrote for a contact'
+    'strangers:what becomes of who writes and is no contact'
     'block:show nothing more of somebody'
     'unblock:hear of somebody again'
     'chat:talk with somebody, live'
@@ -84,6 +87,7 @@ _godwit() {
           '--cursor[cursor]:cursor:' '--json' ;;
         messages) _arguments '--limit[items]:items:' '--offset[items]:items:' \
           '--cursor[cursor]:cursor:' '--from-start[the first ones]' '--json' ;;
+        strangers) _values policy open requests ;;
         completion) _values shell bash zsh ;;
         *) _arguments '--json' ;;
       esac ;;

@@ -86,6 +86,7 @@ int list_conversations(const Arguments& arguments, const Output& out) {
     out.line(out.styled(padded(name, kNameColumns), Style::bold) + "  " +
              out.styled(padded(unread, 7), Style::good) + "  " +
              out.styled(date_and_time(one.last_activity), Style::dim) + "  " +
+             (one.request ? out.styled("not accepted: ", Style::dim) : "") +
              shorten((one.last_outgoing ? "you: " : "") + one_line(one.last_text), kTextColumns));
   }
   if (page->items.empty() && !out.json() && arguments.page.cursor.empty() &&

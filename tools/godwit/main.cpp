@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <set>
 
 #include "relay/nearest.hpp"
 #include "schema/net/standard_descriptors.hpp"
@@ -250,6 +251,16 @@ class CommandLine {
             "Both sides print the same sixty digits, unless somebody does. Compare them where\n"
             "nobody can change them: side by side, or on the telephone. There are some once a\n"
             "message has gone or come."));
+    add_peer(add("accept", accept, "Take somebody who wrote for a contact",
+                 "Needed after `godwit strangers requests` only, and not for whom you write to."));
+    add("strangers", set_policy, "Say what becomes of who writes and is no contact",
+        "open: who writes is a contact at once. So it is until you say otherwise.\n"
+        "requests: their messages stand apart, and nothing is confirmed to them, until\n"
+        "`godwit accept NAME`, or until you write to them.")
+        .add_option("POLICY", arguments_.policy, "open or requests")
+        ->required()
+        ->type_name("")
+        ->check(CLI::IsMember(std::set<std::string>(kPolicies.begin(), kPolicies.end())));
     add_peer(add("block", block, "Show nothing more of somebody, and confirm nothing",
                  "They are not told: what they send stays at one tick. What still waits for them "
                  "fails."));

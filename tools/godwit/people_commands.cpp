@@ -1,4 +1,4 @@
-// contacts, safety-number, block, unblock: whom this account knows; none of them connects.
+// contacts, safety-number, accept, strangers, block, unblock: whom this account knows, offline.
 #include <algorithm>
 #include <utility>
 
@@ -56,7 +56,9 @@ int list_contacts(const Arguments& arguments, const Output& out) {
     const std::string name = one_line(contact.name);
     out.line(out.styled(name, Style::bold) + std::string(columns - width_of(name) + 2, ' ') +
              out.styled(contact.user.hex(), Style::dim) +
-             (contact.blocked ? "  " + out.styled("blocked", Style::bad) : ""));
+             (contact.blocked     ? "  " + out.styled("blocked", Style::bad)
+              : contact.accepted ? ""
+                                 : "  " + out.styled("not accepted", Style::dim)));
   }
   if (contacts->empty() && !out.json()) {
     out.note("no contacts yet; who is written to or writes becomes one");
@@ -79,6 +81,33 @@ int print_safety_number(const Arguments& arguments, const Output& out) {
   print_digits(*digits, out);
   out.note("read them to " + one_line(arguments.name) +
            ", or meet: where the same digits stand on both sides, nobody sits between");
+  return kExitOk;
+}
+
+int accept(const Arguments& arguments, const Output& out) {
+  auto client = Client::open(arguments.options());
+  if (!client) return out.fail(client.error());
+  const auto accepted = client->accept(arguments.name);
+  if (!accepted) return out.fail(with_near_names(accepted.error(), *client, arguments.name));
+  if (!out.json()) {
+    out.note(one_line(arguments.name) +
+             " is accepted; that their messages came is confirmed with the next `godwit sync`");
+  }
+  return kExitOk;
+}
+
+int set_policy(const Arguments& arguments, const Output& out) {
+  auto client = Client::open(arguments.options());
+  if (!client) return out.fail(client.error());
+  const bool open = arguments.policy == kPolicies.front();
+  const auto set = client->set_contact_policy(open ? Client::ContactPolicy::open
+                                                   : Client::ContactPolicy::requests);
+  if (!set) return out.fail(set.error());
+  if (!out.json()) {
+    out.note(open ? "from now on who writes is a contact at once"
+                  : "from now on who writes waits for a `godwit accept NAME`, or until you write "
+                    "to them; nothing is confirmed to them before");
+  }
   return kExitOk;
 }
 
