@@ -26,7 +26,9 @@ class TemporaryDirectory {
   explicit TemporaryDirectory(Medium medium = Medium::memory) {
     const std::filesystem::path memory = "/dev/shm";
     const bool in_memory = medium == Medium::memory && ::access(memory.c_str(), W_OK) == 0;
-    const auto parent = in_memory ? memory : std::filesystem::temp_directory_path();
+    std::error_code failed;
+    const auto parent = in_memory ? memory : std::filesystem::temp_directory_path(failed);
+    if (failed) throw std::system_error(failed, "TMPDIR names no directory for temporary files");
     auto name = (parent / "godwit-test-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {
       throw std::system_error(errno, std::generic_category(), "no temporary directory " + name);

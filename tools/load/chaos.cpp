@@ -30,8 +30,8 @@ void Chaos::tick(Clock::time_point now) {
   if (relay_ == nullptr || fault_) return;
   const bool ended = !relay_->running();
   if (!ended && now < next_) return;
+  meter_.relay_is(std::nullopt);  // while its processor time can still be asked
   relay_->kill();  // one that has ended is none the worse for it, and it is known then how it did
-  meter_.relay_is(std::nullopt);
   const int status = relay_->last_status();
   if (ended || status != kSignals + SIGKILL) {
     return give_up("the relay ended by itself, " + in_words(status));

@@ -117,8 +117,9 @@ void Flow::caught_up(std::uint32_t recipient) {
   at.caught_up = at.answered_at_login;
 }
 
-Clock::time_point Flow::due(std::uint64_t number) const {
-  return number < first_ || number >= made() ? Clock::time_point{} : open_[number - first_].due;
+std::optional<Clock::time_point> Flow::due(std::uint64_t number) const {
+  if (number < first_ || number >= made()) return std::nullopt;
+  return open_[number - first_].due;
 }
 
 std::vector<std::uint64_t> Flow::unanswered() const {

@@ -67,8 +67,8 @@ class Flow {
   void logging_in(std::uint32_t recipient);
   void caught_up(std::uint32_t recipient);
 
-  // When it was due; the epoch when it is answered and nobody is owed it any more.
-  [[nodiscard]] Clock::time_point due(std::uint64_t number) const;
+  // When it was due; nothing when it is answered and nobody is owed it any more.
+  [[nodiscard]] std::optional<Clock::time_point> due(std::uint64_t number) const;
 
   [[nodiscard]] std::uint64_t made() const { return first_ + open_.size(); }
   [[nodiscard]] bool was_sent(std::uint64_t number) const { return number < sent_; }

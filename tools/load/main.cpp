@@ -1,18 +1,23 @@
 // main: the command line of godwit-load. It makes the scenario out of preset, file and flags,
 // starts a relay when asked to, plays, and writes the report.
+#include <netdb.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <random>
+#include <stdexcept>
 #include <thread>
 
+#include "schema/net/address.hpp"
 #include "schema/net/loop.hpp"
 #include "schema/net/standard_descriptors.hpp"
 #include "tests/support/process.hpp"
@@ -60,7 +65,7 @@ constexpr Flag kFlags[] = {
     {"churn", "PER-SECOND", "logins per second of these sessions"},
     {"messages", "N", "of each flow; 0: until the time is over"},
     {"seconds", "SECONDS", "measured"},
-    {"warm-up", "SECONDS", "seconds before that"},
+    {"warm-up", "SECONDS", "seconds before that; none with --messages"},
     {"settle", "SECONDS", "that the end waits for what is under way; up to 4 times while it comes"},
     {"late-ms", "MS", "what takes longer is late; 0: nothing is"},
     {"late-max", "N", "late ones that the verdict lets pass"},
@@ -145,19 +150,42 @@ Or<Scenario> make_scenario(const Arguments& arguments) {
   return scenario;
 }
 
-bool is_loopback(const std::string& host) {
-  return host.starts_with("127.") || host == "::1" || host == "localhost";
+// The numeric address of a host, the first that the system gives; all devices go there.
+Or<std::string> look_up(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  if (failed != 0) {
+    return tl::unexpected("--relay: " + host + " cannot be found: " + ::gai_strerror(failed));
+  }
+  net::Address address;
+  std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
+  ::freeaddrinfo(found);
+  return net::format_host(address);
 }
 
-Or<wire::RelayAddress> parse_target(const Arguments& arguments) {
+bool is_loopback(const std::string& host) {
+  return host.starts_with("127.") || host == "::1";
+}
+
+// Its address is numeric: a look-up of each device would be a load on somebody else.
+Or<Target> parse_target(const Arguments& arguments) {
+  Target target;
   auto address = wire::parse_address(arguments.relay);
   if (!address) return tl::unexpected("--relay: " + address.error());
-  const auto where = wire::parse_host_port(address->host_port);
-  if (!arguments.mine && (!where || !is_loopback(where->host))) {
-    return tl::unexpected(address->host_port + " is not this machine. A load is an attack on who " +
-                          "did not ask for it; if the relay is yours, say --i-own-this-relay");
+  target.name = address->host_port;
+  auto where = wire::parse_host_port(target.name);
+  if (!where) return tl::unexpected("--relay: " + target.name + " is not HOST:PORT");
+  const auto host = look_up(where->host);
+  if (!host) return tl::unexpected(host.error());
+  if (!arguments.mine && !is_loopback(*host)) {
+    return tl::unexpected(target.name + " is not this machine. A load is an attack on who did " +
+                          "not ask for it; if the relay is yours, say --i-own-this-relay");
   }
-  return address;
+  where->host = *host;
+  target.address = {address->key, wire::format_host_port(*where)};
+  return target;
 }
 
 // What of the flags is wrong before anything has begun; nothing when all is well.
@@ -290,46 +318,43 @@ int start(const Arguments& arguments, const std::string& command) {
   const auto scenario = make_scenario(arguments);
   if (!scenario) return complain(scenario.error());
   if (const auto wrong = wrong_with(arguments)) return complain(*wrong);
+  auto target = arguments.own_relay ? Target() : parse_target(arguments);
+  if (!target) return complain(target.error());
   std::ofstream page;
   if (!arguments.html.empty()) {
     page.open(arguments.html, std::ios::binary);
     if (!page) return complain("cannot write " + arguments.html);
   }
-  net::prepare_descriptors(kDescriptorsExpected);
+  const std::uint64_t descriptors = net::prepare_descriptors(kDescriptorsExpected);
   watch_interrupts();
 
   const support::TemporaryDirectory directory{support::Medium::disk};
   std::optional<support::RelayProcess> own;
-  wire::RelayAddress address;
   std::string version;  // asked now: afterwards it may not answer any more
   if (arguments.own_relay) {
     own.emplace(own_relay_options(arguments, *scenario, directory.path()));
-    address = own->address();
+    target->address = own->address();
+    target->name = target->address.host_port;
+    target->own = &*own;
     version = own->status().version;
-  } else if (const auto target = parse_target(arguments)) {
-    address = *target;
-  } else {
-    return complain(target.error());
   }
+  target->pid = own ? std::optional<pid_t>(own->pid()) : arguments.relay_pid;
+  target->homes = directory.path();
+  if (const auto missing = missing_for(*scenario, *target, descriptors)) return complain(*missing);
   using Mode = Progress::Mode;
   Progress progress(arguments.quiet                ? Mode::none
                     : ::isatty(STDERR_FILENO) == 1 ? Mode::one_line
                                                    : Mode::lines);
-  Target target;
-  target.address = address;
-  target.own = own ? &*own : nullptr;
-  target.pid = own ? std::optional<pid_t>(own->pid()) : arguments.relay_pid;
-  target.homes = directory.path();
-  Report report = play(*scenario, target, progress);
+  Report report = play(*scenario, *target, progress);
   progress.end();
   // A relay of its own that lets nobody in is a fault of that relay, and not of who asked.
   if (!own && report.counts.logins == 0 && !report.interrupted && !report.faults.empty()) {
-    return complain("nobody could log in at " + address.host_port + ": " + report.faults.front());
+    return complain("nobody could log in at " + target->name + ": " + report.faults.front());
   }
   report.scenario = scenario->name;
   report.settings = settings_of(*scenario);
   report.command = command;
-  report.relay = address.host_port;
+  report.relay = target->name;
   report.relay_version = version;
   if (own && report.verdict() == Verdict::fail) report.relay_log = keep_log(*own, directory);
   report.load_version = GODWIT_VERSION;
@@ -411,7 +436,7 @@ int parse_and_play(int argc, char** argv) {
   }
   try {
     return start(arguments, command_line({argv + 1, argv + argc}));
-  } catch (const support::RelayFailure& failure) {
+  } catch (const std::runtime_error& failure) {  // RelayFailure, or what the system refuses
     std::cerr << "godwit-load: " << failure.what() << "\n";
     return kWrongUsage;
   }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -23,17 +24,27 @@ constexpr auto kInterval = 250ms;
 constexpr std::uint64_t kCpuCountMin = 1'000;
 // What fewer take lies in memory that the relay has already.
 constexpr double kMemoryCountMin = 250;
+constexpr int kEndingSignals[] = {SIGHUP, SIGINT, SIGTERM};
 constexpr auto kLineInterval = 1s;  // of a log; a terminal's line is drawn anew each time
 
+// timeout(1) and some shells send one signal twice, to the process and to its group.
+constexpr std::int64_t kSameSignalMs = 500;
+
 volatile std::sig_atomic_t interrupts = 0;
+std::int64_t first_interrupt_ms = 0;  // of the handler alone
 bool ended = false;
 
 void on_signal(int signal) {
-  if (interrupts > 0) {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  const std::int64_t now_ms = time.tv_sec * 1'000 + time.tv_nsec / 1'000'000;
+  if (interrupts == 0) {
+    first_interrupt_ms = now_ms;
+    interrupts = 1;
+  } else if (now_ms - first_interrupt_ms > kSameSignalMs) {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }
-  interrupts = interrupts + 1;
 }
 
 Counts operator-(const Counts& to, const Counts& from) {
@@ -80,9 +91,16 @@ std::string latency(double us) {
 void watch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_signal;
-  sigaction(SIGHUP, &action, nullptr);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  sigfillset(&action.sa_mask);
+  for (const int number : kEndingSignals) {
+    struct sigaction before {};
+    sigaction(number, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // nohup(1)
+  }
+}
+
+void ignore_interrupts() {
+  for (const int number : kEndingSignals) std::signal(number, SIG_IGN);
 }
 
 bool interrupted() {
@@ -144,7 +162,8 @@ double Meter::relay_cpu_s() const {
 }
 
 void Meter::relay_is(std::optional<pid_t> relay) {
-  if (!relay) cpu_of_the_dead_ = relay_cpu_seen_;
+  // Of one that has ended by itself only the last sample is left.
+  if (!relay) cpu_of_the_dead_ = std::max(relay_cpu_seen_, relay_cpu_s());
   relay_ = relay;
 }
 

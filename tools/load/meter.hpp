@@ -29,8 +29,10 @@ class Progress {
   Clock::time_point shown_{};
 };
 
-// SIGHUP, SIGINT and SIGTERM ask a run to come to its end; the second one ends the process.
+// SIGHUP, SIGINT and SIGTERM ask a run to come to its end, but for those that the process was
+// started to ignore; another one, more than half a second later, ends the process.
 void watch_interrupts();
+void ignore_interrupts();  // of a part, which the whole tells when to end
 [[nodiscard]] bool interrupted();
 [[nodiscard]] bool interrupted_by_signal();  // and not because there is nothing left to do
 void end_early();                            // as a signal does

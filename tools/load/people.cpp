@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace godwit::load {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kPatience = 60s;
+constexpr auto kPatience = 60s;       // with a relay that has let somebody in
+constexpr auto kFirstPatience = 10s;  // and before
+constexpr auto kSlice = 50ms;         // between looks at the rest of the run
+constexpr auto kCallBackEvery = 1s;
 constexpr double kCutShortPatience = 0.5;
 
 // The text of a message: whose and which it is, and then letters that depend on that.
@@ -32,6 +36,12 @@ std::optional<std::uint64_t> number_of(const std::string& text) {
   const auto [end, error] = std::from_chars(from, text.data() + text.size(), number);
   if (error != std::errc()) return std::nullopt;
   return number;
+}
+
+// True: the connection has ended, and was not missing before.
+bool has_left(const godwit::Event& event, bool& away) {
+  if (event.kind == EventKind::online) away = false;
+  return event.kind == EventKind::offline && !std::exchange(away, true);
 }
 
 std::string key_of(const MessageId& id) {
@@ -91,7 +101,7 @@ bool People::make_pairs() {
     auto client = Client::create(options, relay_, name);
     if (!client) return client;
     if (auto done = client->connect(); !done) return done.error();
-    if (auto done = client->wait_registered(kPatience); !done) return done.error();
+    if (auto done = log_in(*client); !done) return done.error();
     ++tally_.counts.logins;
     ++tally_.connections;
     return client;
@@ -99,16 +109,30 @@ bool People::make_pairs() {
   for (std::uint32_t i = 0; i < scenario_.pairs && !interrupted(); ++i) {
     const std::string suffix = std::to_string(scenario_.seed) + "-" + std::to_string(i);
     auto writer = person("w" + suffix);
-    auto reader = person("r" + suffix);
-    if (!writer || !reader) {
+    auto reader = writer ? person("r" + suffix) : writer.error();
+    if (!reader) {
+      if (interrupted()) return false;
       faults_.push_back("pair " + std::to_string(i) +
-                        " could not begin: " + (writer ? reader.error() : writer.error()).message);
+                        " could not begin: " + reader.error().message);
       return false;
     }
     pairs_.emplace_back(i, *std::move(writer), *std::move(reader), "r" + suffix, tally_.counts);
     stage_.tick(Clock::now());
   }
   return !interrupted();
+}
+
+// In slices: the rest of the run is looked after, and it can be interrupted.
+Result<void> People::log_in(Client& client) {
+  const auto until =
+      Clock::now() + (tally_.counts.logins == 0 ? Clock::duration(kFirstPatience) : kPatience);
+  while (true) {
+    auto in = client.wait_registered(kSlice);
+    const bool waits = !in && (in.error().code == ErrorCode::timed_out ||
+                               in.error().code == ErrorCode::offline);
+    if (!waits || interrupted() || Clock::now() >= until) return in;
+    stage_.tick(Clock::now());
+  }
 }
 
 bool People::load(Phase phase, double seconds) {
@@ -128,7 +152,9 @@ bool People::load(Phase phase, double seconds) {
 }
 
 void People::round() {
-  stage_.tick(Clock::now());
+  const auto now = Clock::now();
+  stage_.tick(now);
+  call_back(now);
   if (loading_ && scenario_.rate > 0) pace();
   bool any = false;
   for (Pair& pair : pairs_) {
@@ -136,6 +162,17 @@ void People::round() {
     write(pair);
   }
   if (!any) wait();
+}
+
+// A client waits longer from loss to loss, up to minutes, and begins anew after a login that held
+// for one. That is longer than `settle`, and no fault of a relay that is back.
+void People::call_back(Clock::time_point now) {
+  if (now - called_back_ < kCallBackEvery) return;
+  called_back_ = now;
+  for (Pair& pair : pairs_) {
+    if (pair.writer_away) (void)pair.writer.connect();
+    if (pair.reader_away) (void)pair.reader.connect();
+  }
 }
 
 void People::wait() {
@@ -151,20 +188,21 @@ bool People::take_events(Pair& pair) {
   bool any = false;
   while (const auto event = pair.reader.next_event()) {
     any = true;
+    (void)has_left(*event, pair.reader_away);
     if (event->kind != EventKind::message_received) continue;
     const auto message = pair.reader.message(event->message);
     on_text(pair, message ? message->text : "");
   }
   while (const auto event = pair.writer.next_event()) {
     any = true;
-    if (event->kind == EventKind::offline) ++tally_.counts.disconnects;
+    if (has_left(*event, pair.writer_away)) ++tally_.counts.disconnects;
     if (event->kind != EventKind::status_changed || event->status == Status::queued) continue;
     const auto found = pair.numbers.find(key_of(event->message));
     if (found == pair.numbers.end()) continue;  // a later status of it
     const std::uint64_t number = found->second;
     const auto due = pair.judge.due(number);
     const bool failed = event->status == Status::failed;
-    if (!failed && due != Clock::time_point{}) tally_.accepted.record(Clock::now() - due);
+    if (!failed && due) tally_.accepted.record(Clock::now() - *due);
     pair.numbers.erase(found);
     --tally_.in_flight;
     pair.judge.answered(number, 0, !failed);
@@ -182,10 +220,11 @@ void People::on_text(Pair& pair, const std::string& text) {
   const auto due = pair.judge.due(*number);
   if (pair.judge.delivered(*number, 0) != Flow::Came::first) return;
   tally_.counts.delivered_bytes += text.size();
+  if (!due) return;  // it was said to have failed before it came
   // The SDK shows each message once: on whatever connection, a second one is a duplicate.
-  const auto now = Clock::now();
-  tally_.delivery.record(now - due);
-  if (scenario_.late_ms > 0 && now - due > std::chrono::milliseconds(scenario_.late_ms)) {
+  const auto took = Clock::now() - *due;
+  tally_.delivery.record(took);
+  if (scenario_.late_ms > 0 && took > std::chrono::milliseconds(scenario_.late_ms)) {
     ++tally_.counts.late;
   }
 }

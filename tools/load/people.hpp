@@ -36,6 +36,8 @@ class People {
     std::uint32_t index;
     Client writer;
     Client reader;
+    bool writer_away = false;
+    bool reader_away = false;
     std::string reader_name;
     Flow judge;
     std::unordered_map<std::string, std::uint64_t> numbers;  // by message id: not yet accepted
@@ -44,11 +46,13 @@ class People {
 
   bool begin(Phase phase, double seconds);
   [[nodiscard]] bool make_pairs();
+  [[nodiscard]] Result<void> log_in(Client& client);
   bool load(Phase phase, double seconds);
   void settle();
   // One round: events of all, then what is due. Waits a moment when nothing happened.
   void round();
   bool take_events(Pair& pair);
+  void call_back(Clock::time_point now);
   void on_text(Pair& pair, const std::string& text);
   void write(Pair& pair);
   [[nodiscard]] std::size_t room(const Pair& pair) const;
@@ -65,6 +69,7 @@ class People {
   bool loading_ = false;
   Clock::time_point load_began_{};
   std::uint64_t paced_ = 0;
+  Clock::time_point called_back_{};
   std::vector<std::string> faults_;
 };
 

@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <fstream>
 #include <system_error>
 
 #include "schema/net/descriptor.hpp"
@@ -25,6 +26,8 @@
 namespace godwit::load {
 namespace {
 
+constexpr std::uint64_t kDescriptorsBeside = 64;
+constexpr std::uint64_t kDescriptorsOfAClient = 13;  // with its home and its loop
 constexpr int kRoundMs = 5;  // how late the parent may be when nobody speaks
 
 // What the parent says to a child, a byte each.
@@ -37,9 +40,19 @@ std::vector<std::string> play_part(const Scenario& scenario, const Target& targe
 }
 
 // An address has some 28,000 ports to connect from: on loopback each process has one of its own.
+bool sources_differ(const Target& target) {
+  return target.address.host_port.starts_with("127.");
+}
 std::string source_of(const Target& target, std::uint32_t index) {
-  if (!target.address.host_port.starts_with("127.")) return {};
-  return "127.0.0." + std::to_string(index + 1);
+  return sources_differ(target) ? "127.0.0." + std::to_string(index + 1) : "";
+}
+
+// That a process may connect from; as usual when the system does not say.
+std::uint64_t ports() {
+  std::uint64_t first = 32'768;
+  std::uint64_t last = 60'999;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first >> last;
+  return last - first + 1;
 }
 
 // ---- A child ----------------------------------------------------------------------------------
@@ -104,8 +117,7 @@ class ChildStage final : public Stage {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);
   // A terminal interrupts all of its processes; it is the parent that says what follows from it.
-  std::signal(SIGINT, SIG_IGN);
-  std::signal(SIGTERM, SIG_IGN);
+  ignore_interrupts();
   Tally tally;
   ChildStage stage(socket, tally);
   stage.end(play_part(part, target, source_of(target, index), tally, stage));
@@ -300,6 +312,27 @@ class Parent {
 };
 
 }  // namespace
+
+std::optional<std::string> missing_for(const Scenario& scenario, const Target& target,
+                                       std::uint64_t descriptors) {
+  std::uint64_t of_one = 0;
+  for (std::uint32_t i = 0; i < scenario.processes; ++i) {
+    of_one = std::max(of_one, devices_of(part_of(scenario, i)));
+  }
+  const std::uint64_t of_an_address = sources_differ(target) ? of_one : devices_of(scenario);
+  if (of_an_address > ports()) {
+    return std::to_string(of_an_address) + " devices would connect from one address, which has " +
+           std::to_string(ports()) + " ports" +
+           (sources_differ(target) ? ": share the load, --processes N"
+                                   : " (net.ipv4.ip_local_port_range)");
+  }
+  const std::uint64_t wanted =
+      kDescriptorsBeside + of_one * (scenario.e2ee ? kDescriptorsOfAClient : 1);
+  if (wanted <= descriptors) return std::nullopt;
+  return "a process of this load takes up to " + std::to_string(wanted) + " descriptors and may " +
+         "have " + std::to_string(descriptors) + " (ulimit -n): raise it, or share the load: " +
+         "--processes N";
+}
 
 Report play(const Scenario& scenario, const Target& target, Progress& progress) {
   std::vector<Tally> tallies(scenario.processes);

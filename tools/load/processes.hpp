@@ -17,10 +17,16 @@ namespace godwit::load {
 
 struct Target {
   wire::RelayAddress address;
+  std::string name;  // HOST:PORT as it was given; in `address` the host is numeric
   support::RelayProcess* own = nullptr;  // may be killed and started again; none: it is somebody's
   std::optional<pid_t> pid;
   std::filesystem::path homes;  // a directory that is the caller's to remove
 };
+
+// What this machine has too little of for the load, as a sentence; nothing when it is enough.
+// `descriptors`: that a process may have.
+[[nodiscard]] std::optional<std::string> missing_for(const Scenario& scenario, const Target& target,
+                                                     std::uint64_t descriptors);
 
 [[nodiscard]] Report play(const Scenario& scenario, const Target& target, Progress& progress);
 

@@ -107,7 +107,7 @@ void Run::answered(Route& route, std::uint64_t number, const wire::RelayFrame& r
         refused(route, number, i, outcome.code);
       }
     }
-    if (accepted) tally_.accepted.record(now - due);
+    if (accepted && due) tally_.accepted.record(now - *due);
   } else {
     auto code = wire::ErrorCode::internal;  // of a reply that is none to a submit
     if (const auto* const all = std::get_if<wire::Refused>(&reply.body)) {
@@ -147,7 +147,6 @@ void Run::on_live(Device& device) {
 }
 
 void Run::on_deliver(Device& device, const wire::Deliver& deliver) {
-  const auto now = Clock::now();
   const wire::ByteView envelope = deliver.envelope;
   ++unconfirmed_;
   const auto name = Bodies::name_of(envelope);
@@ -162,10 +161,12 @@ void Run::on_deliver(Device& device, const wire::Deliver& deliver) {
   if (route.judge.delivered(name->number, device.place) != Flow::Came::first) return;
   tally_.counts.delivered_bytes += envelope.size();
   if (route.away) return;  // how long it lay there says nothing about the relay
-  tally_.delivery.record(now - due);
-  const bool late =
-      scenario_.late_ms > 0 && now - due > std::chrono::milliseconds(scenario_.late_ms);
-  if (late) ++tally_.counts.late;
+  if (!due) return;        // it was refused before it came, so nobody was owed it any more
+  const auto took = Clock::now() - *due;
+  tally_.delivery.record(took);
+  if (scenario_.late_ms > 0 && took > std::chrono::milliseconds(scenario_.late_ms)) {
+    ++tally_.counts.late;
+  }
   refill(route);
 }
 

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <functional>
@@ -54,10 +55,12 @@ std::string sizes_text(const std::vector<PayloadSize>& sizes) {
   return text;
 }
 
+// As few digits as say it, and no exponent, which a whole number could not have.
 std::string number_text(double value) {
-  std::ostringstream text;
-  text << value;
-  return text.str();
+  std::array<char, 400> text{};  // of the greatest double
+  const auto written =
+      std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  return {text.data(), written.ptr};
 }
 
 // One field: how it is read, how it is written, and what may stand there.
@@ -253,10 +256,16 @@ tl::expected<Scenario, std::string> parse_scenario(std::string_view text, std::s
   return *std::move(scenario);
 }
 
+std::uint64_t devices_of(const Scenario& scenario) {
+  const std::uint32_t senders = scenario.senders != 0 ? scenario.senders : scenario.pairs;
+  return std::uint64_t{scenario.pairs} * scenario.group + scenario.sessions + senders;
+}
+
 Done check(const Scenario& s) {
   const auto wrong = [](std::string why) { return tl::unexpected(std::move(why)); };
   if (s.pairs == 0 && s.sessions == 0)
     return wrong("there is nothing to do: no pairs, no sessions");
+  if (s.pairs == 0 && s.messages > 0) return wrong("messages are those of pairs: there are none");
   if (s.churn > 0 && s.sessions == 0) return wrong("churn needs sessions that come and go");
   if (s.senders > s.pairs) return wrong("more senders than pairs");
   if (s.away > 0 && s.messages == 0 && s.rate == 0) {
@@ -282,11 +291,9 @@ Done check(const Scenario& s) {
   if (s.senders > 0 && s.senders < std::min(with_flows, s.pairs)) {
     return wrong("fewer senders than processes: a sender is in one of them");
   }
-  const std::uint64_t devices =
-      std::uint64_t{s.pairs} * s.group + s.sessions + (s.senders != 0 ? s.senders : s.pairs);
-  if (devices > kDevicesMax) return wrong("more than 1000000 devices");
-  if (s.e2ee && (s.group > 1 || s.away > 0 || s.sessions > 0 || s.pairs > 500)) {
-    return wrong("--e2ee takes pairs that are online, at most 500");
+  if (devices_of(s) > kDevicesMax) return wrong("more than 1000000 devices");
+  if (s.e2ee && (s.group > 1 || s.away > 0 || s.sessions > 0 || s.senders > 0 || s.pairs > 500)) {
+    return wrong("--e2ee takes pairs that are online, each with a sender of its own, at most 500");
   }
   const auto is_text = [](const PayloadSize& size) { return size.to <= kTextMax; };
   if (s.e2ee && !(std::ranges::all_of(s.payload, is_text) && std::ranges::all_of(s.media, is_text)))

@@ -81,6 +81,8 @@ inline constexpr std::uint32_t kTextMax = 64 * 1024;  // bytes, of the SDK
     const Scenario& scenario);
 
 // How many of its flows have recipients that are away.
+// All that take part.
+[[nodiscard]] std::uint64_t devices_of(const Scenario& scenario);
 [[nodiscard]] std::uint32_t flows_away(const Scenario& scenario);
 
 // How many of its processes share the flows: all, but for the last where sessions come and go

@@ -1,7 +1,13 @@
 #include "tools/load/meter.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
+#include <thread>
+
+#include "tests/support/process.hpp"
 #include "tools/load/scenario.hpp"
 
 namespace godwit::load {
@@ -21,6 +27,35 @@ struct Fixture {
     meter.fill(made);
     return made;
   }
+};
+
+// A process that stands still, and takes so much of a processor when it is told to.
+class Burner {
+ public:
+  explicit Burner(double seconds) : seconds_(seconds), pid_(::fork()) {
+    if (pid_ != 0) return;
+    ::raise(SIGSTOP);
+    while (support::own_cpu_seconds() < seconds) {
+    }
+    while (true) ::pause();
+  }
+  ~Burner() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Burner(const Burner&) = delete;
+  Burner& operator=(const Burner&) = delete;
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  void burn() const {
+    while (support::cpu_seconds(pid_).value_or(seconds_) < seconds_) {
+      ::kill(pid_, SIGCONT);
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+
+ private:
+  double seconds_;
+  pid_t pid_;
 };
 
 // A rate times its time, so with the error of a division.
@@ -92,6 +127,23 @@ TEST_SUITE("tools/load/meter") {
     CHECK(report.samples[1].connections == 7);
     REQUIRE(report.events.size() == 1);
     CHECK(report.events[0].what == "it rained");
+  }
+
+  TEST_CASE("what a relay used between the last sample and its end counts") {
+    const Burner relay(0.3);
+    const Burner next(0);
+    Scenario scenario;
+    std::vector<Tally> tallies{1};
+    Progress progress{Progress::Mode::none};
+    Meter meter{scenario, tallies, nullptr, relay.pid(), progress};
+    meter.begin(Phase::measure, 1);
+    relay.burn();
+    meter.relay_is(std::nullopt);
+    meter.relay_is(next.pid());
+    tallies[0].counts.accepted = 1'000'000;
+    Report report;
+    meter.fill(report);
+    CHECK(report.relay_cpu_s_per_million.value_or(0) >= 0.25);
   }
 
   TEST_CASE("a drain has its own rates when all recipients were away, and none otherwise") {

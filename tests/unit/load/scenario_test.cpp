@@ -114,6 +114,9 @@ TEST_SUITE("tools/load/scenario") {
     CHECK(!wrong([](Scenario& s) { s.drain_at_random = true, s.away = 1, s.messages = 1; }));
     CHECK(wrong([](Scenario& s) { s.late_max = 3; }));
     CHECK(!wrong([](Scenario& s) { s.late_max = 3, s.late_ms = 100; }));
+    CHECK(wrong([](Scenario& s) { s.pairs = 0, s.sessions = 9, s.messages = 1; }));
+    CHECK(!wrong([](Scenario& s) { s.pairs = 0, s.sessions = 9; }));
+    CHECK(wrong([](Scenario& s) { s.e2ee = true, s.senders = 5; }));
     CHECK(wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'537, 65'537, 1}}; }));
     CHECK(!wrong([](Scenario& s) { s.e2ee = true, s.payload = {{65'536, 65'536, 1}}; }));
   }
@@ -126,6 +129,25 @@ TEST_SUITE("tools/load/scenario") {
       CHECK(set(again, key, value).has_value());
     }
     CHECK(settings_of(again) == settings_of(scenario));
+  }
+
+  TEST_CASE("figures keep all their digits, and have no exponent") {
+    Scenario scenario;
+    scenario.sessions = 1'000'000;
+    scenario.rate = 1'234'567.25;
+    scenario.late_ms = 1'500'000;
+    scenario.away = 0.1;
+    Scenario again;
+    std::map<std::string, std::string> settings;
+    for (const auto& [key, value] : settings_of(scenario)) {
+      settings[key] = value;
+      CHECK(set(again, key, value).has_value());
+    }
+    CHECK(again.sessions == 1'000'000);
+    CHECK(again.rate == 1'234'567.25);
+    CHECK(again.late_ms == 1'500'000);
+    CHECK(settings["late_ms"] == "1500000");
+    CHECK(settings["away"] == "0.1");
   }
 
   TEST_CASE("sizes keep to their ranges and weights, and are the same each time") {
