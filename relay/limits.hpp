@@ -22,6 +22,9 @@ inline constexpr std::size_t kRetriesWaitingMax = 16;  // of one request; then `
 inline constexpr std::size_t kRecentRequestsMax = 65'536;  // dedupe window per loop after the queue
 inline constexpr std::size_t kSweepNodesPerTick = 20'000;  // expiry: bounded work per tick
 inline constexpr std::chrono::minutes kClockJumpMin{5};  // of the wall clock: then nothing expires
+// From the oldest number that is not acknowledged to the newest lie at most so many windows: a
+// device that acknowledges all but the first cannot make the flight grow.
+inline constexpr std::size_t kFlightSpanInWindows = 8;
 
 // --- A mailbox that is half full -----------------------------------------------------------------
 inline constexpr std::uint32_t kSharesOfMailbox = 8;  // one sender may add one of them
@@ -55,7 +58,7 @@ inline constexpr std::size_t kSpareBufferSizeMax = 16 * 1024;
 inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than submits
 inline constexpr std::size_t kRecipientsPerToken = 16;  // of a Submit: more cost more tokens
 inline constexpr std::chrono::milliseconds kRestAfterRefusal = 100ms;  // for its rate: not read
-inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // refused ones, then the session ends
+inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // per session; with one more it ends
 inline constexpr std::uint32_t kAcksInFlightMax = 1'024;  // per session; then it is not read
 
 // --- Stopping ------------------------------------------------------------------------------------
@@ -64,7 +67,7 @@ inline constexpr std::chrono::seconds kStopDeadline = 5s;  // for a disk that is
 
 // --- Prekeys -------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kOneTimeKeysMax = 200;    // kept per device
-inline constexpr std::uint32_t kOneTimeKeysLow = 20;     // KeysLow is sent at and below
+inline constexpr std::uint32_t kOneTimeKeysLow = 20;     // KeysLow is sent at it, and at none
 inline constexpr double kPrekeyFetchesPerSecond = 1.0;   // per requesting device
 inline constexpr double kPrekeyFetchesBurst = 100;
 inline constexpr double kPrekeyPopsPerSecond = 0.2;      // per target user; then signed prekey only

@@ -70,10 +70,6 @@ class Deliver {
   std::vector<Read> read_;
 };
 
-// From the oldest number that is not acknowledged to the newest lie at most so many windows: a
-// device that acknowledges all but the first cannot make the flight grow.
-inline constexpr std::size_t kFlightSpanInWindows = 8;
-
 // How long a pushed envelope may wait for its ack before it goes to the disk.
 [[nodiscard]] std::chrono::microseconds hold_of(const Attachment& attachment);
 

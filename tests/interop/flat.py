@@ -13,6 +13,11 @@ from sodium import Refused
 SCHEMA = Path(__file__).resolve().parents[2] / "schema"
 TABLES_MAX = 64
 DEPTH_MAX = 8
+# What the document lists under "The end", in its words.
+ROOT, VTABLE, TABLE = "the offset at 0", "each vtable", "the first 4 bytes of each table"
+FIELD, VECTOR = "each field that is there and known", "the length and the elements of each vector"
+STRING = "the length, the characters and the zero byte of each string"
+PARTS = (ROOT, VTABLE, TABLE, FIELD, VECTOR, STRING)
 _SCALARS = {"ubyte": "B", "bool": "B", "ushort": "H", "uint": "I", "ulong": "Q"}
 
 
@@ -186,26 +191,26 @@ def encode(schema, root, value):
 
 
 class _Reader:
-    """Checks as it reads, and notes the last byte it has looked at."""
+    """Checks as it reads, and notes the greatest end of each part of a frame."""
 
     def __init__(self, schema, data):
         self.schema, self.data = schema, data
-        self.end = 4
+        self.ends = dict.fromkeys(PARTS, 0)
         self.tables = 0
 
-    def take(self, start, size, alignment=1):
+    def take(self, part, start, size, alignment=1):
         if start < 0 or start % alignment != 0 or start + size > len(self.data):
             raise Refused("outside of the frame, or not aligned")
-        self.end = max(self.end, start + size)
+        self.ends[part] = max(self.ends[part], start + size)
         return self.data[start:start + size]
 
-    def number(self, code, start):
+    def number(self, part, code, start):
         size = struct.calcsize(code)
-        return struct.unpack("<" + code, self.take(start, size, size))[0]
+        return struct.unpack("<" + code, self.take(part, start, size, size))[0]
 
-    def inline(self, type_, start):
+    def inline(self, part, type_, start):
         size, alignment = self.schema.layout(type_)
-        raw = self.take(start, size, alignment)
+        raw = self.take(part, start, size, alignment)
         if code := self.schema.scalar(type_):
             return struct.unpack("<" + code, raw)[0]
         if type_.startswith("["):
@@ -214,7 +219,7 @@ class _Reader:
         for field, inner, _ in fields:
             inner_size, inner_alignment = self.schema.layout(inner)
             place = _up(place, inner_alignment)
-            value[field] = self.inline(inner, start + place)
+            value[field] = self.inline(part, inner, start + place)
             place += inner_size
         return value[fields[0][0]] if len(fields) == 1 else value
 
@@ -222,13 +227,12 @@ class _Reader:
         self.tables += 1
         if self.tables > TABLES_MAX or depth > DEPTH_MAX:
             raise Refused("too many tables, or too deep")
-        vtable = start - self.number("i", start)
-        vtable_size = self.number("H", vtable)
+        vtable = start - self.number(TABLE, "i", start)
+        vtable_size = self.number(VTABLE, "H", vtable)
         if vtable_size < 4 or vtable_size % 2:
             raise Refused("a vtable of no possible size")
-        self.take(vtable, vtable_size, 2)
+        self.take(VTABLE, vtable, vtable_size, 2)
         offsets = struct.unpack(f"<{vtable_size // 2}H", self.data[vtable:vtable + vtable_size])
-        self._inside(start, offsets[1])
         value = {}
         for field, type_, required, slot in self.schema.slots(name):
             offset = offsets[2 + slot] if 2 + slot < len(offsets) else 0
@@ -237,20 +241,16 @@ class _Reader:
             elif offset == 0:
                 value[field] = 0 if self.schema.scalar(type_) else None
             elif self.schema.is_inline(type_):
-                value[field] = self.inline(type_, start + offset)
+                value[field] = self.inline(FIELD, type_, start + offset)
             else:
                 value[field] = self._object(type_, self._follow(start + offset), depth)
             if required and value[field] is None:
                 raise Refused(f"{name}.{field} is missing")
         return value
 
-    def _inside(self, start, size):
-        if start + size > len(self.data):
-            raise Refused("a table that reaches out of the frame")
-
     def _union(self, type_, start, offsets, slot, depth):
-        number = self.number("B", start + offsets[1 + slot]) if len(offsets) > 1 + slot and \
-            offsets[1 + slot] else 0
+        number = self.number(FIELD, "B", start + offsets[1 + slot]) \
+            if len(offsets) > 1 + slot and offsets[1 + slot] else 0
         if number == 0:
             return None
         members = self.schema.unions[type_]
@@ -259,37 +259,48 @@ class _Reader:
         place = self._follow(start + offsets[2 + slot])
         return members[number - 1], self.table(members[number - 1], place, depth + 1)
 
-    def _follow(self, place):
-        return place + self.number("I", place)
+    def _follow(self, place, part=FIELD):
+        return place + self.number(part, "I", place)
 
     def _object(self, type_, start, depth):
         if type_ == "string":
-            size = self.number("I", start)
-            if self.take(start + 4, size + 1)[-1] != 0:
+            size = self.number(STRING, "I", start)
+            if self.take(STRING, start + 4, size + 1)[-1] != 0:
                 raise Refused("a string without its zero byte")
             return self.data[start + 4:start + 4 + size].decode()
         if not type_.startswith("["):
             return self.table(type_, start, depth + 1)
-        inner, count = type_[1:-1], self.number("I", start)
+        inner, count = type_[1:-1], self.number(VECTOR, "I", start)
         if inner == "ubyte":
-            return self.take(start + 4, count)
+            return self.take(VECTOR, start + 4, count)
         if self.schema.is_inline(inner):
             size = self.schema.layout(inner)[0]
-            self.take(start + 4, size * count)
-            return [self.inline(inner, start + 4 + size * index) for index in range(count)]
-        self.take(start + 4, 4 * count)
-        return [self._object(inner, self._follow(start + 4 + 4 * index), depth)
+            self.take(VECTOR, start + 4, size * count)
+            return [self.inline(VECTOR, inner, start + 4 + size * index)
+                    for index in range(count)]
+        self.take(VECTOR, start + 4, 4 * count)
+        return [self._object(inner, self._follow(start + 4 + 4 * index, VECTOR), depth)
                 for index in range(count)]
 
 
-def decode(schema, root, data):
+def read(schema, root, data):
+    """The value, and the greatest end of each part."""
     reader = _Reader(schema, bytes(data))
     try:
-        value = reader.table(root, reader.number("I", 0), 1)
+        value = reader.table(root, reader.number(ROOT, "I", 0), 1)
     except UnicodeDecodeError as error:
         raise Refused("not UTF-8") from error
-    if _up(reader.end, 4) != len(data):
-        raise Refused(f"{len(data)} bytes of which {reader.end} were looked at")
+    return value, reader.ends
+
+
+def end_of(ends):
+    return _up(max(ends.values()), 4)
+
+
+def decode(schema, root, data):
+    value, ends = read(schema, root, data)
+    if end_of(ends) != len(data):
+        raise Refused(f"{len(data)} bytes of which {max(ends.values())} were looked at")
     return value
 
 

@@ -132,6 +132,19 @@ class Greeting(Stage):
                 connection.post(kind, **fields)
                 self.assert_ends("out_of_state", connection)
 
+    def test_what_is_out_of_bounds_is_refused_in_each_state_and_is_no_attempt(self):
+        account = Account()
+        connection = self.connect(account)
+        for _ in range(5):
+            self.assert_refused("bad_request", connection, "GetUser", name="x" * 65)
+            self.assert_refused("bad_request", connection, "Register",
+                                **register_fields(account, name="x" * 65))
+        self.assertEqual(connection.ask("Register", **register_fields(account))[0], "Welcome")
+        self.assert_refused("bad_request", connection, "Register",
+                            **register_fields(account, name="x" * 65))
+        connection.post("Register", **register_fields(account))
+        self.assert_ends("out_of_state", connection)
+
     def test_login(self):
         messenger, account = self.messenger(), Account()
         known = messenger.account

@@ -62,6 +62,29 @@ class Vectors(unittest.TestCase):
                 values.append(value)
             self.assertTrue(values, file.name)
 
+    def test_the_end_of_each_frame_is_that_of_the_parts_that_the_document_lists(self):
+        text = " ".join((flat.SCHEMA / "README.md").read_text().split())
+        for part in flat.PARTS:
+            self.assertIn(part, text)
+        needed = {}  # by part: the frames that have another end without it
+        for file in sorted((TESTS / "golden").glob("*.bin")):
+            size = file.stat().st_size
+            for root in ("Request", "RelayFrame"):
+                try:
+                    _, ends = flat.read(flat.WIRE, root, file.read_bytes())
+                except Refused:
+                    continue
+                if flat.end_of(ends) != size:
+                    continue  # another root's, and it happens to parse
+                for part in flat.PARTS:
+                    if flat.end_of({**ends, part: 0}) < size:
+                        needed.setdefault(part, set()).add(file.stem)
+        self.assertEqual(set(needed), {flat.TABLE, flat.FIELD, flat.VECTOR, flat.STRING})
+        self.assertEqual(needed[flat.TABLE],
+                         {"caught_up", "done", "ping", "put_keys_none", "set_name_release"})
+        self.assertEqual(len(set().union(*needed.values())),
+                         len(list((TESTS / "golden").glob("*.bin"))))
+
     def test_the_account_of_the_example_verifies(self):
         alice = KAT["sessions"][0]["alice"]
         devices = DeviceList({

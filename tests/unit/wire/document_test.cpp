@@ -16,6 +16,7 @@
 #include "schema/wire/bytes.hpp"
 #include "schema/wire/limits.hpp"
 #include "schema/wire/messages.hpp"
+#include "schema/wire/payload.hpp"
 
 TEST_SUITE_BEGIN("schema/README.md");
 
@@ -147,6 +148,7 @@ template <class Unit>
       {"kWriteQueueMaxBytes", relay::kWriteQueueMaxBytes},
       {"kCallsInFlightMax", relay::kCallsInFlightMax},
       {"kAcksInFlightMax", relay::kAcksInFlightMax},
+      {"kFlightSpanInWindows", relay::kFlightSpanInWindows},
       {"kRecipientsPerToken", relay::kRecipientsPerToken},
       {"kLookupsPerPutKeys", relay::kLookupsPerPutKeys},
       {"kLookupsPerPutDevices", relay::kLookupsPerPutDevices},
@@ -196,6 +198,20 @@ TEST_CASE("the table of limits has every constant of wire/limits with its value"
 
 TEST_CASE("the numbers of the relay stand in the document as they are in its limits") {
   CHECK(rows_below(document(), "\n## Rates and timeouts\n") == relay_constants());
+}
+
+TEST_CASE("the bounds of payloads stand in ENVELOPE.md as they are in the code") {
+  const std::string text = read_source("schema/ENVELOPE.md");
+  const auto says = [&](const std::string& words) {
+    CHECK_MESSAGE(text.find(words) != std::string::npos, words);
+  };
+  const auto thousands = std::to_string(kPayloadSizeMax / 1'000);
+  const auto rest = std::to_string(1'000 + kPayloadSizeMax % 1'000).substr(1);
+  says("\nA FlatBuffer of at most " + thousands + "," + rest + " bytes, root `Payload`");
+  says("; text: UTF-8, 1 byte to " + std::to_string(kTextSizeMax / 1'024) + " KiB | receipt |\n");
+  says("\n| Receipt | at most " + std::to_string(kReceiptRangesMax) + " ranges, ");
+  says("\n| Repair | 1 to " + std::to_string(kRepairSeqsMax) + " numbers, ");
+  says("\n| Reset | at most " + std::to_string(kResetHashesMax) + " hashes | ");
 }
 
 TEST_CASE("every table and struct of the schema is named in the document") {

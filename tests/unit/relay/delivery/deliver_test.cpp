@@ -239,7 +239,7 @@ TEST_CASE("a device that acknowledges everything but the first does not make the
     if (i > 1) slot.ack(1, bob, 0, {i});
     (void)slot.said();
   }
-  CHECK(pushed == 2 * delivery::kFlightSpanInWindows);
+  CHECK(pushed == 2 * kFlightSpanInWindows);
   slot.ack(1, bob, 1);
   const Lines lines = slot.said();
   REQUIRE(lines.size() >= 2);
