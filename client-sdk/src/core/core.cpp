@@ -80,6 +80,7 @@ void Core::on_frame(const wire::RelayFrame& frame, Now now) {
   if (const auto* deliver = std::get_if<wire::Deliver>(&frame.body)) {
     s.inbox.on_deliver(s.round, *deliver);
   } else if (std::holds_alternative<wire::CaughtUp>(frame.body)) {
+    if (!s.login.caught_up()) s.peers.on_caught_up(s.round);
     s.login.on_caught_up(s.round);
     s.outbox.expire(s.round, s.clock.relay_time(s.round));
     s.upkeep.sweep(s.round, s.clock.relay_time(s.round));

@@ -40,6 +40,9 @@ inline constexpr std::size_t kSubmitsInFlightMax = 256;
 inline constexpr std::size_t kSubmitBytesInFlightMax = 4 * 1024 * 1024;
 inline constexpr std::size_t kLookUpsInFlightMax = 16;
 inline constexpr std::size_t kRequestsInFlightMax = 4'096;  // more than an honest relay leaves open
+// For which a device is heard that has left its user's list. Of the first one what came between the
+// login and the list is no part.
+inline constexpr std::uint32_t kCatchUpsHeard = 2;
 inline constexpr std::size_t kStrangersMax = 64;  // device lists of people who are no contacts
 inline constexpr std::size_t kStrangersParkedMax = 32;  // envelopes, while look-ups are refused
 inline constexpr std::size_t kCachedDevicesMax = 256;

@@ -353,6 +353,7 @@ void Outbox::on_heard(Round& round, const wire::UserId& user, const wire::Device
     const auto target = std::ranges::find(record->targets, device, &OutboxRecord::Target::device);
     if (target == record->targets.end() || target->delivered) continue;
     target->accepted = false;
+    record->request = {};  // it may have been fetched, and dropped: the relay remembers that
     record->state = OutboxRecord::State::waiting;  // what it was sealed for may be gone by now
     store(round, *record);
     return_to_lane(number);

@@ -77,7 +77,7 @@ bool Outbox::seal(Round& round, Lane& lane, const ContactRecord& contact, Outbox
       text ? seal_text(round, lane, contact, record) : seal_control(round, lane, record);
   if (!sealed) return false;
   record.state = OutboxRecord::State::sealed;
-  round.random(record.request.bytes);
+  if (record.request == wire::RequestId{}) round.random(record.request.bytes);
   store(round, record);
   return true;
 }
@@ -113,6 +113,7 @@ bool Outbox::seal_control(Round& round, Lane& lane, OutboxRecord& record) {
     return false;
   }
   target = std::move(*sealed);
+  record.request = {};
   record.expires = round.wall() + static_cast<Milliseconds>(kSealedLife.count());
   return true;
 }
@@ -158,6 +159,8 @@ bool Outbox::seal_text(Round& round, Lane& lane, const ContactRecord& contact,
       targets.push_back(std::move(*before));
       continue;
     }
+    // To the relay other bytes under the same id are what it has already.
+    record.request = {};
     std::optional<OutboxRecord::Target> target;
     if (known) target = sealer_.seal_again(round, *peer, before->seq);
     if (!target) {

@@ -140,6 +140,10 @@ ListVerdict Peers::take_list(Round& round, const wire::UserId& user,
   if (contact(round, user)) {
     save(round, *before);
     tell_changes(round, user, old, *verified);
+    for (const auto& listed : old.devices) {
+      if (verified->find(listed.id) != nullptr) continue;
+      if (Peer* left = device(round, listed.id)) left->change().heard = kCatchUpsHeard;
+    }
   } else {
     std::ranges::find_if(strangers_, [&](const auto& one) { return one.user == user; })->list =
         before->list;
@@ -213,7 +217,20 @@ Peer* Peers::device_of_key(Round& round, const ContactRecord& contact,
     if (dh != static_key) continue;
     return known_device != nullptr ? known_device : device(round, contact.user, listed);
   }
+  // The relay takes nothing from a device that has left, but what it took before is still to come.
+  for (const auto& id : attention()) {
+    Peer* former = device(round, id);
+    if (former == nullptr || former->record.heard == 0) continue;
+    if (former->record.user == contact.user && former->record.dh == static_key) return former;
+  }
   return nullptr;
+}
+
+void Peers::on_caught_up(Round& round) {
+  for (const auto& id : attention()) {
+    Peer* former = device(round, id);
+    if (former != nullptr && former->record.heard > 0) --former->change().heard;
+  }
 }
 
 std::size_t& Peers::early_bytes(const View& view, Peer& peer) {
@@ -230,7 +247,7 @@ std::size_t& Peers::early_bytes(const View& view, Peer& peer) {
 
 bool Peers::needs_attention(const Peer& peer) const {
   return peer.record.receipt_owed || peer.record.gap_since != 0 ||
-         !peer.record.undecryptable.empty() || peer.record.name_to_check;
+         !peer.record.undecryptable.empty() || peer.record.name_to_check || peer.record.heard > 0;
 }
 
 std::vector<wire::DeviceId> Peers::attention() const {

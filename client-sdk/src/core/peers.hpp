@@ -58,7 +58,7 @@ class Peers {
   // Makes the record when there is none; null when its key is of no use.
   [[nodiscard]] Peer* device(Round& round, const wire::UserId& user,
                              const wire::DeviceRecord& listed);
-  // The listed device whose identity this X25519 key is; null: none of them.
+  // The device whose identity this X25519 key is, listed or still heard; null: none of them.
   [[nodiscard]] Peer* device_of_key(Round& round, const ContactRecord& contact,
                                     const wire::Key& static_key);
   [[nodiscard]] static wire::DeviceList devices_of(const ContactRecord& contact);
@@ -66,7 +66,11 @@ class Peers {
   // Payload bytes of what has come from it and waits behind a gap.
   [[nodiscard]] static std::size_t& early_bytes(const View& view, Peer& peer);
 
-  // Devices about which something is to be done: a receipt owed, a gap, a reset, a name.
+  // All that waited at the relay has come.
+  void on_caught_up(Round& round);
+
+  // Devices about which something is to be done: a receipt owed, a gap, a reset, a name, or one
+  // that has left and is still heard.
   [[nodiscard]] std::vector<wire::DeviceId> attention() const;
   void load_attention(const View& view);
   void forget_attention(Round& round, const wire::DeviceId& id);

@@ -131,7 +131,7 @@ void DeviceRecord::pack(Packer& to) const {
   to.number(static_cast<std::uint32_t>(undecryptable.size()));
   for (const auto& hash : undecryptable) to.fixed(hash);
   to.flag(name_to_check).number(beyond).flag(begins_anew);
-  to.number(gen).number(asked_to).number(name_sent);
+  to.number(gen).number(asked_to).number(name_sent).number(heard);
 }
 
 void DeviceRecord::unpack(Unpacker& from) {
@@ -151,6 +151,7 @@ void DeviceRecord::unpack(Unpacker& from) {
   if (from.more()) from.number(gen);
   if (from.more()) from.number(asked_to);
   if (from.more()) from.number(name_sent);
+  if (from.more()) from.number(heard);
 }
 
 void SessionsRecord::pack(Packer& to) const {

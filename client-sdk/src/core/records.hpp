@@ -143,6 +143,7 @@ struct DeviceRecord {
   std::vector<wire::EnvelopeHash> undecryptable;  // not empty: a reset is due
   bool name_to_check = false;                     // its user's claimed name is to be looked up
   std::uint32_t gen = 0;  // the highest of its sessions: the next goes on from it, were they lost
+  std::uint32_t heard = 0;  // it has left the list, and is heard for so many catch-ups yet
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

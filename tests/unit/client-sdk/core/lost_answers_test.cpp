@@ -303,6 +303,30 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(submits >= 1);
   }
 
+  TEST_CASE("what a relay still has is not queued twice because it has lost something else") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    bob.disconnect();
+    for (int i = 0; i < 20; ++i) alice.send("bob", std::to_string(i));
+    world.settle();
+    alice.disconnect();
+    const auto queued = world.queued();
+    REQUIRE(queued >= 20);
+    for (std::uint64_t login = 1; login <= 3; ++login) {
+      world.tamper = altering<wire::Welcome>([&](SimDevice&, wire::Welcome& welcome) {
+        welcome.store_generation += login;
+        return true;
+      });
+      alice.connect();
+      world.settle();
+      alice.disconnect();
+      CHECK(world.queued() <= queued + login);  // receipts are told again
+    }
+    CHECK(alice.count(EventKind::store_changed) == 3);
+  }
+
   TEST_CASE("what was seen is known for sixty days, and not for ever") {
     World world;
     SimDevice& alice = world.add("alice");
