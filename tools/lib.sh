@@ -60,13 +60,7 @@ END
 }
 
 as_root() {
-  if ((EUID == 0)); then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    fail "installing packages needs root or sudo; as root: apt-get install ${packages[*]}"
-  fi
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
 apt_get() {
@@ -86,6 +80,9 @@ ensure_packages() {
   mapfile -t missing < <(missing_packages)
   ((${#missing[@]} > 0)) || return 0
   say "installing ${#missing[@]} packages: ${missing[*]}"
+  # Asked here: what apt-get says goes into a log.
+  ((EUID == 0)) || command -v sudo >/dev/null ||
+    fail "installing packages needs root or sudo; as root: apt-get install ${missing[*]}"
   log=$(mktemp)
   if ! compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || ! install_packages "${missing[@]}"
   then
