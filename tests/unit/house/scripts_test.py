@@ -1,15 +1,53 @@
-"""The scripts of tools/ where something comes in between. They run on a copy of
-tools/ with stubs of what they call, so that nothing is built."""
+"""The scripts of tools/ where something comes in between: no right to install, Ctrl-C.
+They run on a copy of tools/ with stubs of what they call, so that nothing is built."""
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 TOOLS = Path(__file__).parents[3] / "tools"
 SECONDS = 60  # that a script may take on a busy machine
+
+# Of meson: a build directory that knows of no test; everything else succeeds.
+MESON = """#!/bin/sh
+[ "$1" = setup ] || exit 0
+for directory in "$@"; do case $directory in */build) break ;; esac; done
+mkdir -p "$directory/meson-info"
+echo '[]' | tee "$directory/meson-info/intro-targets.json" \\
+  >"$directory/meson-info/intro-tests.json"
+"""
+# Builds the program of a mutation.
+NINJA = """#!/bin/sh
+while [ "$1" != -C ]; do shift; done
+mkdir -p "$2/tools"
+cp "$(dirname "$0")/program" "$2/tools/godwit-load"
+"""
+# It can be interrupted, and says that it was there.
+SLEEPER = "#!/bin/sh\necho $$ >{}\nexec sleep 600\n"
+# A load generator takes Ctrl-C as the end of its run, and is content.
+CONTENT = "#!/bin/sh\ntrap 'exit 0' INT\necho $$ >{}\nsleep 600\n"
+PATCH = """Breaks: the promise
+Caught-by: tools/godwit-load
+
+diff --git a/promise b/promise
+--- a/promise
++++ b/promise
+@@ -1 +1 @@
+-right
++wrong
+"""
+
+
+def is_there(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 class ScriptsTest(unittest.TestCase):
@@ -22,6 +60,8 @@ class ScriptsTest(unittest.TestCase):
             TOOLS, self.root / "tools", ignore=shutil.ignore_patterns("__pycache__", "*.cpp")
         )
         self.stubs = self.root / "stubs"
+        self.put("stubs/meson", MESON)
+        self.put("stubs/ninja", NINJA)
         self.environment = os.environ | {
             "PATH": f"{self.stubs}:{os.environ['PATH']}",
             "GODWIT_PACKAGES": "ready",
@@ -72,6 +112,50 @@ class ScriptsTest(unittest.TestCase):
             said.splitlines()[-1],
             "test: installing packages needs root or sudo; as root: apt-get install meson",
         )
+
+    # ---- Ctrl-C ----
+
+    def check_ctrl_c(self, *words):
+        """As a terminal does it: the signal goes to the group."""
+        pid_file = self.root / "pid"
+        running = self.start(
+            *words,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        end = time.monotonic() + SECONDS
+        while not pid_file.exists() or not pid_file.read_text().strip():
+            self.assertLess(time.monotonic(), end, "the program was not started")
+            time.sleep(0.02)
+        program = int(pid_file.read_text())
+        self.addCleanup(lambda: is_there(program) and os.kill(program, signal.SIGKILL))
+        os.killpg(running.pid, signal.SIGINT)
+        said, _ = running.communicate(timeout=10)
+        self.assertEqual(running.returncode, 130, said)
+        end = time.monotonic() + 10  # a shell that was not waiting yet ends before its program
+        while is_there(program):
+            self.assertLess(time.monotonic(), end, "the program was left behind")
+            time.sleep(0.02)
+        self.assertEqual(pid_file.read_text(), f"{program}\n", "another one was started")
+
+    def test_ctrl_c_ends_an_acceptance_run(self):
+        self.put("build/build.ninja", "")  # else it is made anew, without the programs
+        for program in ("integration/hostile_test", "integration/kill_test"):
+            self.put(f"build/tests/{program}", SLEEPER.format(self.root / "pid"))
+        self.check_ctrl_c("test", "--full", "hostile_test", "kill_test")
+
+    def test_ctrl_c_ends_the_mutants_whatever_the_program_makes_of_it(self):
+        for program in (SLEEPER, CONTENT):
+            with self.subTest(program=program):
+                (self.root / "pid").unlink(missing_ok=True)
+                self.make_mutation(program.format(self.root / "pid"))
+                self.check_ctrl_c("mutants")
+
+    def make_mutation(self, program):
+        self.put("stubs/program", program)
+        self.put("promise", "right\n")
+        self.put("tests/mutations/01-wrong.patch", PATCH)
+        subprocess.run(["git", "init", "-q", self.root], check=True)
 
 
 if __name__ == "__main__":
