@@ -1,5 +1,5 @@
-"""The scripts of tools/ where something comes in between: no right to install, Ctrl-C.
-They run on a copy of tools/ with stubs of what they call, so that nothing is built."""
+"""The scripts of tools/ where something comes in between: no right to install, Ctrl-C, a test
+that says nothing. They run on a copy of tools/ with stubs of what they call: nothing is built."""
 
 import os
 import shutil
@@ -27,10 +27,18 @@ while [ "$1" != -C ]; do shift; done
 mkdir -p "$2/tools"
 cp "$(dirname "$0")/program" "$2/tools/godwit-load"
 """
+# It passes on the tree as it is.
+PROGRAM = "#!/bin/sh\ngrep -q right ../tree/promise || exit {}\n"
 # It can be interrupted, and says that it was there.
 SLEEPER = "#!/bin/sh\necho $$ >{}\nexec sleep 600\n"
 # A load generator takes Ctrl-C as the end of its run, and is content.
-CONTENT = "#!/bin/sh\ntrap 'exit 0' INT\necho $$ >{}\nsleep 600\n"
+CONTENT = """#!/usr/bin/env python3
+import os, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+with open("{}", "w") as file:
+    print(os.getpid(), file=file)
+time.sleep(600)
+"""
 PATCH = """Breaks: the promise
 Caught-by: tools/godwit-load
 
@@ -151,11 +159,34 @@ class ScriptsTest(unittest.TestCase):
                 self.make_mutation(program.format(self.root / "pid"))
                 self.check_ctrl_c("mutants")
 
+    # ---- What catches a mutant ----
+
     def make_mutation(self, program):
         self.put("stubs/program", program)
         self.put("promise", "right\n")
         self.put("tests/mutations/01-wrong.patch", PATCH)
         subprocess.run(["git", "init", "-q", self.root], check=True)
+
+    def test_a_program_that_fails_on_a_mutant_has_caught_it(self):
+        self.make_mutation(PROGRAM.format(1))
+        status, said = self.run_tool("mutants")
+        self.assertEqual(status, 0, said)
+        self.assertIn("caught by tools/godwit-load in ", said)
+
+    def test_one_that_passes_or_says_nothing_has_not(self):
+        for ended, told in (
+            (0, "SURVIVED tools/godwit-load"),
+            (2, "SAYS NOTHING (exit status 2) tools/godwit-load"),
+            (3, "SAYS NOTHING (exit status 3) tools/godwit-load"),
+            (125, "CANNOT RUN tools/godwit-load"),
+            (137, "CANNOT RUN tools/godwit-load"),
+        ):
+            with self.subTest(ended=ended):
+                self.make_mutation(PROGRAM.format(ended))
+                status, said = self.run_tool("mutants")
+                self.assertEqual(status, 1, said)
+                self.assertIn(told, said)
+                self.assertIn("1 mutants, 1 failures", said)
 
 
 if __name__ == "__main__":
