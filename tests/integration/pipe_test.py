@@ -68,6 +68,19 @@ class PipeTest(unittest.TestCase):
         message = json.loads(chat.stdout.readline())
         self.assertEqual((message["text"], message["sender"]), ("two", "bob"))
 
+    def test_an_object_has_nothing_that_a_terminal_obeys_and_the_same_text(self):
+        text = "\x1b[2J\x7f\x9b2J\x9d0;title\x9c\u202egnp\u2066 caf\u00e9 \u4f60 \U0001f600 \u2028"
+        self.bob.json("send", "alice", text)
+        raw = [self.alice.run("sync", "--json").stdout]
+        raw += [self.alice.run(*words).stdout for words in
+                (("messages", "--json", "bob"), ("conversations", "--json"),
+                 ("chat", "--json", "bob"))]
+        for output in raw:
+            line = output.split(b"\n")[0]
+            self.assertRegex(line, rb"^[\x20-\x7e]+$")
+            shown = json.loads(line)
+            self.assertEqual(shown["last_text" if "last_text" in shown else "text"], text)
+
     # ---- What is written into it ----
 
     def test_a_line_that_does_not_end_is_refused_once_and_not_held_in_memory(self):

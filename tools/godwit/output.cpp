@@ -22,9 +22,10 @@ std::string formatted(Time time, const char* format) {
   return {text.data(), std::strftime(text.data(), text.size(), format, &local)};
 }
 
-// Bytes that are no UTF-8 must not end the program.
+// In ASCII, so that no control character and no change of direction reaches a terminal; whoever
+// reads it as JSON has the same text. Bytes that are no UTF-8 must not end the program.
 std::string dump(const Json& object) {
-  return object.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return object.dump(-1, ' ', true, Json::error_handler_t::replace);
 }
 
 }  // namespace

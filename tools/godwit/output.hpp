@@ -2,7 +2,7 @@
 // errors on stderr.
 // Thread: the main one.
 // Trust:  names and texts are other people's: for people they pass through one_line() here, in JSON
-//         they are escaped.
+//         what is not ASCII is escaped.
 #pragma once
 
 #include <chrono>
