@@ -21,20 +21,24 @@ from programs import PATIENCE, Person, Relay  # noqa: E402
 
 ROWS = 24
 PAGE_UP = b"\x1b[5~"
+ENTER = b"\x1b[?1049h"
+LEAVE = b"\x1b[?7h\x1b[?2004l\x1b[?25h\x1b[?1049l"
 
 
 class Screen:
     """A chat on a pseudo terminal, and the rows that it shows."""
 
-    def __init__(self, person, peer, columns=80):
+    def __init__(self, person, peer, columns=80, started_by=()):
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         self._running = subprocess.Popen(
-            person.words("chat", peer),
+            [*started_by, *person.words("chat", peer)],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env=os.environ | {"TERM": "xterm", "NO_COLOR": "1"},
+            start_new_session=True,  # and its terminal is this one
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self._bytes = b""
@@ -44,13 +48,22 @@ class Screen:
 
     def last_words(self):
         """What it says after the screen, when it has been left."""
+        assert self.end() == 0
+        return self._bytes.decode(errors="replace").rsplit("\x1b", 1)[1]
+
+    def gives_back(self):
+        """What was before the screen, and what is typed is shown again."""
+        echo = termios.tcgetattr(self._master)[3] & termios.ECHO
+        return echo != 0 and self._bytes.endswith(LEAVE)
+
+    def end(self):
+        """The exit status of what has been told to end."""
         try:
             while chunk := os.read(self._master, 65536):
                 self._bytes += chunk
         except OSError:  # the other end has gone
             pass
-        assert self._running.wait(PATIENCE) == 0
-        return self._bytes.decode(errors="replace").rsplit("\x1b", 1)[1]
+        return self._running.wait(PATIENCE)
 
     def rows(self):
         """Of the last frame that is whole."""
@@ -69,12 +82,22 @@ class Screen:
                 self._bytes += os.read(self._master, 65536)
         raise AssertionError(f"it did not come: {self.rows()}")
 
+    def wait_for_output(self, part):
+        """Also of another program. What was shown before it is forgotten."""
+        end = time.monotonic() + PATIENCE
+        while part not in self._bytes:
+            assert time.monotonic() < end, f"{part} did not come: {self._bytes[-200:]}"
+            if select.select([self._master], [], [], 0.1)[0]:
+                self._bytes += os.read(self._master, 65536)
+        self._bytes = self._bytes.split(part, 1)[1]
+
     def wait_for(self, *parts):
         """Each of the parts in some row."""
         return self.wait_until(lambda rows: all(any(part in row for row in rows) for part in parts))
 
     def close(self):
         self._running.terminate()
+        self._running.send_signal(signal.SIGCONT)
         try:
             while os.read(self._master, 65536):  # so that its last words have room
                 pass
@@ -216,9 +239,9 @@ class ChatScreenTest(unittest.TestCase):
         (person.account,) = person.json("init", "--relay", self.relay.address, "--name", name)
         return person
 
-    def chat(self, person, peer):
+    def chat(self, person, peer, **how):
         try:
-            screen = Screen(person, peer)
+            screen = Screen(person, peer, **how)
         except OSError:
             self.skipTest("this system has no pseudo terminals (/dev/pts is not mounted)")
         self.addCleanup(screen.close)
@@ -270,6 +293,36 @@ class ChatScreenTest(unittest.TestCase):
         screen.wait_until(lambda rows: "nobody listens there" in rows[-2])
         screen.press(b"good night\r\x04")
         self.assertIn("1 message waits for the next `godwit sync`", screen.last_words())
+
+    def test_who_quits_with_a_signal_gets_the_terminal_back(self):
+        screen = self.chat(self.alice, "bob")
+        screen.wait_until(lambda rows: rows[-2] == "bob")
+        screen.press(b"\x1c")  # Ctrl-\
+        self.assertEqual(screen.end(), -signal.SIGQUIT)
+        self.assertTrue(screen.gives_back())
+
+    def test_ctrl_z_does_not_stop_what_nobody_could_continue(self):
+        screen = self.chat(self.alice, "bob")  # no shell: the terminal is this chat's alone
+        screen.wait_until(lambda rows: rows[-2] == "bob")
+        screen.wait_for_output(ENTER)
+        screen.press(b"\x1a")
+        screen.wait_for_output(ENTER)
+        screen.press(b"still here")
+        screen.wait_for("still here")
+
+    def test_under_a_shell_ctrl_z_stops_it_and_it_goes_on_where_it_was(self):
+        shell = ("bash", "-c", 'set -m; "$@"; jobs; read -r; fg', "bash")
+        screen = self.chat(self.alice, "bob", started_by=shell)
+        screen.wait_until(lambda rows: rows[-2] == "bob")
+        screen.press(b"half a ")
+        screen.wait_for("half a")
+        screen.press(b"\x1a")
+        screen.wait_for_output(b"Stopped")
+        screen.press(b"\n")
+        screen.wait_for_output(ENTER)
+        screen.wait_for("half a")
+        screen.press(b"line")
+        screen.wait_for("half a line")
 
 
 if __name__ == "__main__":

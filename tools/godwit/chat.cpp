@@ -354,7 +354,7 @@ class PipeChat : private Chat {
       const auto look = !open || !unnamed_.empty() ? kLook : std::chrono::milliseconds(kTick);
       if (::poll(waiting.data(), waiting.size(), static_cast<int>(look.count())) < 0) continue;
       while (const int number = signals.next()) {
-        if (number == SIGTSTP) raise(SIGSTOP);
+        if (number == SIGTSTP) stop_as_asked();
         if (number == SIGINT || number == SIGTERM || number == SIGHUP) return kExitInterrupted;
       }
       if (!print_news()) return end();

@@ -27,6 +27,15 @@ sigset_t ending_signals() {
   return signals;
 }
 
+void stop_as_asked() {
+  sigset_t stop, before;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTSTP);
+  raise(SIGTSTP);
+  pthread_sigmask(SIG_UNBLOCK, &stop, &before);  // here
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 Interrupt::Interrupt(std::function<void()> on_signal) {
   sigset_t signals = ending_signals();
   sigaddset(&signals, SIGUSR1);  // the destructor's

@@ -14,6 +14,10 @@ namespace godwit::cli {
 // SIGINT, SIGTERM and SIGHUP, but for those that the program was started to ignore.
 [[nodiscard]] sigset_t ending_signals();
 
+// What SIGTSTP does where it is not blocked, as it must be here: the program stops until somebody
+// continues it, and goes on at once where the system knows that nobody could.
+void stop_as_asked();
+
 class Interrupt {
  public:
   // Made before the threads that are to leave the signals alone, so before connect(). `on_signal`

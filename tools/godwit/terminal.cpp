@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "tools/godwit/interrupt.hpp"
+
 namespace godwit::cli {
 namespace {
 
@@ -17,7 +19,8 @@ namespace {
 // for a very narrow terminal is cut instead of wrapped.
 constexpr std::string_view kEnter = "\x1b[?1049h\x1b[?2004h\x1b[?7l\x1b[2J";
 constexpr std::string_view kLeave = "\x1b[?7h\x1b[?2004l\x1b[?25h\x1b[?1049l";
-constexpr std::array kCrashes{SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+// And Ctrl-\, which is there for a program that answers no other key.
+constexpr std::array kCrashes{SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGQUIT};
 
 // A handler of signals reaches nothing but this.
 termios before{};
@@ -74,7 +77,7 @@ void Terminal::take() const {
 
 void Terminal::stop_here() {
   give_back();
-  raise(SIGSTOP);
+  stop_as_asked();
   take();
 }
 

@@ -1,5 +1,5 @@
 // terminal: the whole screen, for as long as this lives. Keys come one by one; what was there
-// before comes back at the end, also when the program crashes.
+// before comes back at the end, also when the program crashes or is told to quit (Ctrl-\).
 // Owns:   the state of the terminal; one of these at a time.
 // Thread: the main one.
 #pragma once
