@@ -2,6 +2,7 @@
 what it says of that, and what to do about it."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -106,6 +107,30 @@ class OfflineTest(unittest.TestCase):
         self.assertIn("knows no name of the account", recovered.stderr.decode())
         (named,) = phone.json("init", *there, "--name", "alice")
         self.assertEqual(named, account)
+
+    def test_who_claims_another_name_is_told_why_it_takes_long_and_may_interrupt(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        alice, bob = Person(self.homes / "alice"), Person(self.homes / "bob")
+        there = ("--relay", relay.address, "--name")
+        alice.json("init", *there, "alice")
+        self.assertEqual(bob.error("init", *there, "alice")["code"], "name_taken")
+        relay.stop()
+        words = bob.words("init", *there, "bob")
+        init = subprocess.Popen(words, bufsize=0, stderr=subprocess.PIPE)
+        self.addCleanup(init.communicate)
+        self.addCleanup(init.kill)
+        self.assertTrue(init.stderr.readline().startswith(b"registering at "))
+        self.assertTrue(select.select([init.stderr], [], [], 5)[0], "nothing is told")
+        self.assertRegex(init.stderr.readline(), b"^note: .*nobody listens there.*; trying again")
+        init.send_signal(signal.SIGINT)
+        _, said = init.communicate(timeout=5)
+        self.assertEqual(init.returncode, 130)
+        self.assertIn(b"interrupted before the relay answered; run the same `godwit init`", said)
+        relay.start()
+        done = bob.run("init", *there, "bob")
+        self.assertEqual((done.returncode, done.stdout.split(b"\n")[1]), (0, b"name           bob"))
+        self.assertNotIn(b"note:", done.stderr)
 
     def test_what_is_mistyped_is_named(self):
         alice = Person(self.homes / "alice")

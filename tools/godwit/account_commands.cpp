@@ -40,25 +40,24 @@ bool is_name_taken(const Result<void>& result) {
   return !result && result.error().code == ErrorCode::name_taken;
 }
 
-// An account that stands at the relay, but without this name: its first one was taken.
-Result<void> claim(Client& client, const std::string& name) {
+// Asks until there is an answer, for as long as a person waits; tells why it takes long.
+template <class Ask>
+Result<void> ask_patiently(const Ask& ask, const Interrupt& interrupt, Reasons& reasons) {
   const auto until = std::chrono::steady_clock::now() + kRegisterWait;
+  for (;;) {
+    auto answer = ask();
+    if (answer || !goes_on(answer.error()) || interrupt.happened()) return answer;
+    if (std::chrono::steady_clock::now() >= until) return answer;
+    reasons.tell(answer.error());
+  }
+}
+
+// Asks for a name for an account that stands at the relay without one: its first was taken.
+Result<void> claim(Client& client, const std::string& name) {
   auto asked = client.set_name(name);
-  while (!asked && asked.error().code == ErrorCode::offline &&
-         std::chrono::steady_clock::now() < until) {
-    (void)client.wait_event(kSlice);  // of the login
-    while (client.next_event()) {
-    }
-    asked = client.set_name(name);
-  }
-  if (!asked) return asked;
-  while (client.account().name.empty()) {
-    if (auto given = client.wait_registered(0s); is_name_taken(given)) return given;
-    auto answered = client.wait_settled(kSlice);
-    if (std::chrono::steady_clock::now() < until) continue;
-    return answered ? Error{ErrorCode::timed_out, "the relay does not give the name"} : answered;
-  }
-  return {};
+  if (asked || asked.error().code != ErrorCode::offline) return asked;
+  auto login = client.wait_settled(kSlice);  // else it says why there is none
+  return login ? client.set_name(name) : login;
 }
 
 // Until others can write to this account.
@@ -68,15 +67,15 @@ int finish(Client& client, const Arguments& arguments, std::string_view command,
   if (auto connected = client.connect(); !connected) return out.fail(connected.error());
   out.note("registering at " + one_line(client.account().relay) + " ...");
   Reasons reasons(out);
-  const auto until = std::chrono::steady_clock::now() + kRegisterWait;
-  auto registered = client.wait_registered(kSlice);
-  while (!registered && goes_on(registered.error()) && !interrupt.happened() &&
-         std::chrono::steady_clock::now() < until) {
-    reasons.tell(registered.error());
-    registered = client.wait_registered(kSlice);
-  }
+  const auto answered = [&client] { return client.wait_registered(kSlice); };
+  const auto claimed = [&] { return claim(client, arguments.name); };
+  auto registered = ask_patiently(answered, interrupt, reasons);
   if (is_name_taken(registered)) {  // or the relay knows none, after a recovery
-    registered = arguments.name.empty() ? Result<void>() : claim(client, arguments.name);
+    registered = Result<void>();
+    if (!arguments.name.empty()) {
+      registered = ask_patiently(claimed, interrupt, reasons);
+      if (registered) registered = ask_patiently(answered, interrupt, reasons);
+    }
   }
   if (interrupt.happened()) {
     out.fail("interrupted", "interrupted before the relay answered" + again(command));
