@@ -1,7 +1,9 @@
 """The chat client where nobody answers, where its output goes nowhere, and where it was told wrong:
 what it says of that, and what to do about it."""
 
+import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -131,6 +133,33 @@ class OfflineTest(unittest.TestCase):
         done = bob.run("init", *there, "bob")
         self.assertEqual((done.returncode, done.stdout.split(b"\n")[1]), (0, b"name           bob"))
         self.assertNotIn(b"note:", done.stderr)
+
+    def test_a_text_that_is_queued_is_said_to_be_whatever_fails_after_it(self):
+        relay = Relay()
+        self.addCleanup(relay.close)
+        alice, bob = Person(self.homes / "alice"), Person(self.homes / "bob")
+        for person in (alice, bob):
+            person.json("init", "--relay", relay.address, "--name", person.home.name)
+        failed = {}
+        for limit in range(6, 40):  # at some of them the home opens, and no connection can be made
+            sent = subprocess.run(
+                alice.words("send", "--json", "--timeout", "0.2", "bob", f"text {limit}"),
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)),
+                check=False,
+            )
+            if sent.returncode == 1:
+                failed[f"text {limit}"] = [json.loads(line) for line in sent.stdout.splitlines()]
+        messages = {one["text"]: one["id"] for one in alice.json("messages", "bob")[:-1]}
+        queued = [text for text in failed if text in messages]
+        self.assertNotEqual(queued, [], failed)
+        for text in queued:
+            *said, error = failed[text]
+            self.assertEqual(said, [{"id": messages[text], "state": "queued"}])
+            self.assertIn("error", error)
+        alice.json("sync")
+        came = [one["text"] for one in bob.json("sync") if "text" in one]
+        self.assertEqual(sorted(came), sorted(messages))
 
     def test_what_is_mistyped_is_named(self):
         alice = Person(self.homes / "alice")

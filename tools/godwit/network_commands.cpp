@@ -50,9 +50,16 @@ Error with_advice(Error error) {
   } else if (error.code == ErrorCode::removed) {
     error.message += "; bring it back in a new home with `godwit recover`";
   } else if (error.code == ErrorCode::replaced) {
-    error.message += "; end the other copy of this home, then run this again";
+    error.message += "; end the other copy of this home, then run `godwit sync`";
   }
   return error;
+}
+
+// The text waits here all the same, unless this device sends nothing any more. Who is told only
+// that it failed would write it again.
+int fail_queued(const Output& out, const MessageId& id, const Error& error) {
+  if (error.code != ErrorCode::removed) print_sent(out, id, Status::queued);
+  return out.fail(with_advice(error));
 }
 
 // What a person wants to see of it as it happens; with --json, the messages.
@@ -126,7 +133,10 @@ int send(const Arguments& arguments, const Output& out) {
     return kExitOk;
   }
   Interrupt interrupt([&client] { client->disconnect(); });
-  if (auto connected = client->connect(); !connected) return out.fail(connected.error());
+  if (auto connected = client->connect(); !connected) {
+    if (sent->status == Status::queued) return fail_queued(out, sent->id, connected.error());
+    return out.fail(connected.error());
+  }
   Reasons reasons(out);
   const auto until = Clock::now() + in_milliseconds(arguments.timeout_s);
   auto status = client->wait_accepted(sent->id, kSlice);
@@ -144,9 +154,7 @@ int send(const Arguments& arguments, const Output& out) {
   if (status && *status == Status::failed) {
     return print_failed(out, *client, arguments, sent->id);
   }
-  if (!status && !goes_on(status.error())) {
-    return out.fail(with_advice(status.error()));
-  }
+  if (!status && !goes_on(status.error())) return fail_queued(out, sent->id, status.error());
   print_sent(out, sent->id, status ? *status : Status::queued);
   return interrupt.happened() ? kExitInterrupted : kExitOk;
 }
