@@ -17,7 +17,7 @@ enum class EventKind : std::uint8_t {
   caught_up,           // all that waited at the relay has been received
   registered,          // the account stands at the relay
   name_taken,          // the name is another user's: choose one with set_name()
-  contact_added,       // user; again when the name becomes known: detail
+  contact_added,       // user; again with each name that the relay says is theirs: detail
   devices_changed,     // user: a new device, or one that left; detail says which
   // What an honest relay and an honest peer cause only when a clock is wrong, or when somebody was
   // away for half a year. Nothing of it was accepted, but for the messages of the last two.

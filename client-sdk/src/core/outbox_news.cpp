@@ -70,8 +70,8 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
   if (!writes && !peers_.contact(round, who)) return;  // another said that this was their name
   const bool added = writes && !contact->accepted && !contact->blocked;
   if (added) peers_.accept(round, *contact);
-  peers_.set_name(round, *contact, asked.name);
-  if (added) round.tell(EventKind::contact_added, who, asked.name);
+  const bool named = peers_.found_as(round, *contact, asked.name);
+  if (added || named) round.tell(EventKind::contact_added, who, asked.name);
   const LocalConversation conversation =
       history::resolve(round, *id, asked.name, who, contact->accepted);
   if (!writes) return;

@@ -87,10 +87,27 @@ void Peers::owe_all(Round& round, const ContactRecord& contact) {
 
 void Peers::set_name(Round& round, ContactRecord& contact, const std::string& name) {
   if (!contact.name.empty()) round.erase(Table::names, wire::as_bytes(contact.name));
+  for (const auto& other : contact.other_names) round.erase(Table::names, wire::as_bytes(other));
+  contact.other_names.clear();
   contact.name = name;
   contact.claimed_name.clear();
   if (!name.empty()) round.save(wire::as_bytes(name), UserRef{contact.user});
   save(round, contact);
+}
+
+// Nobody is called else by the word of a relay alone: the name that became free so would be
+// whoever's the relay says next.
+bool Peers::found_as(Round& round, ContactRecord& contact, const std::string& name) {
+  if (contact.name.empty() || contact.name == name) {
+    const bool news = contact.name.empty();
+    set_name(round, contact, name);
+    return news;
+  }
+  round.save(wire::as_bytes(name), UserRef{contact.user});
+  if (std::ranges::find(contact.other_names, name) != contact.other_names.end()) return false;
+  contact.other_names.push_back(name);
+  save(round, contact);
+  return true;
 }
 
 wire::DeviceList Peers::devices_of(const ContactRecord& contact) {

@@ -49,8 +49,10 @@ class Peers {
   void accept(Round& round, ContactRecord& contact);
   void block(Round& round, ContactRecord& contact);
   void unblock(Round& round, ContactRecord& contact);
-  // Notes what a contact is called, as the relay says. Empty: unknown.
+  // Notes what a contact is called, as the contact and the relay say. All earlier names are free.
   void set_name(Round& round, ContactRecord& contact, const std::string& name);
+  // The look-up of `name` has led to them. True: that is new.
+  [[nodiscard]] bool found_as(Round& round, ContactRecord& contact, const std::string& name);
 
   // ---- Devices
   // Null when we have no record of it.

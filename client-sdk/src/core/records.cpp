@@ -109,6 +109,8 @@ void ContactRecord::pack(Packer& to) const {
   to.fixed(user).text(name).text(claimed_name).flag(accepted).flag(blocked).flag(frozen);
   to.number(kSuite);
   pack_list(to, list);
+  to.number(static_cast<std::uint32_t>(other_names.size()));
+  for (const auto& other : other_names) to.text(other);
 }
 
 void ContactRecord::unpack(Unpacker& from) {
@@ -116,6 +118,9 @@ void ContactRecord::unpack(Unpacker& from) {
   std::uint8_t suite = 0;
   from.number(suite);
   unpack_list(from, list);
+  if (!from.more()) return;
+  other_names.resize(from.count(4));
+  for (auto& other : other_names) from.text(other);
 }
 
 void DeviceRecord::pack(Packer& to) const {

@@ -98,6 +98,7 @@ struct ContactRecord {
   bool blocked = false;
   bool frozen = false;  // two lists of one version were seen
   wire::SignedList list;
+  std::vector<std::string> other_names;  // as the relay claimed beside `name`: ways to the user
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

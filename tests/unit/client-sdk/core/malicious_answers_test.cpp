@@ -331,6 +331,55 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, answers") {
     CHECK(mallory.count(EventKind::message_received) == 0);
   }
 
+  TEST_CASE("a look-up that leads to a contact takes no name from them, and gives it to nobody") {
+    Watched watched;
+    watched.world.exchange_texts(watched.alice, watched.bob);
+    const Sent vain = watched.alice.send("carol", "are you here yet?");
+    watched.world.settle();
+    REQUIRE(watched.alice.status(vain.id) == Status::failed);
+    SimDevice& mallory = watched.world.add("mallory");
+    const auto his = keys_of(watched.bob).account.list;
+    const auto hers = keys_of(mallory).account.list;
+    watched.watch([&](const wire::Request& request) {
+      const auto* ask = std::get_if<wire::GetUser>(&request.body);
+      if (ask == nullptr || !ask->name) return false;
+      tell(watched.alice, {request.id, wire::User{(ask->name == "bob" ? hers : his).view()}});
+      return true;
+    });
+    Texts texts{"one", "two"};
+    std::string other = "carol";
+    SUBCASE("of a name that we write to") {
+      watched.alice.send("bbo", "a typo");
+      watched.world.run(5s);
+      watched.alice.send("bbo", "again");
+      watched.world.run(5s);
+      texts.insert(texts.end(), {"a typo", "again"});
+      other = "bbo";
+    }
+    SUBCASE("of a name that somebody claims, to which we wrote once") {
+      Puppet puppet(mallory, watched.alice);
+      puppet.begin({});
+      wire::Text text;
+      text.id.bytes[0] = 7;
+      text.hlc = 1;
+      text.text = "it is me";
+      text.sender_name = "carol";
+      puppet.submit_inner(puppet.inner(puppet.payload(text)));
+      watched.world.run(5s);
+    }
+    const auto contacts = watched.alice.core->contacts();
+    const auto bob = watched.bob.core->account().user;
+    CHECK(std::ranges::find(*contacts, bob, &Contact::user)->name == "bob");
+    CHECK(std::ranges::count_if(watched.alice.events, [&](const Event& event) {
+      return event.kind == EventKind::contact_added && event.user == bob && event.detail == other;
+    }) == 1);
+    watched.alice.send("bob", "for bob alone");
+    watched.world.run(5s);
+    texts.emplace_back("for bob alone");
+    CHECK(watched.bob.texts("alice") == texts);
+    CHECK(mallory.count(EventKind::message_received) == 0);
+  }
+
   TEST_CASE("a look-up of a name that is refused for a while waits so long") {
     World world;
     SimDevice& alice = world.add("alice");

@@ -223,6 +223,39 @@ TEST_SUITE("client-sdk/src/core") {
     world.settle();
     CHECK(alice.texts("bob") == std::vector<std::string>{"hello"});
   }
+
+  TEST_CASE("who has another name by now is reached by both, until they say so themselves") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    const auto rename = [&](const char* name) {
+      bob.round([&](core::Core& core) { REQUIRE(core.set_name(name, world.now()).ok()); });
+      world.settle();
+    };
+    const auto name = [&] { return alice.core->contacts()->front().name; };
+    rename("bobby");
+    alice.send("bobby", "three");
+    world.settle();
+    CHECK(name() == "bob");
+    alice.crash();
+    alice.connect();
+    alice.send("bob", "four");
+    alice.send("bobby", "five");
+    world.settle();
+    rename("robert");
+    bob.send("alice", "six");
+    world.settle();
+    CHECK(name() == "robert");
+    const std::vector<std::string> all{"one", "two", "three", "four", "five", "six"};
+    CHECK(alice.texts("robert") == all);
+    CHECK(bob.texts("alice") == all);
+    for (const char* old : {"bob", "bobby"}) {  // anybody may have these by now
+      const Sent sent = alice.send(old, "who are you?");
+      world.settle();
+      CHECK(alice.status(sent.id) == Status::failed);
+    }
+  }
 }
 
 }  // namespace godwit::test
