@@ -245,9 +245,6 @@ Result<void> Core::accept(std::string_view name, Now now) {
   auto contact = user ? s.peers.contact(s.round, *user) : std::nullopt;
   if (!contact) return reads::no_such_name(name);
   s.peers.accept(s.round, *contact);
-  auto conversation = history::conversation_with(s.round, *user);
-  conversation.request = false;
-  s.round.save(conversation.id.view(), conversation);
   return {};
 }
 
@@ -259,7 +256,8 @@ Result<void> Core::block(std::string_view name, bool blocked, Now now) {
   if (!contact) return reads::no_such_name(name);
   if (!blocked) {
     const bool was_blocked = contact->blocked;
-    if (!s.account.record.requests) contact->accepted = true;  // as anybody who writes now
+    const bool open = !s.account.record.requests;
+    if (open && !contact->accepted) s.peers.accept(s.round, *contact);  // as anybody who writes now
     s.peers.unblock(s.round, *contact);
     if (was_blocked) s.receipts.ask_for_dropped(s.round, *contact);
     return {};

@@ -181,6 +181,14 @@ ConversationRecord conversation_with(Round& round, const wire::UserId& user) {
   return made;
 }
 
+void let_in(Round& round, const wire::UserId& user) {
+  const auto id = find(round, user.view());
+  auto conversation = id ? load_conversation(round, *id) : std::nullopt;
+  if (!conversation || !conversation->request) return;
+  conversation->request = false;
+  round.save(conversation->id.view(), *conversation);
+}
+
 ConversationRecord conversation_named(Round& round, const std::string& name) {
   ConversationRecord made = get_or_create(round, wire::as_bytes(name));
   if (!made.name.empty()) return made;

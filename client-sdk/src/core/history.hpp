@@ -51,6 +51,8 @@ namespace history {
 [[nodiscard]] std::optional<ConversationRecord> load_conversation(const View& view,
                                                                   const LocalConversation& id);
 [[nodiscard]] std::optional<LocalConversation> find(const View& view, wire::ByteView user_or_name);
+// If there is one with the user, it is no request.
+void let_in(Round& round, const wire::UserId& user);
 
 // The name has been looked up: the conversation is with this user from now on. When there is one
 // with the user already, the messages move there, and it is a request no more when the user is

@@ -279,6 +279,8 @@ bool Inbox::take_plaintext(Round& round, Peer& peer, ContactRecord& contact,
     contact.accepted = !account_.record.requests;
     peers_.save(round, contact);
     round.tell(EventKind::contact_added, contact.user);
+  } else if (!contact.accepted && !account_.record.requests) {
+    peers_.accept(round, contact);  // held apart until the policy became open
   }
   const auto* repair = content == nullptr ? nullptr : std::get_if<wire::Repair>(&content->body);
   const Place place = take_seq(round, peer, *parts, text != nullptr);

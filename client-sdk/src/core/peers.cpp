@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client-sdk/src/core/history.hpp"
 #include "client-sdk/src/core/sequence.hpp"
 #include "client-sdk/src/crypto/sealed.hpp"
 #include "schema/wire/hash.hpp"
@@ -28,6 +29,7 @@ std::optional<ContactRecord> Peers::known(const View& view, const wire::UserId& 
 void Peers::accept(Round& round, ContactRecord& contact) {
   contact.accepted = true;
   save(round, contact);
+  history::let_in(round, contact.user);
   owe_all(round, contact);
 }
 

@@ -45,7 +45,8 @@ class Peers {
                                       const wire::SignedListView& list);
   // The contact, or what a stranger's contact would be; nothing when no list is known.
   [[nodiscard]] std::optional<ContactRecord> known(const View& view, const wire::UserId& user);
-  // From now on they are told what has arrived, and asked for what is missing.
+  // From now on they are told what has arrived, and asked for what is missing; their conversation
+  // is no request.
   void accept(Round& round, ContactRecord& contact);
   void block(Round& round, ContactRecord& contact);
   void unblock(Round& round, ContactRecord& contact);
