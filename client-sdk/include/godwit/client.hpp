@@ -126,7 +126,7 @@ class Client {
   // Strangers' messages are held apart until accepted when the policy says so; under `open`
   // whoever writes is accepted, also who was held apart before. Of blocked users nothing is shown
   // or confirmed, and what still waits for them fails; what they sent meanwhile comes when they
-  // are unblocked, if their device still has it.
+  // are unblocked and accepted, if their device still has it.
   [[nodiscard]] Result<void> accept(std::string_view name);
   [[nodiscard]] Result<void> block(std::string_view name, bool blocked);
   enum class ContactPolicy : std::uint8_t { open, requests };

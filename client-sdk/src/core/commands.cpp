@@ -259,7 +259,7 @@ Result<void> Core::block(std::string_view name, bool blocked, Now now) {
     const bool open = !s.account.record.requests;
     if (open && !contact->accepted) s.peers.accept(s.round, *contact);  // as anybody who writes now
     s.peers.unblock(s.round, *contact);
-    if (was_blocked) s.receipts.ask_for_dropped(s.round, *contact);
+    if (was_blocked) s.receipts.owe_dropped(s.round, *contact);
     return {};
   }
   s.peers.block(s.round, *contact);

@@ -175,19 +175,26 @@ void Receipts::tell_name_again(Round& round) {
   }
 }
 
-void Receipts::ask_for_dropped(Round& round, const ContactRecord& contact) {
-  if (!contact.accepted || contact.frozen) return;
+void Receipts::owe_dropped(Round& round, const ContactRecord& contact) {
   for (const auto& listed : Peers::devices_of(contact).devices) {
-    const Peer* peer = peers_.device(round, listed.id);
-    if (peer == nullptr || !Sealer::reachable(*peer) || peer->record.begins_anew) continue;
-    wire::Repair repair{missing(peer->record, wire::kRepairSeqsMax)};
-    for (auto next = highest(peer->record); repair.seqs.size() < wire::kRepairSeqsMax;) {
-      if (++next == 0) break;
-      repair.seqs.push_back(next);
-    }
-    if (repair.seqs.empty()) continue;
-    outbox_.add_control(round, *peer, sealer_.payload_of(std::move(repair)));
+    Peer* peer = peers_.device(round, contact.user, listed);
+    if (peer == nullptr) continue;
+    peer->change().ask_dropped = true;
+    peer->change().receipt_owed = true;  // of who is not accepted it goes, and comes back then
   }
+}
+
+void Receipts::ask_for_dropped(Round& round, Peer& peer) {
+  peer.change().ask_dropped = false;
+  if (peer.record.begins_anew) return;
+  wire::Repair repair{missing(peer.record, wire::kRepairSeqsMax)};
+  for (auto next = highest(peer.record); repair.seqs.size() < wire::kRepairSeqsMax;) {
+    if (++next == 0) break;
+    repair.seqs.push_back(next);
+  }
+  if (repair.seqs.empty()) return;
+  peer.change().asked_at = round.wall();  // the gap, too
+  outbox_.add_control(round, peer, sealer_.payload_of(std::move(repair)));
 }
 
 void Receipts::pump(Round& round) {
@@ -271,7 +278,9 @@ void Receipts::care(Round& round, const wire::DeviceId& device) {
     wait_until(round, later(round.wall(), kRepairInterval));
     return;
   }
-  if (ask_again) {
+  if (record.ask_dropped) {
+    ask_for_dropped(round, *peer);
+  } else if (ask_again) {
     wire::Repair repair{missing(record, wire::kRepairSeqsMax)};
     DeviceRecord& changed = peer->change();
     changed.asked_to = repair.seqs.back();

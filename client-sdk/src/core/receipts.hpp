@@ -21,7 +21,8 @@ class Receipts {
   // Pays what is owed: at the end of every round while logged in.
   void pump(Round& round);
   // Of somebody who was blocked everything was dropped, the last things too, which show as no gap.
-  void ask_for_dropped(Round& round, const ContactRecord& contact);
+  // It is asked for as soon as they are accepted and can be reached.
+  void owe_dropped(Round& round, const ContactRecord& contact);
   // The relay may have lost our last receipts: they are owed again.
   void owe_again(Round& round);
   // We go by another name: it stands in texts until it is confirmed, again.
@@ -38,6 +39,7 @@ class Receipts {
   void care(Round& round, const wire::DeviceId& device);
   void check_name(Round& round, Peer& peer, const ContactRecord& contact);
   void ask_reset(Round& round, const Peer& peer);
+  void ask_for_dropped(Round& round, Peer& peer);
   // True when the gap is to be asked for now.
   [[nodiscard]] bool gap_is_due(Round& round, const DeviceRecord& record);
   void wait_until(Round& round, Milliseconds wall);

@@ -136,7 +136,7 @@ void DeviceRecord::pack(Packer& to) const {
   to.number(static_cast<std::uint32_t>(undecryptable.size()));
   for (const auto& hash : undecryptable) to.fixed(hash);
   to.flag(name_to_check).number(beyond).flag(begins_anew);
-  to.number(gen).number(asked_to).number(name_sent).number(heard);
+  to.number(gen).number(asked_to).number(name_sent).number(heard).flag(ask_dropped);
 }
 
 void DeviceRecord::unpack(Unpacker& from) {
@@ -157,6 +157,7 @@ void DeviceRecord::unpack(Unpacker& from) {
   if (from.more()) from.number(asked_to);
   if (from.more()) from.number(name_sent);
   if (from.more()) from.number(heard);
+  if (from.more()) from.flag(ask_dropped);
 }
 
 void SessionsRecord::pack(Packer& to) const {

@@ -145,6 +145,7 @@ struct DeviceRecord {
   bool name_to_check = false;                     // its user's claimed name is to be looked up
   std::uint32_t gen = 0;  // the highest of its sessions: the next goes on from it, were they lost
   std::uint32_t heard = 0;  // it has left the list, and is heard for so many catch-ups yet
+  bool ask_dropped = false;  // what came while they were blocked, with the next receipt
   void pack(Packer& to) const;
   void unpack(Unpacker& from);
 };

@@ -68,7 +68,7 @@ void open_gap(DeviceRecord& device, Milliseconds wall) {
 }
 
 void owe(DeviceRecord& device, Milliseconds wall) {
-  if (device.seq == 0 && !has_gap(device)) return;
+  if (device.seq == 0 && !has_gap(device) && !device.ask_dropped) return;
   device.receipt_owed = true;
   if (has_gap(device)) open_gap(device, wall);
 }

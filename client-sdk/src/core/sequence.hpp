@@ -30,7 +30,7 @@ void advance(DeviceRecord& device);
 // What is missing is asked for from now on.
 void open_gap(DeviceRecord& device, Milliseconds wall);
 
-// A receipt, and the request for what is missing, if anything has come from it.
+// A receipt, and the request for what is missing, if anything has come from it, or was dropped.
 void owe(DeviceRecord& device, Milliseconds wall);
 
 // Whether a receipt is owed since a text came again: its sender may have missed the last one.
