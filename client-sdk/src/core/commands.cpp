@@ -274,9 +274,13 @@ Result<void> Core::set_contact_policy(Client::ContactPolicy policy, Now now) {
   return {};
 }
 
+// An events_lost has the number of the event that made another one leave. Who has come to that one
+// has taken all before it, from a queue that still held what left, or with the events_lost.
 void Core::forget_event(EventKind kind, std::uint64_t number, Now now) {
   state_->round.now = now;
-  state_->round.erase(Table::notices, name_bytes(to_string(kind)), order_bytes(number));
+  for (const EventKind each : {kind, EventKind::events_lost}) {
+    state_->round.erase(Table::notices, name_bytes(to_string(each)), order_bytes(number));
+  }
 }
 
 }  // namespace godwit::core

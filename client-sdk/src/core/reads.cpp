@@ -300,7 +300,7 @@ void kept_events(const View& view, std::vector<Event>& into) {
     };
     view.scan(Table::notices, name_bytes(to_string(kind)), {}, Order::ascending, take);
   }
-  std::ranges::sort(into, {}, &Event::number);
+  std::ranges::stable_sort(into, {}, &Event::number);
 }
 
 }  // namespace godwit::core::reads

@@ -154,14 +154,14 @@ class Round final : public View {
 }
 // What nothing tells but its event, such as a new device: it is kept until the app has taken it for
 // sure. Of each kind the newest kNoticesMax, so that whoever can cause many of one hides no other;
-// where older ones leave, one events_lost is kept.
+// where older ones leave, one events_lost is kept. It stands first: before the event of its number.
 inline constexpr std::size_t kNoticesMax = 64;
 inline constexpr std::array kKeptEvents{
-    EventKind::expired,      EventKind::devices_changed, EventKind::list_refused,
-    EventKind::equivocation, EventKind::prekey_refused,  EventKind::name_moved,
-    EventKind::gap,          EventKind::gap_closed,      EventKind::chain_broken,
-    EventKind::stale_prekey, EventKind::undecryptable,   EventKind::late_clock,
-    EventKind::events_lost};
+    EventKind::events_lost,  EventKind::expired,        EventKind::devices_changed,
+    EventKind::list_refused, EventKind::equivocation,   EventKind::prekey_refused,
+    EventKind::name_moved,   EventKind::gap,            EventKind::gap_closed,
+    EventKind::chain_broken, EventKind::stale_prekey,   EventKind::undecryptable,
+    EventKind::late_clock};
 
 inline constexpr std::string_view kAccountName = "account";
 inline constexpr std::string_view kSecretsName = "secrets";
