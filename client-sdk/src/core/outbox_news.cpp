@@ -57,6 +57,12 @@ void Outbox::name_resolved(Round& round, const UserAsked& asked, const wire::Use
     name_refused(round, asked, {wire::ErrorCode::not_found, 0});
     return;
   }
+  // Somebody has come to be known by it since it was asked for: no later word of the relay counts.
+  const auto holder = round.load<UserRef>(wire::as_bytes(asked.name));
+  if (holder && holder->user != who) {
+    give_up("the relay gives the name to somebody else than before");
+    return;
+  }
   const ListVerdict verdict = peers_.take_list(round, who, user.list);
   if (verdict == ListVerdict::refused) {
     give_up("the relay gave a device list that does not hold");

@@ -380,6 +380,36 @@ TEST_SUITE("client-sdk/src/core: a malicious relay, answers") {
     CHECK(mallory.count(EventKind::message_received) == 0);
   }
 
+  TEST_CASE("a name whose holder came to be known while a text to it waited stays theirs") {
+    Watched watched;
+    SimDevice& carol = watched.world.add("carol");
+    SimDevice& mallory = watched.world.add("mallory");
+    auto bad = following_list(carol);
+    bad.signature.bytes[0] ^= 1;
+    const auto hers = keys_of(mallory).account.list;
+    int asked = 0;
+    watched.watch([&](const wire::Request& request) {
+      const auto* ask = std::get_if<wire::GetUser>(&request.body);
+      if (ask == nullptr || ask->name != "carol") return false;
+      if (++asked == 1) {
+        tell(watched.alice, {request.id, wire::Refused{wire::ErrorCode::rate_limited, 30'000}});
+      } else {  // her claim is confirmed, with a list that does not hold; then it is another's
+        tell(watched.alice, {request.id, wire::User{(asked == 2 ? bad : hers).view()}});
+      }
+      return true;
+    });
+    watched.alice.send("carol", "for carol alone");
+    watched.world.settle();
+    carol.send("alice", "it is me");
+    watched.world.run(10min);
+    CHECK(asked >= 3);
+    CHECK(mallory.count(EventKind::message_received) == 0);
+    watched.world.upstream = nullptr;
+    watched.world.run(10min);
+    CHECK(carol.texts("alice") == Texts{"for carol alone", "it is me"});
+    CHECK(watched.alice.texts("carol") == Texts{"for carol alone", "it is me"});
+  }
+
   TEST_CASE("a look-up of a name that is refused for a while waits so long") {
     World world;
     SimDevice& alice = world.add("alice");
