@@ -59,6 +59,7 @@ inline constexpr std::size_t kCallsInFlightMax = 64;  // per session, other than
 inline constexpr std::size_t kRecipientsPerToken = 16;  // of a Submit: more cost more tokens
 inline constexpr std::chrono::milliseconds kRestAfterRefusal = 100ms;  // for its rate: not read
 inline constexpr std::uint32_t kLoginAttemptsMax = 4;  // per session; with one more it ends
+inline constexpr std::uint32_t kFramesBeforeLoginMax = 16;  // of any kind; likewise
 inline constexpr std::uint32_t kAcksInFlightMax = 1'024;  // per session; then it is not read
 
 // --- Stopping ------------------------------------------------------------------------------------

@@ -50,6 +50,10 @@ struct Route {
 void dispatch(handlers::Context& context, Session& session, wire::ByteView frame_body) {
   if (session.state == State::closing) return;
   session.last_heard = context.now().steady;
+  // A stranger is under no rate, and need not read what it is answered.
+  if (session.state != State::live && ++session.before_login > kFramesBeforeLoginMax) {
+    return context.end(session, wire::ErrorCode::unauthorized);
+  }
   const auto request = wire::parse_request(frame_body);
   if (!request) {
     switch (request.error()) {

@@ -48,6 +48,7 @@ struct Session {
   std::uint16_t slot = 0;  // of its user
   std::uint16_t version = 0;
   std::uint16_t attempts = 0;  // to log in or register
+  std::uint16_t before_login = 0;  // frames that came before Welcome, of any kind
   std::uint32_t pauses = 0;    // reasons why it is not read now
   std::uint32_t acks = 0;      // asked and not yet answered
   std::string address;         // numeric, for the registration rate

@@ -4,6 +4,8 @@
 
 #include "relay/config.hpp"
 #include "relay/limits.hpp"
+#include "schema/wire/bytes.hpp"
+#include "schema/wire/codec.hpp"
 #include "schema/wire/hash.hpp"
 #include "schema/wire/limits.hpp"
 #include "tests/enemies/company.hpp"
@@ -24,6 +26,7 @@ constexpr auto kLook = 10ms;
 constexpr auto kForEver = std::chrono::hours(1);
 constexpr auto kDrip = 200ms;
 constexpr std::size_t kSlow = 400;  // connections; a hundred of an address
+constexpr std::size_t kPinging = 100;
 constexpr std::size_t kAddresses = 4;
 constexpr std::size_t kEach = 16 * 1024;  // bytes that a slow one may cost: a session, ciphers
 constexpr int kSmallBuffer = 16 * 1024;   // so that what is not read waits at the relay
@@ -92,6 +95,17 @@ Plan drips_its_login(const Ground& ground, std::size_t place) {
   return plan;
 }
 
+// The answers to half a MiB of Pings are as long, and nobody reads them.
+Plan pings_without_a_login(const Ground& ground, std::size_t place) {
+  Plan plan = plan_of(ground.attackers[place % kAttackers], Stage::handshaken, After::stay);
+  wire::Encoder encoder;
+  const wire::Bytes ping = support::framed(encoder.encode(wire::Request{1, wire::Ping{}}));
+  while (plan.plaintext.size() < kMebibyte / 2) wire::append(plan.plaintext, ping);
+  plan.receive_buffer = kSmallBuffer;
+  plan.reads_every = kForEver;
+  return plan;
+}
+
 Plan drips_a_frame(const Ground& ground, std::size_t place) {
   Plan plan = plan_of(ground.attackers[place], Stage::welcome, After::stay);
   // Nearly all of the longest frame there is: the relay has to keep it.
@@ -110,6 +124,9 @@ std::vector<Enemy> slow_ones() {
   all.push_back(slow_in("slow-login", "400 that send a byte of their login in 200 ms", kSlow,
                         kEach + wire::kFrameSizeMaxBeforeLogin, relay::kLoginDeadline, "timeout",
                         drips_its_login));
+  all.push_back(slow_in("pings-without-a-login",
+                        "100 that send half a MiB of Pings before a login, and read nothing",
+                        kPinging, kEach, 1s, "unauthorized", pings_without_a_login));
   all.push_back(slow_in("slow-frame", "16 devices with half a MiB of a frame that never ends",
                         kAttackers, kEach + 2 * wire::kFrameSizeMax, relay::kIdleDeadline,
                         "timeout", drips_a_frame));

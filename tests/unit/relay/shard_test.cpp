@@ -321,6 +321,25 @@ TEST_CASE("refused logins end the session after a few") {
   CHECK(world.host.closed.contains(session));
 }
 
+TEST_CASE("who is not logged in is answered so often, and no more") {
+  World world;
+  const Account bob = Account::from_seed(1);
+  const auto ping = [&](SessionId session) { world.ask(session, 1, wire::Ping{}); };
+  const SessionId session = world.connect(bob);
+  for (std::uint32_t i = 0; i < kFramesBeforeLoginMax; ++i) ping(session);
+  CHECK(world.host.take_frames(session).size() == kFramesBeforeLoginMax);
+  SUBCASE("a Ping") { ping(session); }
+  SUBCASE("what is out of bounds") {
+    world.ask(session, 1, wire::Login{0, bob.user, bob.device});
+  }
+  CHECK(world.only<wire::Closing>(session).code == ErrorCode::unauthorized);
+  CHECK(world.host.closed.contains(session));
+
+  const SessionId live = world.join(Account::from_seed(2));
+  for (std::uint32_t i = 0; i < 2 * kFramesBeforeLoginMax; ++i) ping(live);
+  CHECK(world.host.take_frames(live).size() == 2 * kFramesBeforeLoginMax);
+}
+
 TEST_CASE("a requester gets five one-time keys of a user, then bundles without one") {
   World world;
   const Account bob = Account::from_seed(1, 20);

@@ -154,6 +154,7 @@ template <class Unit>
       {"kLookupsPerPutDevices", relay::kLookupsPerPutDevices},
       {"kRestAfterRefusal", in(relay::kRestAfterRefusal)},
       {"kLoginAttemptsMax", relay::kLoginAttemptsMax},
+      {"kFramesBeforeLoginMax", relay::kFramesBeforeLoginMax},
       {"kOneTimeKeysMax", relay::kOneTimeKeysMax},
       {"kOneTimeKeysLow", relay::kOneTimeKeysLow},
       {"kRetryMailboxFull", in(relay::kRetryMailboxFull)},
