@@ -129,6 +129,7 @@ void Worker::on_accepted(int descriptor) {
   auto connection = std::make_unique<net::Connection>(*this, std::move(*stream), secrets_,
                                                       now().steady, shared_.config.window_bytes);
   net::Connection& added = *connection;
+  added.read_at_most(kReadOfLimitedMax);
   added.id = connections_.add(std::move(connection));
 }
 
@@ -142,7 +143,7 @@ bool Worker::on_hello(net::Connection& connection, const net::HelloMark& mark) {
 void Worker::on_established(net::Connection& connection, const wire::Key& peer, Now now) {
   std::string address = connection.peer_address();
   const bool unlimited = shared_.admission.unlimited(address);
-  if (!unlimited) connection.read_at_most(kReadOfLimitedMax);
+  if (unlimited) connection.read_at_most(kReadOfUnlimitedMax);
   connection.session = shard_->on_established(peer, std::move(address), unlimited, now);
   const std::uint32_t index = index_of(connection.session);
   if (index >= by_session_.size()) by_session_.resize(index + 1);

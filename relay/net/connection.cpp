@@ -58,7 +58,7 @@ void Connection::receive(wire::ByteView bytes, Now now) {
     return state_ == State::open;
   });
   if (state_ == State::ended) return;
-  if (received) return establish(now);
+  if (received) return;
   switch (received.error()) {
     case wire::ChannelError::bad_handshake:
       return end("bad_handshake");
@@ -72,7 +72,8 @@ void Connection::receive(wire::ByteView bytes, Now now) {
   }
 }
 
-// Not with our answer: a hello can be a replayed one, and only who can read the answer says more.
+// Not with our answer, nor with any bytes behind it: a hello can be a replayed one, and only who
+// can read the answer makes a frame.
 void Connection::establish(Now now) {
   if (established_ || !channel_.established()) return;
   established_ = true;

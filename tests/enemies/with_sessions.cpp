@@ -122,8 +122,8 @@ std::vector<Enemy> slow_ones() {
                         kSlow, kEach, relay::kHandshakeDeadline, "handshake_timeout",
                         drips_its_handshake));
   all.push_back(slow_in("slow-login", "400 that send a byte of their login in 200 ms", kSlow,
-                        kEach + wire::kFrameSizeMaxBeforeLogin, relay::kLoginDeadline, "timeout",
-                        drips_its_login));
+                        kEach + wire::kFrameSizeMaxBeforeLogin, relay::kHandshakeDeadline,
+                        "handshake_timeout", drips_its_login));
   all.push_back(slow_in("pings-without-a-login",
                         "100 that send half a MiB of Pings before a login, and read nothing",
                         kPinging, kEach, 1s, "unauthorized", pings_without_a_login));

@@ -144,6 +144,18 @@ TEST_CASE("the owner learns of a peer with its first frame, since a hello may be
   CHECK(both.owner.frames[0] == kFrame);
 }
 
+TEST_CASE("bytes behind a replayed hello make no peer, and it has the time of a handshake") {
+  Both both;
+  both.shake_hands();
+  SUBCASE("a byte") { both.write(wire::Bytes{0}); }
+  SUBCASE("half a record") { both.write(wire::Bytes(30, 1)); }
+  both.test.settle();
+  CHECK_FALSE(both.owner.peer);
+  CHECK_FALSE(both.connection.established());
+  both.connection.check_deadlines(Steady{} + kHandshakeDeadline + 1ms);
+  CHECK(both.owner.ends == Reasons{"handshake_timeout"});
+}
+
 TEST_CASE("a word more than the hello before the answer ends the connection, and costs nothing") {
   Both both;
   wire::Bytes hello = both.flushed();
