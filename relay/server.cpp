@@ -155,11 +155,14 @@ Server::Outcome Server::start_writer() {
       },
       [this](const store::Failure& failure) {
         log_.error("commit_failed", {{"what", failure.detail}});
-        std::fprintf(stderr,
-                     "godwit-relay: the store cannot be written: %s; the relay has stopped so that "
-                     "nothing is accepted that is not on the disk; check the disk, then start it "
-                     "again\n",
-                     failure.detail.c_str());
+        if (ops::stderr_takes_a_line()) {
+          std::fprintf(
+              stderr,
+              "godwit-relay: the store cannot be written: %s; the relay has stopped so that "
+              "nothing is accepted that is not on the disk; check the disk, then start it "
+              "again\n",
+              failure.detail.c_str());
+        }
         std::_Exit(1);
       });
   if (!writer) return tl::unexpected(in_words(writer.error()));

@@ -1,12 +1,15 @@
 // A line: below the level -> nothing. Else the counts that are due go first, then the event's own
-// line, unless it has had its share of this second.
+// line, unless it has had its share of this second or standard error takes nothing now.
 
 #include "relay/ops/log.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +24,22 @@ namespace {
 
 using TimePoint = std::chrono::system_clock::time_point;
 using std::chrono::seconds;
+
+using StderrSink = spdlog::sinks::stdout_sink_base<spdlog::details::console_nullmutex>;
+
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using OwnFile = std::unique_ptr<std::FILE, CloseFile>;
+
+// A terminal takes the beginning of a line and waits for its reader to make room for the rest,
+// which poll() does not foresee. So it is written to by a description of our own, which does not
+// wait; that of stderr is others' too. Empty: no terminal, or it lets us open none.
+OwnFile open_terminal() {
+  if (::isatty(STDERR_FILENO) == 0) return {};
+  const int own = ::open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return OwnFile(own < 0 ? nullptr : ::fdopen(own, "w"));
+}
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
   switch (level) {
@@ -111,8 +130,8 @@ struct Log::State {
   }
 
   void print_suppressed(std::string_view event, Share& share, TimePoint now) {
+    if (share.suppressed == 0 || !can_write()) return;
     const auto suppressed = std::exchange(share.suppressed, 0);
-    if (suppressed == 0) return;
     events_due--;
     std::string line(event);
     append_field(line, Field("suppressed", suppressed));
@@ -135,7 +154,7 @@ struct Log::State {
       share.begin = now;
       share.lines = 0;
     }
-    if (share.lines < kLogLinesPerSecond) {
+    if (share.lines < kLogLinesPerSecond && can_write()) {
       share.lines++;
       return true;
     }
@@ -144,7 +163,11 @@ struct Log::State {
     return false;
   }
 
+  bool can_write() const { return !to_stderr || stderr_takes_a_line(); }
+
   Clock clock;
+  bool to_stderr = false;
+  OwnFile terminal;
   std::mutex mutex;
   spdlog::logger logger;
   std::map<std::string, Share, std::less<>> shares;
@@ -158,9 +181,21 @@ LogLevel parse_log_level(std::string_view name) {
   return LogLevel::info;
 }
 
-Log::Log(LogLevel least)
-    : state_(std::make_unique<State>(least, std::make_shared<spdlog::sinks::stderr_sink_st>(),
-                                     &std::chrono::system_clock::now)) {}
+// A pipe then takes the whole line: it is shorter than PIPE_BUF, a few fields of four times
+// kLogValueSizeMax each at most.
+bool stderr_takes_a_line() {
+  pollfd entry{STDERR_FILENO, POLLOUT, 0};
+  return ::poll(&entry, 1, 0) != 0;
+}
+
+Log::Log(LogLevel least) {
+  OwnFile terminal = open_terminal();
+  state_ = std::make_unique<State>(
+      least, std::make_shared<StderrSink>(terminal ? terminal.get() : stderr),
+      &std::chrono::system_clock::now);
+  state_->to_stderr = true;
+  state_->terminal = std::move(terminal);
+}
 
 Log::Log(LogLevel least, std::ostream& to, Clock clock)
     : state_(std::make_unique<State>(least, std::make_shared<spdlog::sinks::ostream_sink_st>(to),

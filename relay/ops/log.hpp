@@ -4,10 +4,11 @@
 //
 // Nothing that names a user goes in: no ids, keys, addresses of clients or payloads. An event that
 // hostile traffic can cause must not fill the disk: at most kLogLinesPerSecond lines of one event
-// in a second, then one line that counts those left out (`suppressed=K`).
+// in a second, then one line that counts those left out (`suppressed=K`). So are those counted that
+// standard error does not take, because nobody reads it.
 //
 // Owns:    a count per event name; the names are literals of the program, so there are few.
-// Refuses: to block for long or to fail: a log that cannot be written is left unwritten.
+// Refuses: to wait or to fail: a log that cannot be written is left unwritten.
 // Thread:  any.
 #pragma once
 
@@ -47,6 +48,9 @@ struct Field {
   std::string_view key;  // a literal: letters, digits, underscores
   std::variant<std::string_view, bool, std::int64_t, std::uint64_t> value;
 };
+
+// False: a pipe is full or a terminal stopped, and whoever writes a line would wait.
+[[nodiscard]] bool stderr_takes_a_line();
 
 class Log {
  public:

@@ -1,11 +1,18 @@
 #include "relay/ops/log.hpp"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <future>
 #include <limits>
 #include <memory>
 #include <sstream>
+
+#include "schema/net/descriptor.hpp"
 
 namespace godwit::relay::ops {
 namespace {
@@ -27,6 +34,34 @@ struct LogFixture {
     text.str({});
     return taken;
   }
+};
+
+// The standard error of this process, as long as it lives; what comes is read when it is asked for.
+struct Unread {
+  explicit Unread(bool terminal) {
+    std::array<int, 2> ends{};
+    if (terminal) {
+      REQUIRE(::openpty(&ends[0], &ends[1], nullptr, nullptr, nullptr) == 0);
+    } else {
+      REQUIRE(::pipe(ends.data()) == 0);
+    }
+    out = godwit::net::Descriptor(ends[0]);
+    in = godwit::net::Descriptor(ends[1]);
+    REQUIRE(::fcntl(out.get(), F_SETFL, O_NONBLOCK) == 0);
+    REQUIRE(::dup2(in.get(), STDERR_FILENO) >= 0);
+  }
+  ~Unread() { ::dup2(before.get(), STDERR_FILENO); }
+  std::string read() const {
+    std::string text;
+    std::array<char, 4'096> part{};
+    for (ssize_t size = 0; (size = ::read(out.get(), part.data(), part.size())) > 0;) {
+      text.append(part.data(), static_cast<std::size_t>(size));
+    }
+    return text;
+  }
+
+  godwit::net::Descriptor before{::dup(STDERR_FILENO)};
+  godwit::net::Descriptor out, in;
 };
 
 std::size_t lines_of(const std::string& text) {
@@ -124,6 +159,26 @@ TEST_SUITE("relay/ops/log") {
     now -= 1h;
     log->info("event");
     CHECK(lines_of(take()) == 1);
+  }
+
+  TEST_CASE("a standard error that nobody reads halts nobody, and what was left out is counted") {
+    bool terminal = false;
+    SUBCASE("a pipe") {}
+    SUBCASE("a terminal") { terminal = true; }
+    const Unread unread(terminal);
+    auto log = std::make_unique<Log>(LogLevel::info);
+    // More than either holds.
+    const std::string text(kLogValueSizeMax, 'a');
+    const auto logged = std::async(std::launch::async, [&] {
+      for (int i = 0; i < 500; ++i) log->info("event_" + std::to_string(i % 50), {{"text", text}});
+    });
+    CHECK(logged.wait_for(5s) == std::future_status::ready);
+    while (logged.wait_for(1ms) != std::future_status::ready) (void)unread.read();
+    (void)unread.read();
+    log->info("read");
+    CHECK(unread.read().find(" info read") != std::string::npos);
+    log.reset();
+    CHECK(unread.read().find(" suppressed=") != std::string::npos);
   }
 
   TEST_CASE("the levels of relay.toml are known") {
