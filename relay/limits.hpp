@@ -65,7 +65,7 @@ inline constexpr std::uint32_t kAcksInFlightMax = 1'024;  // per session; then i
 
 // --- Stopping ------------------------------------------------------------------------------------
 inline constexpr std::chrono::seconds kFarewellMax = 2s;   // for who is slow to read that we go
-inline constexpr std::chrono::seconds kStopDeadline = 5s;  // for a disk that is slow, or full
+inline constexpr std::chrono::seconds kStopDeadline = 5s;  // for a disk: loops, then the writer
 
 // --- Prekeys -------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kOneTimeKeysMax = 200;    // kept per device

@@ -261,7 +261,10 @@ int Server::run() {
   }
   admin_.reset();
   listeners_.clear();
-  writer_.reset();  // commits what is left
+  if (!writer_->stop(kStopDeadline)) {  // commits what is left
+    log_.error("disk_does_not_answer", {{"waited_s", kStopDeadline.count()}});
+    std::_Exit(1);
+  }
   log_.info("stopped");
   return 0;
 }

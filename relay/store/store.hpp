@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -161,6 +162,9 @@ class Writer {
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
+
+  // Begins what the destructor does; false: it is not done in time. The destructor waits for ever.
+  [[nodiscard]] bool stop(std::chrono::milliseconds patience);
 
   // Any thread. At most one batch per loop is under way, by the loop's own rule.
   void submit(std::uint32_t loop, std::unique_ptr<Batch> batch);

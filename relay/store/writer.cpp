@@ -47,6 +47,7 @@ struct Writer::State {
       : store(opened), on_committed(std::move(committed)), on_fatal(std::move(fatal)) {}
 
   void run();
+  void write();
   [[nodiscard]] Group next_group();
   [[nodiscard]] Result<void> house_keeping();
   [[nodiscard]] Result<void> ripen();
@@ -75,6 +76,7 @@ struct Writer::State {
   std::condition_variable wake;
   Group waiting;          // guarded by `mutex`; at most one batch per loop, by the loops' own rule
   bool stopping = false;  // guarded by `mutex`
+  bool stopped = false;   // guarded by `mutex`
 
   std::vector<std::uint64_t> removes;  // of the group under way, ascending
   bool refused = false;                // its appends: they found no room
@@ -85,6 +87,13 @@ struct Writer::State {
 };
 
 void Writer::State::run() {
+  write();
+  const std::scoped_lock lock(mutex);
+  stopped = true;
+  wake.notify_all();
+}
+
+void Writer::State::write() {
   for (;;) {
     Group group = next_group();
     Result<bool> committed = true;
@@ -309,12 +318,15 @@ tl::expected<std::unique_ptr<Writer>, Failure> Writer::start(Store& store, OnCom
 }
 
 Writer::~Writer() {
-  {
-    const std::scoped_lock lock(state_->mutex);
-    state_->stopping = true;
-  }
-  state_->wake.notify_all();
+  (void)stop({});
   state_->thread.join();
+}
+
+bool Writer::stop(std::chrono::milliseconds patience) {
+  std::unique_lock lock(state_->mutex);
+  state_->stopping = true;
+  state_->wake.notify_all();
+  return state_->wake.wait_for(lock, patience, [&] { return state_->stopped; });
 }
 
 void Writer::submit(std::uint32_t loop, std::unique_ptr<Batch> batch) {

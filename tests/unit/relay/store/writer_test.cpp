@@ -163,6 +163,20 @@ TEST_SUITE("relay/store/writer") {
     CHECK(recover(*store).size() == 200);
   }
 
+  TEST_CASE("a stop waits for what the disk does not answer as long as it is told to") {
+    using namespace std::chrono_literals;
+    const TemporaryDirectory directory;
+    auto store = open_store(small_options(directory.path()));
+    std::mutex answers;  // on the writer's thread, where a sync of the disk is too
+    std::unique_lock disk(answers);
+    auto writer = required(Writer::start(
+        *store, [&](auto, auto) { const std::scoped_lock lock(answers); }, [](const Failure&) {}));
+    writer->submit(0, std::make_unique<Batch>(appends_of(1, 1)));
+    CHECK_FALSE(writer->stop(100ms));
+    disk.unlock();
+    CHECK(writer->stop(20s));
+  }
+
   TEST_CASE("positions rise in the order in which each loop handed its appends in") {
     const TemporaryDirectory directory;
     auto store = open_store(small_options(directory.path()));
