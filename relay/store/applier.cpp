@@ -16,11 +16,17 @@ Result<void> move_to_quarantine(const Env& env, WriteTxn& txn, TableId table, By
   if (stat->ms_entries < kQuarantineMax) {
     if (auto done = quarantine.put(txn, quarantine_key(table, key), bytes); !done) return done;
   }
-  return env.table(table).erase(txn, key);
+  return env.table(table).erase_damaged(txn, key);
 }
 
 Result<void> Applier::put(const Put& put) {
   const RawTable& table = env_.table(table_id(put.table));
+  const auto old = table.get(txn_, put.key);
+  if (!old) return tl::unexpected(old.error());
+  if (*old && !payload_of(table.id(), put.key, **old)) {  // it has rotted since the start
+    damage_.note(table.id(), put.key);
+    if (auto done = table.erase_damaged(txn_, put.key); !done) return done;
+  }
   if (!put.value) return table.erase(txn_, put.key);
   encode_value(table.id(), put.key, *put.value, record_);
   return table.put(txn_, put.key, record_);
@@ -55,8 +61,9 @@ Result<void> Applier::remove(std::span<const std::uint64_t> positions) {
                           const auto record = parse_log(position, raw);
                           // Damaged, hence its body unknown; recovery finds the body when nothing
                           // names it any more.
-                          if (!record) return damage_.note(TableId::log, U64Key(position).view());
-                          if (record->shared_id != 0) ++released[record->shared_id];
+                          if (!record) damage_.note(TableId::log, U64Key(position).view());
+                          if (record && record->shared_id != 0) ++released[record->shared_id];
+                          return record.has_value();
                         });
   if (!done) return done;
   for (const auto& [body_id, count] : released) {
@@ -137,8 +144,20 @@ Result<void> Applier::write_count(std::uint64_t body_id, const Count& count) {
     encode_count(body_id, all - count.removed, record_);
     return env_.table(TableId::body_refs).put(txn_, key.view(), record_);
   }
-  if (auto done = env_.table(TableId::bodies).erase(txn_, key.view()); !done) return done;
+  if (auto done = erase_body(body_id); !done) return done;
   return env_.table(TableId::body_refs).erase(txn_, key.view());
+}
+
+// A long body has pages of its own, unless its size is wrong: it is deleted without reading them.
+Result<void> Applier::erase_body(std::uint64_t body_id) {
+  const RawTable& bodies = env_.table(TableId::bodies);
+  const U64Key key(body_id);
+  const auto raw = bodies.get(txn_, key.view());
+  if (!raw) return tl::unexpected(raw.error());
+  if (!*raw) return {};
+  const bool is_short = (*raw)->size() <= env_.page_size() / 2;
+  const bool is_intact = is_short && payload_of(TableId::bodies, key.view(), **raw);
+  return is_intact ? bodies.erase(txn_, key.view()) : bodies.erase_damaged(txn_, key.view());
 }
 
 }  // namespace godwit::relay::store

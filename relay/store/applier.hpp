@@ -51,6 +51,7 @@ class Applier {
   [[nodiscard]] Result<Count*> count_of(std::uint64_t body_id);
   [[nodiscard]] Result<bool> is_intact(const LogRecord& record);
   [[nodiscard]] Result<void> write_count(std::uint64_t body_id, const Count& count);
+  [[nodiscard]] Result<void> erase_body(std::uint64_t body_id);
 
   const Env& env_;
   WriteTxn& txn_;

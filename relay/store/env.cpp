@@ -244,8 +244,8 @@ Result<Env::Reusable> Env::reusable_pages(const ReadTxn& txn, std::uint64_t enou
   std::vector<std::uint64_t> free;
   std::size_t lists = 0;
   std::size_t before_rows_end = 0;
-  // Not in `tables_`: it is LMDB's, and only read.
-  const RawTable free_table(TableId::meta, kFreeTable);
+  // Not in `tables_`: it is LMDB's, and only read. A list is as long as a commit has freed pages.
+  const RawTable free_table(TableId::meta, kFreeTable, std::numeric_limits<std::size_t>::max());
   const auto scanned = free_table.scan(txn, {}, [&](wire::ByteView key, wire::ByteView value) {
     if (u64_of(key) >= oldest) return false;
     const std::uint64_t count = std::min<std::uint64_t>(u64_of(value), value.size() / 8 - 1);

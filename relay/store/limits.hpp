@@ -5,11 +5,16 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "schema/wire/limits.hpp"
+
 namespace godwit::relay::store {
 
 // --- Specification: what stands on the disk -----------------------------------------------------
 inline constexpr std::uint32_t kDataVersion = 1;
 inline constexpr std::size_t kKeySizeMax = 511;  // LMDB's own
+
+// An envelope with what a log record has besides, which is the longest of all records.
+inline constexpr std::size_t kValueSizeMax = wire::kEnvelopeSizeMax + 64;
 
 // --- Implementation ------------------------------------------------------------------------------
 // Damaged records kept for a look; further ones are only deleted.

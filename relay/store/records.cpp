@@ -17,6 +17,7 @@ using wire::load_le;
 constexpr std::uint8_t kInline = 0;
 constexpr std::uint8_t kShared = 1;
 constexpr std::size_t kMetaSize = 4 + 16 + 8 + 4 + 8;
+static_assert(kChecksumSize + kLogHeaderSize + wire::kEnvelopeSizeMax <= kValueSizeMax);
 
 // Not a secret: it guards against decay, not against an adversary with the disk in hand.
 constexpr wire::SipKey kChecksumKey{'g', 'o', 'd', 'w', 'i', 't', '/', 's',

@@ -193,9 +193,10 @@ Result<void> Recovery::apply(WriteTxn& txn, const Repair& repair) {
   const RawTable& table = env_.table(repair.table);
   switch (repair.kind) {
     case Repair::Kind::erase:
-      return table.erase(txn, repair.key);
+      return table.erase_damaged(txn, repair.key);  // a count may be
     case Repair::Kind::count: {
       wire::Bytes record;
+      if (auto done = table.erase_damaged(txn, repair.key); !done) return done;
       encode_count(u64_of(repair.key), repair.value, record);
       return table.put(txn, repair.key, record);
     }

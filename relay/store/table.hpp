@@ -1,15 +1,19 @@
 // store/table: one LMDB table: get, put, erase and scans, on raw bytes (records.hpp gives meaning).
 // Refuses: to hand out a cursor; none outlives the call that opened it.
 // Thread:  that of the transaction.
+// Trust:   LMDB believes its pages, and a disk may return anything. A value longer than any that is
+//          written is handed on as an empty one, which no checksum fits: read, it could lead past
+//          the end of the file, and that ends the process. A shorter one does not: the file is
+//          grown ahead of what is used of it.
 #pragma once
 
 #include <cassert>
-#include <memory>
 #include <optional>
 #include <span>
 
 #include "relay/store/keys.hpp"
 #include "relay/store/limits.hpp"
+#include "relay/store/node.hpp"
 #include "relay/store/txn.hpp"
 
 namespace godwit::relay::store {
@@ -23,14 +27,10 @@ namespace godwit::relay::store {
   return {static_cast<const std::uint8_t*>(value.mv_data), value.mv_size};
 }
 
-struct CursorClose {
-  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
-};
-using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
-
 class RawTable {
  public:
-  RawTable(TableId id, MDB_dbi dbi) : id_(id), dbi_(dbi) {}
+  RawTable(TableId id, MDB_dbi dbi, std::size_t value_size_max = kValueSizeMax)
+      : id_(id), dbi_(dbi), value_size_max_(value_size_max) {}
 
   [[nodiscard]] TableId id() const { return id_; }
 
@@ -42,9 +42,10 @@ class RawTable {
     const int rc = mdb_get(txn.raw(), dbi_, &k, &v);
     if (rc == MDB_NOTFOUND) return std::nullopt;
     if (rc != MDB_SUCCESS) return tl::unexpected(LmdbError{rc, "read a record"});
-    return to_view(v);
+    return to_value(v);
   }
 
+  // Precondition: a record that is at `key` already is not damaged.
   [[nodiscard]] Result<void> put(WriteTxn& txn, wire::ByteView key, wire::ByteView value) const {
     assert(!key.empty() && key.size() <= kKeySizeMax);
     MDB_val k = to_val(key);
@@ -59,15 +60,27 @@ class RawTable {
     return checked(mdb_put(txn.raw(), dbi_, &k, &v, MDB_APPEND), "append a record");
   }
 
-  // A record that is not there is fine.
+  // A record that is not there is fine. Precondition: it is not damaged.
   [[nodiscard]] Result<void> erase(WriteTxn& txn, wire::ByteView key) const {
     MDB_val k = to_val(key);
     const int rc = mdb_del(txn.raw(), dbi_, &k, nullptr);
     return rc == MDB_NOTFOUND ? Result<void>{} : checked(rc, "delete a record");
   }
 
-  // Erases the records at `keys` (ascending), each after on_record(key, raw value). One cursor:
-  // neighbours on a page are found without a search.
+  // As erase(), of a record whose checksum or size is wrong.
+  [[nodiscard]] Result<void> erase_damaged(WriteTxn& txn, wire::ByteView key) const {
+    auto cursor = open_cursor(txn);
+    if (!cursor) return tl::unexpected(cursor.error());
+    MDB_val k = to_val(key);
+    MDB_val v{};
+    const int rc = mdb_cursor_get(cursor->get(), &k, &v, MDB_SET_KEY);
+    if (rc == MDB_NOTFOUND) return {};
+    if (rc != MDB_SUCCESS) return tl::unexpected(LmdbError{rc, "find a damaged record"});
+    return delete_damaged(txn, cursor->get(), key, k, v);
+  }
+
+  // Erases the records at `keys` (ascending), each after on_record(key, raw value) -> bool, which
+  // says whether it is intact. One cursor: neighbours on a page are found without a search.
   template <class OnRecord>
   [[nodiscard]] Result<void> erase_each(WriteTxn& txn, std::span<const std::uint64_t> keys,
                                         OnRecord&& on_record) const {
@@ -76,12 +89,14 @@ class RawTable {
     for (std::uint64_t key : keys) {
       MDB_val k{sizeof key, &key};
       MDB_val v{};
-      int rc = mdb_cursor_get(cursor->get(), &k, &v, MDB_SET);
+      int rc = mdb_cursor_get(cursor->get(), &k, &v, MDB_SET_KEY);
       if (rc == MDB_NOTFOUND) continue;
-      if (rc == MDB_SUCCESS) {
-        on_record(key, to_view(v));
-        rc = mdb_cursor_del(cursor->get(), 0);
+      if (rc == MDB_SUCCESS && !on_record(key, to_value(k, v))) {
+        const auto done = delete_damaged(txn, cursor->get(), U64Key(key).view(), k, v);
+        if (!done) return done;
+        continue;
       }
+      if (rc == MDB_SUCCESS) rc = mdb_cursor_del(cursor->get(), 0);
       if (rc != MDB_SUCCESS) return tl::unexpected(LmdbError{rc, "delete a record"});
     }
     return {};
@@ -98,7 +113,12 @@ class RawTable {
     MDB_val v{};
     int rc = mdb_cursor_get(cursor->get(), &k, &v, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
     while (rc == MDB_SUCCESS) {
-      if (!on_record(to_view(k), to_view(v))) return {};
+      const wire::ByteView value = to_value(k, v);
+      if (!is_key(k)) {
+        if (!has_integer_keys()) return tl::unexpected(LmdbError{MDB_CORRUPTED, "scan a table"});
+        k.mv_size = sizeof(std::uint64_t);  // LMDB finds it by its number all the same
+      }
+      if (!on_record(to_view(k), value)) return {};
       rc = mdb_cursor_get(cursor->get(), &k, &v, MDB_NEXT);
     }
     return rc == MDB_NOTFOUND ? Result<void>{} : checked(rc, "scan a table");
@@ -125,6 +145,54 @@ class RawTable {
   }
 
  private:
+  [[nodiscard]] wire::ByteView to_value(const MDB_val& value) const {
+    return value.mv_size <= value_size_max_ ? to_view(value) : wire::ByteView{};
+  }
+
+  // Behind a key of a wrong size it is looked for at a wrong place.
+  [[nodiscard]] wire::ByteView to_value(const MDB_val& key, const MDB_val& value) const {
+    return is_key(key) ? to_value(value) : wire::ByteView{};
+  }
+
+  [[nodiscard]] bool has_integer_keys() const {
+    return kTables[static_cast<std::size_t>(id_)].integer_key;
+  }
+
+  [[nodiscard]] bool is_key(const MDB_val& key) const {
+    return has_integer_keys() ? key.mv_size == sizeof(std::uint64_t)
+                              : key.mv_size > 0 && key.mv_size <= kKeySizeMax;
+  }
+
+  // Deletes what `cursor` stands on and has answered as `found` and `value`.
+  [[nodiscard]] Result<void> delete_damaged(WriteTxn& txn, MDB_cursor* cursor, wire::ByteView key,
+                                            const MDB_val& found, MDB_val value) const {
+    const auto room = room_of_value(mdb_txn_env(txn.raw()), dbi_, key);
+    if (!room) return tl::unexpected(room.error());
+    const auto* const header = static_cast<const std::uint8_t*>(found.mv_data) - kNodeHeaderSize;
+    const auto flags = wire::load_le<std::uint16_t>({header + kNodeFlagsAt, sizeof kOwnPagesFlag});
+    const bool own_pages = (flags & kOwnPagesFlag) != 0;
+    const std::size_t size = own_pages ? sizeof(std::uint64_t) : value.mv_size;
+    int rc = MDB_SUCCESS;
+    if (*room && (found.mv_size != key.size() || size > **room || **room - size > 1)) {
+      rc = own_pages ? MDB_CORRUPTED : set_sizes(cursor, key, found, value, **room);
+    }
+    if (rc == MDB_SUCCESS) rc = mdb_cursor_del(cursor, 0);
+    return checked(rc, "delete a damaged record");
+  }
+
+  // To replace a value by one of the same size, reserved and not copied, moves nothing, and the
+  // header in front of it can be written until the transaction ends.
+  [[nodiscard]] static int set_sizes(MDB_cursor* cursor, wire::ByteView key, const MDB_val& found,
+                                     MDB_val value, std::size_t value_size) {
+    const std::size_t key_size = found.mv_size;  // LMDB may change what `found` looks at
+    MDB_val k = to_val(key);
+    if (int rc = mdb_cursor_put(cursor, &k, &value, MDB_RESERVE); rc != MDB_SUCCESS) return rc;
+    auto* const header = static_cast<std::uint8_t*>(value.mv_data) - key_size - kNodeHeaderSize;
+    wire::store_le(header, static_cast<std::uint32_t>(value_size));
+    wire::store_le(header + kNodeKeySizeAt, static_cast<std::uint16_t>(key.size()));
+    return MDB_SUCCESS;
+  }
+
   [[nodiscard]] Result<Cursor> open_cursor(const ReadTxn& txn) const {
     MDB_cursor* cursor = nullptr;
     if (int rc = mdb_cursor_open(txn.raw(), dbi_, &cursor); rc != MDB_SUCCESS) {
@@ -135,6 +203,7 @@ class RawTable {
 
   TableId id_;
   MDB_dbi dbi_;
+  std::size_t value_size_max_;
 };
 
 }  // namespace godwit::relay::store

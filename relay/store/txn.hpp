@@ -6,6 +6,7 @@
 
 #include <lmdb.h>
 
+#include <memory>
 #include <tl/expected.hpp>
 #include <utility>
 
@@ -108,5 +109,10 @@ class WriteTxn : public ReadTxn {
  private:
   explicit WriteTxn(MDB_txn* txn) : ReadTxn(txn, false) {}
 };
+
+struct CursorClose {
+  void operator()(MDB_cursor* cursor) const { mdb_cursor_close(cursor); }
+};
+using Cursor = std::unique_ptr<MDB_cursor, CursorClose>;
 
 }  // namespace godwit::relay::store

@@ -79,6 +79,10 @@ int mdb_cursor_get(MDB_cursor* cursor, MDB_val* key, MDB_val* value, MDB_cursor_
   static const auto real = next<decltype(&mdb_cursor_get)>("mdb_cursor_get");
   return is_due() ? EIO : real(cursor, key, value, operation);
 }
+int mdb_cursor_put(MDB_cursor* cursor, MDB_val* key, MDB_val* value, unsigned flags) {
+  static const auto real = next<decltype(&mdb_cursor_put)>("mdb_cursor_put");
+  return is_due() ? EIO : real(cursor, key, value, flags);
+}
 // Of a named table it reads a page; of the two that are always there it cannot fail.
 int mdb_stat(MDB_txn* txn, MDB_dbi table, MDB_stat* stat) {
   static const auto real = next<decltype(&mdb_stat)>("mdb_stat");

@@ -1,3 +1,5 @@
+#include <fstream>
+
 #include "tests/unit/relay/store/store_fixture.hpp"
 
 using namespace godwit;
@@ -29,6 +31,50 @@ std::vector<Reader::Found> look(const Store& store, std::span<const std::uint64_
   });
   return found;
 }
+
+// LMDB's header of a record, and the key behind it: size u32 | flags u16 | size of the key u16.
+wire::Bytes node_of(std::uint64_t key, std::uint32_t size, std::uint16_t flags = 0) {
+  wire::Bytes out;
+  wire::append_le(out, size);
+  wire::append_le(out, flags);
+  wire::append_le(out, std::uint16_t{sizeof key});
+  wire::append_le(out, key);
+  return out;
+}
+
+// The bits of the two sizes in a header.
+std::vector<int> size_bits() {
+  std::vector<int> bits;
+  for (int bit = 0; bit < 64; ++bit) {
+    if (bit < 32 || bit >= 48) bits.push_back(bit);
+  }
+  return bits;
+}
+
+wire::Bytes flipped(wire::Bytes bytes, int bit) {
+  bytes[static_cast<std::size_t>(bit) / 8] ^= static_cast<std::uint8_t>(1 << bit % 8);
+  return bytes;
+}
+
+// Wherever `from` stands in data.mdb, which may be open.
+void flip_in_file(const Options& options, const wire::Bytes& from, int bit) {
+  std::fstream file(options.directory / "data.mdb",
+                    std::ios::in | std::ios::out | std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  const std::string old = text_of(from);
+  const std::string altered = text_of(flipped(from, bit));
+  std::size_t found = 0;
+  for (auto at = bytes.find(old); at != std::string::npos; at = bytes.find(old, at + 1)) {
+    file.seekp(static_cast<std::streamoff>(at));
+    file.write(altered.data(), std::ssize(altered));
+    ++found;
+  }
+  REQUIRE(file.flush());
+  REQUIRE(found > 0);
+}
+
+constexpr std::uint16_t kOwnPages = 1;  // LMDB's flag of a value that has pages of its own
+constexpr std::uint32_t kLogValueSize = kChecksumSize + kLogHeaderSize + 300;
 
 constexpr auto kYes = Reader::Found::yes;
 constexpr auto kNo = Reader::Found::no;
@@ -193,6 +239,134 @@ TEST_SUITE("relay/store/quarantine") {
     CHECK(dump.at("quarantine").size() == 3);
     CHECK(dump.at("bodies").empty());
     CHECK(dump.at("log").size() == 9);
+  }
+
+  // LMDB believes its pages: what stands in a record's header decides how much is read, and where
+  // the neighbours go when it is removed.
+  TEST_CASE("a flipped bit in a size of a record costs that record alone, at a start") {
+    for (const std::uint64_t position : {1, 5}) {
+      for (const int bit : size_bits()) {
+        CAPTURE(position);
+        CAPTURE(bit);
+        const TemporaryDirectory directory;
+        const Options options = small_options(directory.path());
+        fill(options);
+        flip_in_file(options, node_of(position, kLogValueSize), bit);
+        for (int round = 0; round < 2; ++round) {
+          auto store = open_store(options);
+          // Behind a key of a wrong size an older copy of the page may have the right bytes.
+          if (round == 1 || bit < 32) {
+            CHECK(look(*store, std::array{position, position + 1}) ==
+                  std::vector{round == 0 ? kDamaged : kNo, kYes});
+          }
+          CHECK(recover(*store).size() == 11);
+          CHECK(store->figures().quarantined == (round == 0 ? 1 : 0));
+          CHECK(store->identity().generation == 2);
+        }
+        {
+          auto store = open_store(options);
+          WriterUnderTest writer(*store);  // the page that it was in empties
+          writer.commit(Batch{{}, {}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, {}});
+          CHECK(look(*store, std::array<std::uint64_t, 2>{11, 12}) == std::vector{kYes, kYes});
+        }
+        CHECK(ClosedStore(options).records(TableId::log) == 2);
+        CHECK(ClosedStore(options).records(TableId::quarantine) == 1);
+      }
+    }
+  }
+
+  TEST_CASE("a flipped bit in a size of a record costs that record alone, while it runs") {
+    for (const int bit : size_bits()) {
+      CAPTURE(bit);
+      const TemporaryDirectory directory;
+      const Options options = small_options(directory.path());
+      fill(options);
+      {
+        auto store = open_store(options);
+        WriterUnderTest writer(*store);
+        for (const std::uint64_t position : {3, 6, 8}) {
+          flip_in_file(options, node_of(position, kLogValueSize), bit);
+        }
+        // One by an ack, without a look at it, and two that were to be delivered.
+        writer.commit(Batch{{}, {}, {2, 3, 4}, {6}});
+        writer.commit(Batch{{}, {}, {}, {8}});
+        CHECK(store->figures().quarantined == 3);
+        CHECK(store->identity().generation == 3);
+        CHECK(look(*store, std::array<std::uint64_t, 7>{1, 3, 5, 6, 7, 8, 9}) ==
+              std::vector{kYes, kNo, kYes, kNo, kYes, kNo, kYes});
+      }
+      CHECK(ClosedStore(options).records(TableId::log) == 7);
+    }
+  }
+
+  TEST_CASE("a flipped bit in the size of a record that has pages of its own") {
+    constexpr std::uint32_t kLongSize = 20'000;
+    constexpr std::uint32_t kValueSize = kLongSize + kChecksumSize + kLogHeaderSize;
+    for (int bit = 0; bit < 32; ++bit) {
+      CAPTURE(bit);
+      const TemporaryDirectory directory;
+      const Options options = small_options(directory.path());
+      {
+        auto store = open_store(options);
+        WriterUnderTest writer(*store);
+        writer.commit(appends_of(1, 3, kLongSize));
+      }
+      flip_in_file(options, node_of(2, kValueSize, kOwnPages), bit);
+      auto store = open_store(options);
+      CHECK(look(*store, std::array<std::uint64_t, 3>{1, 2, 3}) ==
+            std::vector{kYes, kDamaged, kYes});
+      CHECK(recover(*store).size() == 2);
+      CHECK(store->figures().quarantined == 1);
+      CHECK(store->identity().generation == 2);
+    }
+  }
+
+  TEST_CASE("a flipped bit in the size of a shared body, which goes without being read") {
+    constexpr std::uint32_t kBodySize = 500 + kChecksumSize;
+    for (const int bit : size_bits()) {
+      CAPTURE(bit);
+      const TemporaryDirectory directory;
+      const Options options = small_options(directory.path());
+      fill(options);
+      auto store = open_store(options);
+      WriterUnderTest writer(*store);
+      writer.commit(fan_out(8, 2, 500));
+      writer.commit(fan_out(9, 2, 500));
+      flip_in_file(options, node_of(8, kBodySize), bit);
+      writer.commit(Batch{{}, {}, {13, 14}, {}});
+      CHECK(look(*store, std::array<std::uint64_t, 4>{11, 12, 15, 16}) ==
+            std::vector{kYes, kYes, kYes, kYes});
+      CHECK(store->identity().generation == 1);
+    }
+  }
+
+  TEST_CASE("a flipped bit in the size of a small record is no trouble for the next one") {
+    for (int bit = 0; bit < 32; ++bit) {
+      CAPTURE(bit);
+      const TemporaryDirectory directory;
+      const Options options = small_options(directory.path());
+      fill(options);
+      auto store = open_store(options);
+      WriterUnderTest writer(*store);
+      constexpr std::uint32_t kValueSize = kChecksumSize + 5;
+      for (const std::string_view key : {"bad", "good"}) {
+        wire::Bytes node = node_of(0, kValueSize);
+        node.resize(6);
+        wire::append_le(node, static_cast<std::uint16_t>(key.size()));
+        wire::append(node, wire::as_bytes(key));
+        flip_in_file(options, node, bit);
+      }
+      Batch batch;
+      batch.puts.push_back({Table::users, bytes_of("bad"), bytes_of("better")});
+      batch.puts.push_back({Table::users, bytes_of("good"), std::nullopt});
+      writer.commit(std::move(batch));
+      auto reader = required(Reader::open(*store));
+      wire::Bytes value;
+      CHECK(reader->get(Table::users, wire::as_bytes("bad"), value) == kYes);
+      CHECK(value == bytes_of("better"));
+      CHECK(reader->get(Table::users, wire::as_bytes("good"), value) == kNo);
+      CHECK(store->count(Table::users) == 1);
+    }
   }
 
   TEST_CASE("the quarantine is bounded; further damaged records are only deleted") {
