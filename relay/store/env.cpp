@@ -31,6 +31,9 @@ StoreError error_of(int code) {
     case MDB_VERSION_MISMATCH:
     case MDB_INCOMPATIBLE:
     case MDB_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_BAD_TXN:  // it met such a page before, as it opened a table, and did not say so
       return StoreError::not_a_store;
     case MDB_MAP_FULL:
     case ENOSPC:

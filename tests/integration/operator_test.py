@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -193,6 +194,24 @@ class OperatorTest(unittest.TestCase):
                                   timeout=PATIENCE, check=False)
             self.assertEqual(done.returncode, 1)
             self.assertIn(b"data.mdb is damaged or no relay's: check the disk, move", done.stderr)
+
+    def test_a_page_that_leads_out_of_the_store_is_said_with_what_to_do(self):
+        relay = self.relay()
+        relay.program.terminate()
+        relay.program.wait(PATIENCE)
+        store = relay.path / "data.mdb"
+        # LMDB's record of the table `users`, whose last eight bytes are the number of its first page.
+        node = struct.pack("<IHH", 48, 2, 5) + b"users"
+        content = store.read_bytes()
+        self.assertIn(node, content)
+        root = struct.pack("<Q", 1 << 40)
+        store.write_bytes(
+            re.sub(re.escape(node) + b"(.{40}).{8}", node + rb"\1" + root, content, flags=re.DOTALL)
+        )
+        done = subprocess.run([GODWIT_RELAY, "run", relay.path], capture_output=True,
+                              timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"data.mdb is damaged or no relay's: check the disk, move", done.stderr)
 
 
 if __name__ == "__main__":

@@ -369,6 +369,23 @@ TEST_SUITE("relay/store/quarantine") {
     }
   }
 
+  TEST_CASE("a page that LMDB cannot read, or a key of no size, is a store that cannot be read") {
+    for (const int code : {MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_BAD_TXN}) {
+      CHECK(to_failure({code, "scan a table"}).error == StoreError::not_a_store);
+    }
+    const TemporaryDirectory directory;
+    const Options options = small_options(directory.path());
+    fill(options);
+    wire::Bytes node = node_of(0, kChecksumSize + 5);
+    node.resize(6);
+    wire::append_le(node, std::uint16_t{4});
+    wire::append(node, wire::as_bytes("good"));
+    flip_in_file(options, node, 58);  // the size of the key
+    const auto recovered = open_store(options)->recover([](const Recovered&) {});
+    REQUIRE_FALSE(recovered.has_value());
+    CHECK(recovered.error().error == StoreError::not_a_store);
+  }
+
   TEST_CASE("the quarantine is bounded; further damaged records are only deleted") {
     const TemporaryDirectory directory;
     const Options options = small_options(directory.path());
