@@ -78,7 +78,11 @@ Result<void> Applier::quarantine(std::uint64_t position) {
   const U64Key key(position);
   const auto raw = env_.table(TableId::log).get(txn_, key.view());
   if (!raw) return tl::unexpected(raw.error());
-  if (!*raw) return {};
+  if (!*raw) {  // a mailbox has it, so nothing but decay has taken it from the log
+    damage_.note(TableId::log, key.view());
+    lost_some_ = true;
+    return {};
+  }
   const auto record = parse_log(position, **raw);
   if (record) {
     const auto intact = is_intact(*record);

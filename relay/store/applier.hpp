@@ -28,8 +28,8 @@ class Applier {
   [[nodiscard]] Result<void> append(Append& append);
   // Precondition: `positions` ascend. Those that are gone are fine.
   [[nodiscard]] Result<void> remove(std::span<const std::uint64_t> positions);
-  // Moves the record away when it or its body is damaged indeed. An intact one stays: recovery
-  // finds it again, and nothing is lost.
+  // Moves the record away when it or its body is damaged indeed; one that is not there is lost. An
+  // intact one stays: recovery finds it again, and nothing is lost.
   [[nodiscard]] Result<void> quarantine(std::uint64_t position);
   // Writes what was gathered: counts, bodies that nobody needs any more, the meta record.
   [[nodiscard]] Result<void> finish();

@@ -57,8 +57,8 @@ void MemoryRecords::apply(store::Batch& batch) {
   for (const std::uint64_t position : batch.removes) release(position);
   for (const std::uint64_t position : batch.quarantines) {
     const auto found = log_.find(position);
-    // As the store does: what is gone is gone, and what reads well after all stays.
-    if (found == log_.end() || !found->second.damaged) continue;
+    // As the store does: what reads well after all stays, and what is not there is lost.
+    if (found != log_.end() && !found->second.damaged) continue;
     quarantined_.insert(position);
     release(position);
   }
