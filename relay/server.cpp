@@ -328,6 +328,7 @@ ops::Figures Server::figures() const {
 
 int run_server(ServerOptions options) {
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is met as a full disk is
+  ops::tell_of_sigbus();
   return Server(std::move(options)).run();
 }
 

@@ -3,9 +3,29 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <string_view>
 #include <utility>
 
 namespace godwit::relay::ops {
+namespace {
+
+// Async-signal-safe: one write, and the signal again, which is the system's since SA_RESETHAND.
+void on_sigbus(int signal) {
+  constexpr std::string_view kLine =
+      "godwit-relay: ended by SIGBUS: data.mdb is damaged or its disk cannot be read: check the "
+      "disk, then start again; if that ends so too, move data.mdb away\n";
+  (void)!::write(STDERR_FILENO, kLine.data(), kLine.size());
+  std::raise(signal);
+}
+
+}  // namespace
+
+void tell_of_sigbus() {
+  struct sigaction action {};
+  action.sa_handler = on_sigbus;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGBUS, &action, nullptr);
+}
 
 Signals::Signals(net::Loop& loop, std::function<void()> on_stop, std::function<void()> on_hangup,
                  std::function<void()> exit_now)

@@ -4,6 +4,8 @@
 // process at once: nothing accepted is lost by that, since accepted means committed. SIGHUP, of a
 // terminal that goes or of an operator who means "read the settings again", ends nothing.
 // SIGPIPE is not among them: net/loop has it ignored, a peer that leaves is an error of its write.
+// SIGBUS is what reading a page of data.mdb ends with that the disk does not give, or that lies
+// beyond the end of the file: it still ends the process, with a word about that.
 // Thread: the loop's.
 #pragma once
 
@@ -33,5 +35,8 @@ class Signals {
   net::Signal interrupt_;
   net::Signal hangup_;
 };
+
+// SIGBUS says what it means before it ends the process as ever, core dump included.
+void tell_of_sigbus();
 
 }  // namespace godwit::relay::ops

@@ -171,6 +171,12 @@ class OperatorTest(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn(b"no room", done.stderr)
 
+    def test_an_end_by_sigbus_is_said_and_stays_one(self):
+        relay = self.relay()
+        relay.program.send_signal(signal.SIGBUS)
+        self.assertEqual(relay.program.wait(PATIENCE), -signal.SIGBUS)
+        relay.wait_for_log("godwit-relay: ended by SIGBUS: data.mdb is damaged or its disk")
+
     def test_a_home_becomes_no_relay(self):
         relay = self.relay()
         home = relay.path.parent / "home"
