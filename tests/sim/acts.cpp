@@ -240,7 +240,7 @@ void Simulation::replace(const Step& step) {
   Person& person = people_[step.who];
   if (person.relay_forgot || person.homes > 1 || renames_ > 0) return;
   tell(person.home + " is replaced");
-  needs_traffic_ = true;
+  replaced_ = true;
   world_.crash(world_.home(person.home), true, 1'000'000h);
   take_events();
   world_.drop(person.home);

@@ -127,6 +127,7 @@ class Simulation {
   void come_to_rest();
   void round_trip(bool hours);
   void everybody_looks();
+  void away_for_an_hour();
   template <class Action>
   void between_all(const Action& action);  // of two who have talked, and still can
   void let_expire();
@@ -171,6 +172,7 @@ class Simulation {
   bool wiped_ = false;
   bool clock_turned_ = false;   // the relay's, or a device's by more than two minutes
   bool needs_traffic_ = false;  // something happened that only later messages bring to light
+  bool replaced_ = false;       // what waits for who was is looked after an hour later
   bool forgot_ = false;         // the relay may have lost what it had accepted
   struct Shown {
     std::uint64_t commits = 0, life = 0;  // of the disk when it was read

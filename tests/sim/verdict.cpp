@@ -56,6 +56,7 @@ void Simulation::judge() {
     if (!is_silent(people_[i])) wrong(wrong_conversations(i));
   }
   if (fine() && !needs_traffic_) {
+    if (replaced_) away_for_an_hour();
     everybody_looks();
     if (fine()) wrong(wrong_waiting());
   }
@@ -123,17 +124,19 @@ void Simulation::round_trip(bool hours) {
              people_[other].name);
   });
   come_to_rest();
-  if (hours && fine()) {  // resets and every repair are due again
-    for (Person& person : people_) {
-      if (!is_silent(person)) client(person).disconnect();
-    }
-    pass(61min);
-    for (Person& person : people_) {
-      if (!is_silent(person) && !client(person).connect()) wrong(person.home + " cannot connect");
-    }
-    come_to_rest();
-  }
+  if (hours && fine()) away_for_an_hour();  // resets and every repair are due again
   if (fine()) everybody_looks();
+}
+
+void Simulation::away_for_an_hour() {
+  for (Person& person : people_) {
+    if (!is_silent(person)) client(person).disconnect();
+  }
+  pass(61min);
+  for (Person& person : people_) {
+    if (!is_silent(person) && !client(person).connect()) wrong(person.home + " cannot connect");
+  }
+  come_to_rest();
 }
 
 // ---- The judgements -----------------------------------------------------------------------------
@@ -214,16 +217,23 @@ std::string Simulation::wrong_waiting() {
     const auto status = status_of(wrote);
     if (!status) return wrote.text + " is not in its writer's history";
     if ((wiped_ || wrote.may_fail) && *status == Status::failed) continue;
-    if (*status != Status::read) return wrote.text + " waits for further messages";
+    // Of what only a lost device had nobody says that it was read.
+    const Person& reader = people_[wrote.to];
+    const bool here = reader.lost.empty() || is_stored(reader.home, wrote.id);
+    const Status least = here ? Status::read : Status::delivered;
+    if (rank(*status) < rank(least)) return wrote.text + " waits for further messages";
   }
   return {};
 }
 
-// P1, with the sender's device gone: what was accepted arrives.
+// P1, with the sender's device gone: what was accepted arrives. Not what waited for a device that
+// was replaced, since the relay keeps nothing for that, and nobody sends it again; nor what was
+// written by one that was replaced, which the reader may not have known.
 std::string Simulation::wrong_last_words() {
   if (!silent_ || needs_traffic_ || forgot_) return {};
   for (const Wrote& wrote : ledger_.all()) {
-    if (wrote.by != *silent_) continue;
+    const bool theirs = wrote.by == *silent_ && wrote.home == people_[*silent_].home;
+    if (!theirs || !people_[wrote.to].lost.empty()) continue;
     const auto status = status_of(wrote);
     if (!status) return wrote.text + " is not in its writer's history";
     if (rank(*status) < rank(Status::sent)) continue;
@@ -356,7 +366,9 @@ std::string Simulation::wrong_contacts(std::size_t self) {
 std::string Simulation::wrong_events(const Person& person) {
   if (world_.home(person.home).life() > 0) return {};
   const auto replaced =
-      std::ranges::count_if(people_, [](const Person& other) { return !other.lost.empty(); });
+      std::ranges::count_if(people_, [this](const Person& other) {
+        return !other.lost.empty() && !is_silent(other);  // of whom nobody needs to hear
+      });
   if (!plan_.strangers && person.lost.empty() &&
       events_[person.home][EventKind::devices_changed] < 2 * replaced) {
     return person.home + " is not told of one device that is new, and one that left";

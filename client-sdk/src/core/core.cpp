@@ -212,6 +212,7 @@ Result<void> Core::end_round(Now now) {
     s.receipts.pump(s.round);
     s.outbox.pump(s.round);
     s.inbox.pump(s.round);
+    if (s.login.caught_up()) s.outbox.look_after(s.round);  // receipts may have waited
     s.login.pump(s.round);
   }
   // Each delivery is one ack more: a relay that answers none would have us remember them all.

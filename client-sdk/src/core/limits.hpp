@@ -62,6 +62,9 @@ inline constexpr int kLoginAttemptsMax = 4;               // Logins and Register
 inline constexpr std::uint32_t kOneTimeKeysKept = 5'000;  // secret halves; relays keep 200 at most
 inline constexpr milliseconds kTopUpInterval = std::chrono::seconds{10};
 inline constexpr milliseconds kUpkeepInterval = std::chrono::hours{1};
+// Of a text that nobody has confirmed, before its reader's device list is asked for.
+inline constexpr milliseconds kUnheardAge = std::chrono::hours{1};
+inline constexpr milliseconds kUnheardInterval = std::chrono::hours{24};
 inline constexpr milliseconds kSeenPeriod =
     std::chrono::hours{24 * 30};  // kept: this and two before
 inline constexpr int kSortKeyTriesMax = 16;  // places side by side in a conversation

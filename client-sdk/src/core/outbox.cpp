@@ -174,6 +174,8 @@ void Outbox::on_login(const wire::Limits& limits) {
   text_size_max_ = said ? std::min<std::size_t>(limits.text_size_max, wire::kTextSizeMax)
                         : wire::kTextSizeMax;
   no_keys_.clear();
+  unheard_.clear();
+  unheard_at_ = {};
   held_.clear();
   for (auto& [key, lane] : lanes_) {
     lane.retry_at = {};

@@ -71,6 +71,8 @@ class Outbox {
   void expire(Round& round, Milliseconds relay_time);
   // Something came from this device, so what expired for it goes out again.
   void on_heard(Round& round, const wire::UserId& user, const wire::DeviceId& device);
+  // Asks for the lists of those for whom a text has waited at the relay for long.
+  void look_after(Round& round);
   // The relay's store is another one: what was accepted and not delivered goes out again.
   void resend_accepted(Round& round);
 
@@ -153,6 +155,7 @@ class Outbox {
                                                                  const UserAsked& asked) const;
   void name_resolved(Round& round, const UserAsked& asked, const wire::User& user);
   void name_refused(Round& round, const UserAsked& asked, const wire::Refused& refused);
+  void find_unheard(Round& round);
   bool refuse_bundle(Round& round, const ContactRecord& contact, const wire::Bundle& bundle,
                      std::string why);
   [[nodiscard]] bool take_bundle(Round& round, const ContactRecord& contact,
@@ -183,6 +186,8 @@ class Outbox {
   bool list_changed_ = false;               // by an outcome that is being applied
   std::set<wire::DeviceId> keys_asked_;     // whose bundles are on the way
   std::map<wire::DeviceId, NoKeys> no_keys_;
+  std::vector<wire::UserId> unheard_;  // whose lists are to be asked for,
+  milliseconds unheard_at_{};          // not before this time of Now::steady
 };
 
 }  // namespace godwit::core

@@ -24,6 +24,13 @@ void Outbox::on_user(Round& round, const UserAsked& asked, const wire::User* use
     if (refused != nullptr) name_refused(round, asked, *refused);
     return;
   }
+  if (asked.unheard) {
+    if (refused == nullptr || refused->retry_after_ms == 0) return;
+    const milliseconds told{refused->retry_after_ms};
+    unheard_.push_back(*asked.user);
+    unheard_at_ = round.now.steady + std::clamp(told, kRetryFirst, kRetryAfterMax);
+    return;
+  }
   const auto lane = lanes_.find(lane_of(*asked.user));
   if (lane == lanes_.end()) return;
   if (refused != nullptr) {
@@ -363,6 +370,34 @@ void Outbox::on_heard(Round& round, const wire::UserId& user, const wire::Device
     record->state = OutboxRecord::State::waiting;  // what it was sealed for may be gone by now
     store(round, *record);
     return_to_lane(number);
+  }
+}
+
+// When a device is replaced, the relay deletes what waits for it, and tells nobody: only who
+// submits again hears of the new list.
+void Outbox::look_after(Round& round) {
+  if (!logged_in_ || round.now.steady < unheard_at_) return;
+  if (unheard_.empty()) find_unheard(round);
+  while (!unheard_.empty() && requests_.count<UserAsked>() < kLookUpsInFlightMax) {
+    const wire::UserId user = unheard_.back();
+    unheard_.pop_back();
+    wire::GetUser ask;
+    ask.user = user;
+    requests_.ask(round, ask, UserAsked{user, {}, {}, {}, true});
+  }
+  if (unheard_.empty()) unheard_at_ = round.now.steady + kUnheardInterval;
+}
+
+void Outbox::find_unheard(Round& round) {
+  for (const auto& [key, lane] : lanes_) {
+    const auto record = entry(round, *lane.entries.begin());
+    const bool rests = record && (record->state == OutboxRecord::State::accepted ||
+                                  record->state == OutboxRecord::State::expired);
+    if (!rests || !lane.unsent.empty()) continue;  // what is submitted brings the list
+    const auto message = history::load(round, record->message);
+    const auto contact = peers_.contact(round, record->user);
+    if (!message || !contact || contact->blocked) continue;
+    if (is_over(message->accepted, kUnheardAge, round.wall())) unheard_.push_back(record->user);
   }
 }
 

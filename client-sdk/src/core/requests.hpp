@@ -26,6 +26,7 @@ struct UserAsked {
   std::string name;
   wire::UserId claimed_by;  // a contact that says it has this name; zeros: an outbox lane waits
   LocalConversation conversation{};  // whose name it is; zeros: nobody has asked for one
+  bool unheard = false;              // nothing waits for it: their device may have been replaced
 };
 struct PrekeysAsked {
   wire::UserId user;
