@@ -401,7 +401,14 @@ void Inbox::check_list(Round& round, const ContactRecord& contact, const wire::P
 
 void Inbox::take_text(Round& round, Peer& peer, ContactRecord& contact, std::uint64_t seq,
                       const wire::Text& text) {
-  if (history::place_of(round, text.id, contact.user)) return;  // under another seq, after a reset
+  // Under another number after a reset, or from the device in the place of another. Where nothing
+  // is unread mark_read() changes nothing, so that this one would never count as read.
+  if (const auto place = history::place_of(round, text.id, contact.user)) {
+    const auto shown = history::load_conversation(round, place->conversation);
+    const bool all_read = shown && shown->unread == 0 && shown->read_arrival != 0;
+    if (all_read) peer.change().read_to = peer.record.text_top;
+    return;
+  }
   // Who knows an id of ours could have it stand for another text.
   if (history::place_of(round, text.id, account_.record.user)) return;
   ConversationRecord conversation = history::conversation_with(round, contact.user);

@@ -132,6 +132,34 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(refused == 3);
     CHECK(all.texts_of_fresh() == Texts{"are you there?", "are you?"});
   }
+
+  TEST_CASE("a text that comes again under its key from another device is read where it was") {
+    Replaced all;
+    (void)all.bob.send("alice", "pay 5", "order-1");
+    all.world.settle();
+    bool unread = false;
+    SUBCASE("read before") {
+      all.alice.read("bob");
+    }
+    SUBCASE("and behind something else") {
+      all.alice.read("bob");
+      all.alice.send("bob", "hello");
+      all.world.settle();
+    }
+    SUBCASE("not read before") {
+      unread = true;
+    }
+    all.replace_bob();
+    all.alice.send("bob", "welcome back");
+    all.world.run(10s);
+    const Sent again = all.fresh->send("alice", "pay 5", "order-1");
+    all.world.run(10s);
+    REQUIRE(std::ranges::count(all.alice.texts("bob"), "pay 5") == 1);
+    CHECK(all.fresh->status(again.id) == (unread ? Status::delivered : Status::read));
+    all.alice.read("bob");
+    all.world.run(10s);
+    CHECK(all.fresh->status(again.id) == Status::read);
+  }
 }
 
 }  // namespace godwit::test
