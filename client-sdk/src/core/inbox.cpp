@@ -211,7 +211,7 @@ Inbox::Verdict Inbox::open(Round& round, Parked& envelope) {
   if (contact->blocked) return drop();
   if (is_ephemeral(envelope.unsealed.inner)) {
     if (!contact->accepted) return drop();
-    take_typing(round, *peer, envelope.unsealed.inner);
+    if (!take_typing(round, *peer, envelope.unsealed.inner)) return drop();
     finish(round, envelope, {});
     return Verdict::done;
   }
@@ -237,30 +237,32 @@ void Inbox::undecryptable(Round& round, Peer& peer, const ContactRecord& contact
   const bool harmless = error == SessionError::replayed || error == SessionError::base_key_used ||
                         error == SessionError::malformed || error == SessionError::gen_refused;
   if (!contact.accepted || contact.frozen || harmless) return to_ack_.push_back(envelope.number);
-  finish(round, envelope, {});
   const auto inner = crypto::parse_inner(envelope.unsealed.inner);
   if (inner && inner->prekey) {
     peer.sessions.saw_gen(inner->prekey->gen);
     peer.sessions_changed = true;
   }
+  if (peer.record.undecryptable.size() >= wire::kResetHashesMax) {  // a Reset names no more
+    return to_ack_.push_back(envelope.number);
+  }
+  finish(round, envelope, {});
   DeviceRecord& record = peer.change();
   if (record.undecryptable.empty()) round.tell(EventKind::undecryptable, contact.user);
-  if (record.undecryptable.size() < wire::kResetHashesMax) {
-    record.undecryptable.push_back(envelope.hash);
-  }
+  record.undecryptable.push_back(envelope.hash);
 }
 
-void Inbox::take_typing(Round& round, Peer& peer, wire::ByteView frame) {
+bool Inbox::take_typing(Round& round, Peer& peer, wire::ByteView frame) {
   const crypto::Session* session = peer.sessions.current();
   const auto plaintext = session == nullptr ? tl::unexpected(crypto::SessionError::not_authentic)
                                             : session->decrypt_ephemeral(frame);
-  if (!plaintext) return;
+  if (!plaintext) return false;
   const auto payload = wire::ParsedPayload::parse(*plaintext);
   const auto* typing = payload ? std::get_if<wire::Typing>(&payload->value().body) : nullptr;
   const auto conversation = history::find(round, peer.record.user.view());
-  if (typing == nullptr || !conversation) return;
+  if (typing == nullptr || !conversation) return true;
   auto& event = round.tell(EventKind::typing, peer.record.user, typing->active ? "on" : "off");
   event.conversation = as_id<ConversationId>(*conversation);
+  return true;
 }
 
 // ---- The plaintext ------------------------------------------------------------------------------

@@ -73,7 +73,8 @@ class Inbox {
   void close_gap(Round& round, Peer& peer);
   void take_text(Round& round, Peer& peer, ContactRecord& contact, std::uint64_t seq,
                  const wire::Text& text);
-  void take_typing(Round& round, Peer& peer, wire::ByteView frame);
+  // True: it opened.
+  [[nodiscard]] bool take_typing(Round& round, Peer& peer, wire::ByteView frame);
   void check_list(Round& round, const ContactRecord& contact, const wire::Payload& payload);
   void ask_again(Round& round);
   void drop_strangers(Round& round);

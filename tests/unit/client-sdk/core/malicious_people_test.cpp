@@ -65,6 +65,38 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(bob.texts(her).size() == 4);
   }
 
+  TEST_CASE("of what a contact sends and nobody can read no more is noted than a Reset names") {
+    World world;
+    SimDevice& bob = world.add("bob");
+    SimDevice& mallory = world.add("mallory");
+    world.tamper = not_to(mallory);  // the puppet answers
+    Puppet puppet(mallory, bob);
+    puppet.begin({});
+    puppet.submit_inner(puppet.inner(puppet.text("hello")));
+    world.settle();
+    REQUIRE(bob.core->contacts()->front().accepted);
+    const auto seen = count(bob, store::Table::seen);
+    std::uint8_t kind = 2;
+    std::size_t most = 2 * wire::kResetHashesMax;  // one Reset may go out meanwhile
+    SUBCASE("messages") {}
+    SUBCASE("that somebody types") {
+      kind = 6;
+      most = 0;
+    }
+    for (std::size_t i = 0; i < 5 * wire::kResetHashesMax; ++i) {
+      wire::Bytes junk(300);
+      mallory.random(junk);
+      std::ranges::copy(std::array<std::uint8_t, 4>{1, 1, kind, 0}, junk.begin());
+      puppet.submit_inner(junk);
+      world.settle();
+    }
+    CHECK(count(bob, store::Table::seen) - seen <= most);
+    CHECK(bob.core->settled());
+    puppet.submit_inner(puppet.inner(puppet.text("hello again")));
+    world.settle();
+    CHECK(bob.texts(mallory.core->account().user.hex()) == Texts{"hello", "hello again"});
+  }
+
   TEST_CASE("a gap wider than a receipt can tell is closed to its end") {
     World world;
     SimDevice& bob = world.add("bob");
