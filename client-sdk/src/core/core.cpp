@@ -84,6 +84,7 @@ void Core::on_frame(const wire::RelayFrame& frame, Now now) {
     s.login.on_caught_up(s.round);
     s.outbox.expire(s.round, s.clock.relay_time(s.round));
     s.upkeep.sweep(s.round, s.clock.relay_time(s.round));
+    s.inbox.sweep_seen(s.round, s.clock.relay_time(s.round));
   } else if (const auto* low = std::get_if<wire::KeysLow>(&frame.body)) {
     s.upkeep.tend(s.round, s.account, s.requests, s.clock.relay_time(s.round),
                   low->one_time_keys_left);
@@ -195,13 +196,13 @@ std::optional<milliseconds> Core::State::patience_over() const {
 void Core::State::tend(Now now) {
   if (now.steady < next_upkeep) return;
   next_upkeep = now.steady + kUpkeepInterval;
-  inbox.sweep_seen(round);
   if (!login.link().logged_in) return;
   const Milliseconds relay_time = clock.relay_time(round);
   upkeep.tend(round, account, requests, relay_time, {});
   if (!login.caught_up()) return;
   // Not before: what the mailbox holds may still need old keys.
   upkeep.sweep(round, relay_time);
+  inbox.sweep_seen(round, relay_time);
   outbox.expire(round, relay_time);
 }
 

@@ -54,8 +54,10 @@ void Inbox::finish(Round& round, const Parked& envelope, const wire::DeviceId& s
   to_ack_.push_back(envelope.number);
 }
 
-void Inbox::sweep_seen(Round& round) {
-  const std::uint16_t oldest = static_cast<std::uint16_t>(period_of(round.wall()) - 2);
+void Inbox::sweep_seen(Round& round, Milliseconds relay_time) {
+  const std::uint16_t current = period_of(std::min(round.wall(), relay_time));
+  if (current < 2) return;
+  const auto oldest = static_cast<std::uint16_t>(current - 2);
   std::vector<wire::Bytes> gone;
   constexpr std::size_t kPerSweep = 20'000;
   round.scan(Table::seen, {}, {}, store::ReadTxn::Order::ascending,

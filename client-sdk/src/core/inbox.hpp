@@ -42,8 +42,8 @@ class Inbox {
 
   [[nodiscard]] std::optional<milliseconds> deadline() const { return ask_again_at_; }
   [[nodiscard]] bool idle() const { return parked_.empty() && to_ack_.empty(); }
-  // Drops what is older than any retry can be.
-  void sweep_seen(Round& round);
+  // Drops what is older than any retry can be, by our clock and by the relay's.
+  void sweep_seen(Round& round, Milliseconds relay_time);
 
  private:
   struct Parked {

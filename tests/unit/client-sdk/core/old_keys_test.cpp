@@ -220,6 +220,42 @@ TEST_SUITE("client-sdk/src/core") {
     CHECK(alice.texts("bob").back() == "three");
   }
 
+  TEST_CASE("what was seen is forgotten when it is old by our clock and by the relay's") {
+    World world;
+    SimDevice& alice = world.add("alice");
+    SimDevice& bob = world.add("bob");
+    world.exchange_texts(alice, bob);
+    const std::size_t seen = count(alice, store::Table::seen);
+    REQUIRE(seen > 0);
+    const auto right = world.now().wall;
+    alice.disconnect();
+    std::size_t kept = seen;
+    SUBCASE("not by a clock that begins in 1970") {
+      world.set_wall(1h);
+      visit(world, alice);
+    }
+    SUBCASE("not before a login, by a clock that is a year ahead") {
+      world.set_wall(right + 24h * 365);
+      world.pass(2h);
+      alice.round([&](core::Core& core) { core.on_time(world.now()); });
+    }
+    SUBCASE("not after it either") {
+      world.set_wall(right + 24h * 365);
+      world.tamper = altering<wire::Welcome>([&](SimDevice&, wire::Welcome& welcome) {
+        welcome.relay_time_ms = static_cast<std::uint64_t>(right.count());
+        return true;
+      });
+      visit(world, alice);
+    }
+    SUBCASE("by both") {
+      world.pass(24h * 100);
+      alice.connect();  // also where nobody stays for an hour
+      world.settle();
+      kept = 0;
+    }
+    CHECK(count(alice, store::Table::seen) == kept);
+  }
+
   TEST_CASE("a clock that was years behind until it was set right does no harm") {
     World world;
     SimDevice& alice = world.add("alice");
