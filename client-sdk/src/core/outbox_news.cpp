@@ -390,7 +390,7 @@ void Outbox::look_after(Round& round) {
 
 void Outbox::find_unheard(Round& round) {
   for (const auto& [key, lane] : lanes_) {
-    const auto record = entry(round, *lane.entries.begin());
+    const auto record = lane.entries.empty() ? std::nullopt : entry(round, *lane.entries.begin());
     const bool rests = record && (record->state == OutboxRecord::State::accepted ||
                                   record->state == OutboxRecord::State::expired);
     if (!rests || !lane.unsent.empty()) continue;  // what is submitted brings the list
