@@ -6,26 +6,27 @@ namespace godwit::relay::store {
 
 using wire::ByteView;
 
-Result<void> move_to_quarantine(const Env& env, WriteTxn& txn, TableId table, ByteView key,
+Result<void> keep_in_quarantine(const Env& env, WriteTxn& txn, TableId table, ByteView key,
                                 ByteView raw) {
   const RawTable& quarantine = env.table(TableId::quarantine);
   const auto stat = quarantine.stat(txn);
   if (!stat) return tl::unexpected(stat.error());
+  if (stat->ms_entries >= kQuarantineMax) return {};
   // Copied first: a write may move what `raw` looks at.
   const wire::Bytes bytes(raw.begin(), raw.end());
-  if (stat->ms_entries < kQuarantineMax) {
-    if (auto done = quarantine.put(txn, quarantine_key(table, key), bytes); !done) return done;
-  }
-  return env.table(table).erase_damaged(txn, key);
+  return quarantine.put(txn, quarantine_key(table, key), bytes);
 }
 
 Result<void> Applier::put(const Put& put) {
   const RawTable& table = env_.table(table_id(put.table));
-  const auto old = table.get(txn_, put.key);
-  if (!old) return tl::unexpected(old.error());
-  if (*old && !payload_of(table.id(), put.key, **old)) {  // it has rotted since the start
-    damage_.note(table.id(), put.key);
-    if (auto done = table.erase_damaged(txn_, put.key); !done) return done;
+  const wire::Bytes place = quarantine_key(table.id(), put.key);
+  if (put_.emplace(place.begin(), place.end()).second) {
+    const auto old = table.get(before_, put.key);
+    if (!old) return tl::unexpected(old.error());
+    if (*old && !payload_of(table.id(), put.key, **old)) {  // it has rotted since the start
+      damage_.note(table.id(), put.key);
+      if (auto done = table.erase_damaged(txn_, before_, put.key); !done) return done;
+    }
   }
   if (!put.value) return table.erase(txn_, put.key);
   encode_value(table.id(), put.key, *put.value, record_);
@@ -56,15 +57,14 @@ Result<void> Applier::append(Append& append) {
 Result<void> Applier::remove(std::span<const std::uint64_t> positions) {
   // The bodies are looked up after the scan: its cursor is the only one at work until it ends.
   std::unordered_map<std::uint64_t, std::uint64_t> released;
-  const auto done = env_.table(TableId::log)
-                        .erase_each(txn_, positions, [&](std::uint64_t position, ByteView raw) {
-                          const auto record = parse_log(position, raw);
-                          // Damaged, hence its body unknown; recovery finds the body when nothing
-                          // names it any more.
-                          if (!record) damage_.note(TableId::log, U64Key(position).view());
-                          if (record && record->shared_id != 0) ++released[record->shared_id];
-                          return record.has_value();
-                        });
+  const auto on_record = [&](std::uint64_t position, ByteView raw) {
+    const auto record = parse_log(position, raw);
+    // Damaged, hence its body unknown; recovery finds the body when nothing names it any more.
+    if (!record) damage_.note(TableId::log, U64Key(position).view());
+    if (record && record->shared_id != 0) ++released[record->shared_id];
+    return record.has_value();
+  };
+  const auto done = env_.table(TableId::log).erase_each(txn_, before_, positions, on_record);
   if (!done) return done;
   for (const auto& [body_id, count] : released) {
     const auto known = count_of(body_id);
@@ -76,7 +76,7 @@ Result<void> Applier::remove(std::span<const std::uint64_t> positions) {
 
 Result<void> Applier::quarantine(std::uint64_t position) {
   const U64Key key(position);
-  const auto raw = env_.table(TableId::log).get(txn_, key.view());
+  const auto raw = env_.table(TableId::log).get(before_, key.view());
   if (!raw) return tl::unexpected(raw.error());
   if (!*raw) {  // a mailbox has it, so nothing but decay has taken it from the log
     damage_.note(TableId::log, key.view());
@@ -92,8 +92,11 @@ Result<void> Applier::quarantine(std::uint64_t position) {
   damage_.note(TableId::log, key.view());
   lost_some_ = true;
   const std::uint64_t body_id = record ? record->shared_id : 0;
-  const auto moved = move_to_quarantine(env_, txn_, TableId::log, key.view(), **raw);
-  if (!moved || body_id == 0) return moved;
+  if (auto kept = keep_in_quarantine(env_, txn_, TableId::log, key.view(), **raw); !kept) {
+    return kept;
+  }
+  const auto erased = env_.table(TableId::log).erase_damaged(txn_, before_, key.view());
+  if (!erased || body_id == 0) return erased;
   const auto count = count_of(body_id);
   if (!count) return tl::unexpected(count.error());
   ++(*count)->removed;
@@ -103,7 +106,7 @@ Result<void> Applier::quarantine(std::uint64_t position) {
 Result<bool> Applier::is_intact(const LogRecord& record) {
   if (record.shared_id == 0) return true;
   const U64Key key(record.shared_id);
-  const auto raw = env_.table(TableId::bodies).get(txn_, key.view());
+  const auto raw = env_.table(TableId::bodies).get(before_, key.view());
   if (!raw) return tl::unexpected(raw.error());
   if (!*raw) return false;
   const auto payload = payload_of(TableId::bodies, key.view(), **raw);
@@ -113,7 +116,7 @@ Result<bool> Applier::is_intact(const LogRecord& record) {
 Result<Applier::Count*> Applier::count_of(std::uint64_t body_id) {
   if (auto found = counts_.find(body_id); found != counts_.end()) return &found->second;
   const U64Key key(body_id);
-  const auto raw = env_.table(TableId::body_refs).get(txn_, key.view());
+  const auto raw = env_.table(TableId::body_refs).get(before_, key.view());
   if (!raw) return tl::unexpected(raw.error());
   Count count;
   if (*raw) {
@@ -156,12 +159,13 @@ Result<void> Applier::write_count(std::uint64_t body_id, const Count& count) {
 Result<void> Applier::erase_body(std::uint64_t body_id) {
   const RawTable& bodies = env_.table(TableId::bodies);
   const U64Key key(body_id);
-  const auto raw = bodies.get(txn_, key.view());
+  const auto raw = bodies.get(before_, key.view());
   if (!raw) return tl::unexpected(raw.error());
-  if (!*raw) return {};
+  if (!*raw) return bodies.erase(txn_, key.view());
   const bool is_short = (*raw)->size() <= env_.page_size() / 2;
   const bool is_intact = is_short && payload_of(TableId::bodies, key.view(), **raw);
-  return is_intact ? bodies.erase(txn_, key.view()) : bodies.erase_damaged(txn_, key.view());
+  return is_intact ? bodies.erase(txn_, key.view())
+                   : bodies.erase_damaged(txn_, before_, key.view());
 }
 
 }  // namespace godwit::relay::store

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <unordered_map>
+#include <unordered_set>
 
 #include "relay/store/damage.hpp"
 #include "relay/store/env.hpp"
@@ -13,15 +14,17 @@
 
 namespace godwit::relay::store {
 
-// Keeps the raw bytes of a damaged record for a look, while there is room for them, and deletes it.
-[[nodiscard]] Result<void> move_to_quarantine(const Env& env, WriteTxn& txn, TableId table,
+// Keeps the raw bytes of a damaged record for a look, while there is room for them. The caller
+// deletes it.
+[[nodiscard]] Result<void> keep_in_quarantine(const Env& env, WriteTxn& txn, TableId table,
                                               wire::ByteView key, wire::ByteView raw);
 
 class Applier {
  public:
-  // `meta` as of the last commit.
-  Applier(const Env& env, WriteTxn& txn, Damage& damage, const MetaRecord& meta)
-      : env_(env), txn_(txn), damage_(damage), meta_(meta) {}
+  // `before` and `meta` as of the last commit; records are read there, as erase_each() does.
+  Applier(const Env& env, WriteTxn& txn, const ReadTxn& before, Damage& damage,
+          const MetaRecord& meta)
+      : env_(env), txn_(txn), before_(before), damage_(damage), meta_(meta) {}
 
   [[nodiscard]] Result<void> put(const Put& put);
   // Gives `append` its position.
@@ -55,12 +58,14 @@ class Applier {
 
   const Env& env_;
   WriteTxn& txn_;
+  const ReadTxn& before_;
   Damage& damage_;
   MetaRecord meta_;
   std::uint64_t appended_ = 0;
   bool lost_some_ = false;
   std::unordered_map<std::uint64_t, Count> counts_;
-  wire::Bytes record_;  // scratch
+  std::unordered_set<std::string> put_;  // small records that are not as before any more
+  wire::Bytes record_;                   // scratch
 };
 
 }  // namespace godwit::relay::store

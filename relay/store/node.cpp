@@ -1,12 +1,10 @@
-// Happy path: find the record as it was committed, where its page is a part of the file, and look
-// which of the others in the page begins next behind it.
+// Happy path: look which of the other records in the page begins next behind this one.
 // Failure: MDB_CORRUPTED when the page contradicts itself.
 #include "relay/store/node.hpp"
 
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
 
 namespace godwit::relay::store {
@@ -34,30 +32,15 @@ std::size_t end_of_node(ByteView page, std::size_t begin) {
 
 }  // namespace
 
-Result<std::optional<std::size_t>> room_of_value(MDB_env* env, MDB_dbi table, ByteView key) {
-  const auto txn = ReadTxn::begin(env);
-  if (!txn) return tl::unexpected(txn.error());
-  MDB_cursor* opened = nullptr;
-  int rc = mdb_cursor_open(txn->raw(), table, &opened);
-  // A start opens its tables and looks at `meta` in one transaction; nothing stands beside that.
-  if (rc == EINVAL) return std::nullopt;
-  const Cursor cursor(opened);
-  MDB_val k{key.size(), const_cast<std::uint8_t*>(key.data())};  // LMDB does not write through it
-  MDB_val v{};
-  if (rc == MDB_SUCCESS) rc = mdb_cursor_get(opened, &k, &v, MDB_SET_KEY);
-  if (rc == MDB_NOTFOUND) return std::nullopt;
-  MDB_stat stat{};
-  if (rc == MDB_SUCCESS) rc = mdb_stat(txn->raw(), table, &stat);
-  if (rc != MDB_SUCCESS) return tl::unexpected(LmdbError{rc, "look at a damaged record"});
-
+Result<std::optional<std::size_t>> room_of_value(const MDB_val& found, std::size_t key_size,
+                                                 std::size_t page_size) {
   // A file from a machine with larger pages may lie anywhere in memory.
-  if (stat.ms_psize > static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))) return std::nullopt;
-  const auto address = reinterpret_cast<std::uintptr_t>(k.mv_data) - kNodeHeaderSize;
-  const std::size_t begin = address % stat.ms_psize;
-  const ByteView page(static_cast<const std::uint8_t*>(k.mv_data) - kNodeHeaderSize - begin,
-                      stat.ms_psize);
-  const std::size_t end = end_of_node(page, begin);
-  const std::size_t head = begin + kNodeHeaderSize + key.size();
+  if (page_size > static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))) return std::nullopt;
+  // Pages lie one behind the other from the beginning of the map, which begins at a page.
+  const auto* const node = static_cast<const std::uint8_t*>(found.mv_data) - kNodeHeaderSize;
+  const std::size_t begin = reinterpret_cast<std::uintptr_t>(node) % page_size;
+  const std::size_t end = end_of_node(ByteView(node - begin, page_size), begin);
+  const std::size_t head = begin + kNodeHeaderSize + key_size;
   if (end < head) return tl::unexpected(LmdbError{MDB_CORRUPTED, "look at a damaged record"});
   return end - head;
 }

@@ -48,7 +48,7 @@ class Recovery {
   void quarantine(TableId table, ByteView key, ByteView raw);
   [[nodiscard]] Result<bool> commit(std::span<const Repair> repairs);
   [[nodiscard]] Result<void> write(std::span<const Repair> repairs);
-  [[nodiscard]] Result<void> apply(WriteTxn& txn, const Repair& repair);
+  [[nodiscard]] Result<void> apply(WriteTxn& txn, const ReadTxn& before, const Repair& repair);
 
   Store::State& state_;
   const Env& env_;
@@ -171,6 +171,8 @@ Result<bool> Recovery::commit(std::span<const Repair> repairs) {
 }
 
 Result<void> Recovery::write(std::span<const Repair> repairs) {
+  const auto before = ReadTxn::begin(env_.raw());
+  if (!before) return tl::unexpected(before.error());
   auto txn = WriteTxn::begin(env_.raw());
   if (!txn) return tl::unexpected(txn.error());
   const bool loses = std::ranges::any_of(
@@ -178,7 +180,7 @@ Result<void> Recovery::write(std::span<const Repair> repairs) {
   MetaRecord meta = state_.meta;
   if (loses && !announced_) ++meta.identity.generation;
   for (const Repair& repair : repairs) {
-    if (auto done = apply(*txn, repair); !done) return done;
+    if (auto done = apply(*txn, *before, repair); !done) return done;
   }
   wire::Bytes record;
   encode_meta(meta, record);
@@ -189,24 +191,25 @@ Result<void> Recovery::write(std::span<const Repair> repairs) {
   return state_.adopt(meta);
 }
 
-Result<void> Recovery::apply(WriteTxn& txn, const Repair& repair) {
+Result<void> Recovery::apply(WriteTxn& txn, const ReadTxn& before, const Repair& repair) {
   const RawTable& table = env_.table(repair.table);
   switch (repair.kind) {
     case Repair::Kind::erase:
-      return table.erase_damaged(txn, repair.key);  // a count may be
+      return table.erase_damaged(txn, before, repair.key);  // a count may be
     case Repair::Kind::count: {
       wire::Bytes record;
-      if (auto done = table.erase_damaged(txn, repair.key); !done) return done;
+      if (auto done = table.erase_damaged(txn, before, repair.key); !done) return done;
       encode_count(u64_of(repair.key), repair.value, record);
       return table.put(txn, repair.key, record);
     }
     case Repair::Kind::quarantine:
       break;
   }
-  const auto raw = table.get(txn, repair.key);
+  const auto raw = table.get(before, repair.key);
   if (!raw) return tl::unexpected(raw.error());
   if (!*raw) return {};
-  return move_to_quarantine(env_, txn, repair.table, repair.key, **raw);
+  const auto kept = keep_in_quarantine(env_, txn, repair.table, repair.key, **raw);
+  return kept ? table.erase_damaged(txn, before, repair.key) : kept;
 }
 
 }  // namespace

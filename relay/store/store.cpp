@@ -59,9 +59,10 @@ tl::expected<MetaRecord, Failure> load_meta(Store::State& state, WriteTxn& txn) 
                                       ": start the version that wrote it, or a later one"});
   }
   state.damage.note(TableId::meta, key);
-  if (auto moved = move_to_quarantine(*state.env, txn, TableId::meta, key, **raw); !moved) {
-    return tl::unexpected(to_failure(moved.error()));
-  }
+  auto moved = keep_in_quarantine(*state.env, txn, TableId::meta, key, **raw);
+  // It is the one record of its table: there are no neighbours that a wrong size could have moved.
+  if (moved) moved = state.env->table(TableId::meta).erase(txn, key);
+  if (!moved) return tl::unexpected(to_failure(moved.error()));
   return new_meta();
 }
 

@@ -67,37 +67,42 @@ class RawTable {
     return rc == MDB_NOTFOUND ? Result<void>{} : checked(rc, "delete a record");
   }
 
-  // As erase(), of a record whose checksum or size is wrong.
-  [[nodiscard]] Result<void> erase_damaged(WriteTxn& txn, wire::ByteView key) const {
-    auto cursor = open_cursor(txn);
+  // As erase(), of a record whose checksum or size is wrong. `before` is of the last commit, and
+  // nobody has written the record since.
+  [[nodiscard]] Result<void> erase_damaged(WriteTxn& txn, const ReadTxn& before,
+                                           wire::ByteView key) const {
+    const auto cursor = open_cursor(txn);
     if (!cursor) return tl::unexpected(cursor.error());
-    MDB_val k = to_val(key);
-    MDB_val v{};
-    const int rc = mdb_cursor_get(cursor->get(), &k, &v, MDB_SET_KEY);
-    if (rc == MDB_NOTFOUND) return {};
-    if (rc != MDB_SUCCESS) return tl::unexpected(LmdbError{rc, "find a damaged record"});
-    return delete_damaged(txn, cursor->get(), key, k, v);
+    const auto look = open_cursor(before);
+    if (!look) return tl::unexpected(look.error());
+    const auto found = find(look->get(), key);
+    if (!found) return tl::unexpected(found.error());
+    return *found ? delete_damaged(cursor->get(), key, **found) : Result<void>{};
   }
 
   // Erases the records at `keys` (ascending), each after on_record(key, raw value) -> bool, which
-  // says whether it is intact. One cursor: neighbours on a page are found without a search.
+  // says whether it is intact. The values are those of the last commit, which is what `before` is
+  // of: pages that a transaction has changed lie in memory of their own, where a wrong size would
+  // have something else read. One cursor each: neighbours on a page are found without a search.
   template <class OnRecord>
-  [[nodiscard]] Result<void> erase_each(WriteTxn& txn, std::span<const std::uint64_t> keys,
+  [[nodiscard]] Result<void> erase_each(WriteTxn& txn, const ReadTxn& before,
+                                        std::span<const std::uint64_t> keys,
                                         OnRecord&& on_record) const {
-    auto cursor = open_cursor(txn);
+    const auto cursor = open_cursor(txn);
     if (!cursor) return tl::unexpected(cursor.error());
+    const auto look = open_cursor(before);
+    if (!look) return tl::unexpected(look.error());
     for (std::uint64_t key : keys) {
-      MDB_val k{sizeof key, &key};
-      MDB_val v{};
-      int rc = mdb_cursor_get(cursor->get(), &k, &v, MDB_SET_KEY);
-      if (rc == MDB_NOTFOUND) continue;
-      if (rc == MDB_SUCCESS && !on_record(key, to_value(k, v))) {
-        const auto done = delete_damaged(txn, cursor->get(), U64Key(key).view(), k, v);
-        if (!done) return done;
-        continue;
-      }
-      if (rc == MDB_SUCCESS) rc = mdb_cursor_del(cursor->get(), 0);
-      if (rc != MDB_SUCCESS) return tl::unexpected(LmdbError{rc, "delete a record"});
+      const U64Key place(key);
+      const auto there = find(cursor->get(), place.view());
+      if (!there) return tl::unexpected(there.error());
+      const auto found = find(look->get(), place.view());
+      if (!found) return tl::unexpected(found.error());
+      if (!*there || !*found) continue;
+      const bool intact = on_record(key, to_value((*found)->key, (*found)->value));
+      const auto done = intact ? checked(mdb_cursor_del(cursor->get(), 0), "delete a record")
+                               : delete_damaged(cursor->get(), place.view(), **found);
+      if (!done) return done;
     }
     return {};
   }
@@ -163,18 +168,36 @@ class RawTable {
                               : key.mv_size > 0 && key.mv_size <= kKeySizeMax;
   }
 
-  // Deletes what `cursor` stands on and has answered as `found` and `value`.
-  [[nodiscard]] Result<void> delete_damaged(WriteTxn& txn, MDB_cursor* cursor, wire::ByteView key,
-                                            const MDB_val& found, MDB_val value) const {
-    const auto room = room_of_value(mdb_txn_env(txn.raw()), dbi_, key);
+  struct Found {
+    MDB_val key;  // in its page
+    MDB_val value;
+  };
+  [[nodiscard]] static Result<std::optional<Found>> find(MDB_cursor* cursor, wire::ByteView key) {
+    Found found{to_val(key), {}};
+    const int rc = mdb_cursor_get(cursor, &found.key, &found.value, MDB_SET_KEY);
+    if (rc == MDB_NOTFOUND) return std::nullopt;
+    if (rc != MDB_SUCCESS) return tl::unexpected(LmdbError{rc, "find a record"});
+    return found;
+  }
+
+  // `found` is as of the last commit.
+  [[nodiscard]] Result<void> delete_damaged(MDB_cursor* cursor, wire::ByteView key,
+                                            const Found& found) const {
+    const auto there = find(cursor, key);
+    if (!there) return tl::unexpected(there.error());
+    if (!*there) return {};
+    MDB_stat stat{};
+    int rc = mdb_stat(mdb_cursor_txn(cursor), dbi_, &stat);
+    if (rc != MDB_SUCCESS) return checked(rc, "delete a damaged record");
+    const auto room = room_of_value(found.key, key.size(), stat.ms_psize);
     if (!room) return tl::unexpected(room.error());
-    const auto* const header = static_cast<const std::uint8_t*>(found.mv_data) - kNodeHeaderSize;
+    const auto* const header =
+        static_cast<const std::uint8_t*>(found.key.mv_data) - kNodeHeaderSize;
     const auto flags = wire::load_le<std::uint16_t>({header + kNodeFlagsAt, sizeof kOwnPagesFlag});
     const bool own_pages = (flags & kOwnPagesFlag) != 0;
-    const std::size_t size = own_pages ? sizeof(std::uint64_t) : value.mv_size;
-    int rc = MDB_SUCCESS;
-    if (*room && (found.mv_size != key.size() || size > **room || **room - size > 1)) {
-      rc = own_pages ? MDB_CORRUPTED : set_sizes(cursor, key, found, value, **room);
+    const std::size_t size = own_pages ? sizeof(std::uint64_t) : found.value.mv_size;
+    if (*room && (found.key.mv_size != key.size() || size > **room || **room - size > 1)) {
+      rc = own_pages ? MDB_CORRUPTED : set_sizes(cursor, key, found, **room);
     }
     if (rc == MDB_SUCCESS) rc = mdb_cursor_del(cursor, 0);
     return checked(rc, "delete a damaged record");
@@ -182,12 +205,14 @@ class RawTable {
 
   // To replace a value by one of the same size, reserved and not copied, moves nothing, and the
   // header in front of it can be written until the transaction ends.
-  [[nodiscard]] static int set_sizes(MDB_cursor* cursor, wire::ByteView key, const MDB_val& found,
-                                     MDB_val value, std::size_t value_size) {
-    const std::size_t key_size = found.mv_size;  // LMDB may change what `found` looks at
+  [[nodiscard]] static int set_sizes(MDB_cursor* cursor, wire::ByteView key, const Found& found,
+                                     std::size_t value_size) {
     MDB_val k = to_val(key);
-    if (int rc = mdb_cursor_put(cursor, &k, &value, MDB_RESERVE); rc != MDB_SUCCESS) return rc;
-    auto* const header = static_cast<std::uint8_t*>(value.mv_data) - key_size - kNodeHeaderSize;
+    MDB_val value{found.value.mv_size, nullptr};
+    const int rc = mdb_cursor_put(cursor, &k, &value, MDB_RESERVE | kNoSpill);
+    if (rc != MDB_SUCCESS) return rc;
+    auto* const header =
+        static_cast<std::uint8_t*>(value.mv_data) - found.key.mv_size - kNodeHeaderSize;
     wire::store_le(header, static_cast<std::uint32_t>(value_size));
     wire::store_le(header + kNodeKeySizeAt, static_cast<std::uint16_t>(key.size()));
     return MDB_SUCCESS;

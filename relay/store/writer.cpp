@@ -290,9 +290,11 @@ bool Writer::State::wait_for_room() {
 
 template <class Write>
 Result<void> Writer::State::transact(Write&& write) {
+  const auto before = ReadTxn::begin(store.env->raw());
+  if (!before) return tl::unexpected(before.error());
   auto txn = WriteTxn::begin(store.env->raw());
   if (!txn) return tl::unexpected(txn.error());
-  Applier applier(*store.env, *txn, store.damage, store.meta);
+  Applier applier(*store.env, *txn, *before, store.damage, store.meta);
   if (auto done = write(applier); !done) return done;
   if (auto done = applier.finish(); !done) return done;
   if (auto done = std::move(*txn).commit(); !done) return done;
